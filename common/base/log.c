@@ -1,0 +1,108 @@
+// log.c - see log.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/log.h"
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 8192 // one line; longer ones lose their last fields
+
+static const char *const level_names[] = {
+    [SL_DEBUG] = "debug",
+    [SL_INFO] = "info",
+    [SL_WARNING] = "warning",
+    [SL_ALERT] = "alert",
+};
+
+// Set once, before threads.
+static const char *process_name = "sluice";
+static enum sl_log_level lowest_level = SL_INFO;
+
+void
+sl_log_init(const char *process, enum sl_log_level lowest)
+{
+    process_name = process;
+    lowest_level = lowest;
+}
+
+bool
+sl_log_level_parse(const char *word, enum sl_log_level *ret_level)
+{
+    for (size_t i = 0; i < SL_COUNT(level_names); i++) {
+        if (strcmp(word, level_names[i]) == 0) {
+            *ret_level = (enum sl_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+add_text(struct sl_buf *line, const char *name, const char *text)
+{
+    sl_buf_addf(line, ",\"%s\":\"", name);
+    sl_buf_add_json(line, sl_str(text));
+    sl_buf_addc(line, '"');
+}
+
+static void
+begin_line(struct sl_buf *line, enum sl_log_level level, const char *message)
+{
+    char now[SL_TIME_TEXT];
+    sl_time_format(sl_wall_ms(), now);
+    sl_buf_addf(line, "{\"time\":\"%s\",\"level\":\"%s\"", now, level_names[level]);
+    add_text(line, "process", process_name);
+    add_text(line, "message", message);
+}
+
+static void
+end_line(struct sl_buf *line, const struct sl_log_field *fields)
+{
+    for (const struct sl_log_field *field = fields; field->name != NULL; field++) {
+        if (field->text != NULL) {
+            add_text(line, field->name, field->text);
+        } else {
+            sl_buf_addf(line, ",\"%s\":%lld", field->name, (long long)field->number);
+        }
+    }
+    sl_buf_adds(line, "}\n");
+    if (line->ptr != NULL && !line->failed) {
+        // A log that cannot be written has nobody to tell.
+        (void)!write(STDERR_FILENO, line->ptr, line->len);
+    }
+}
+
+void
+sl_log_write(enum sl_log_level level, const char *message, const struct sl_log_field *fields)
+{
+    if (level < lowest_level) {
+        return;
+    }
+    SL_AUTO_BUF line;
+    sl_buf_init(&line, LINE_MAX_BYTES);
+    begin_line(&line, level, message);
+    end_line(&line, fields);
+}
+
+void
+sl_log_write_error(enum sl_log_level level, const char *message, const struct sl_error *err,
+                   const struct sl_log_field *fields)
+{
+    if (level < lowest_level) {
+        return;
+    }
+    char text[512];
+    sl_error_message(err, text, sizeof(text));
+    SL_AUTO_BUF line;
+    sl_buf_init(&line, LINE_MAX_BYTES);
+    begin_line(&line, level, message);
+    add_text(&line, "error", sl_error_name(err->code));
+    add_text(&line, "error_msg", text);
+    add_text(&line, "detail", err->detail);
+    add_text(&line, "origin", err->origin == NULL ? "" : err->origin);
+    end_line(&line, fields);
+}

@@ -1,0 +1,129 @@
+// str.c - see str.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/str.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+struct sl_str
+sl_str(const char *text)
+{
+    return (struct sl_str){text, text == NULL ? 0 : strlen(text)};
+}
+
+bool
+sl_str_equal(struct sl_str a, struct sl_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool
+sl_str_equal_nocase(struct sl_str a, struct sl_str b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool
+sl_str_starts(struct sl_str s, struct sl_str prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+static bool
+is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct sl_str
+sl_str_trim(struct sl_str s)
+{
+    while (s.len > 0 && is_blank(s.ptr[0])) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1])) {
+        s.len--;
+    }
+    return s;
+}
+
+struct sl_str
+sl_str_split(struct sl_str *rest, char separator)
+{
+    struct sl_str part = *rest;
+    const char *at = rest->len == 0 ? NULL : memchr(rest->ptr, separator, rest->len);
+    if (at == NULL) {
+        *rest = (struct sl_str){NULL, 0};
+        return part;
+    }
+    part.len = (size_t)(at - rest->ptr);
+    rest->ptr = at + 1;
+    rest->len -= part.len + 1;
+    return part;
+}
+
+bool
+sl_str_int(struct sl_str s, int64_t *ret_value)
+{
+    bool negative = s.len > 0 && s.ptr[0] == '-';
+    size_t i = negative || (s.len > 0 && s.ptr[0] == '+') ? 1 : 0;
+    if (i == s.len) {
+        return false;
+    }
+    int64_t value = 0;
+    for (; i < s.len; i++) {
+        if (!isdigit((unsigned char)s.ptr[i])) {
+            return false;
+        }
+        int digit = s.ptr[i] - '0';
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, negative ? -digit : digit, &value)) {
+            return false;
+        }
+    }
+    *ret_value = value;
+    return true;
+}
+
+void
+sl_hex_encode(const void *bytes, size_t len, char *ret_hex)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *from = bytes;
+    for (size_t i = 0; i < len; i++) {
+        ret_hex[2 * i] = digits[from[i] >> 4];
+        ret_hex[2 * i + 1] = digits[from[i] & 15];
+    }
+    ret_hex[2 * len] = '\0';
+}
+
+static int
+hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool
+sl_hex_decode(struct sl_str hex, void *ret_bytes, size_t len)
+{
+    unsigned char *to = ret_bytes;
+    if (hex.len != 2 * len) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_value(hex.ptr[2 * i]);
+        int low = hex_value(hex.ptr[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        to[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}

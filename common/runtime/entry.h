@@ -1,0 +1,47 @@
+// entry.h - runtime entries ⇄ the msgpack that travels inside sealed bodies.
+//
+// Decoding checks everything (types, lengths, enums) and refuses (ENTRY_BROKEN, naming kind and
+// field) what does not hold; unknown fields are ignored, so an older reader takes newer entries
+// whose min_reader allows it. All memory from the arena.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_RUNTIME_ENTRY_H
+#define SL_RUNTIME_ENTRY_H
+
+#include "common/base/arena.h"
+#include "common/runtime/model.h"
+
+enum sl_kind {
+    SL_KIND_API,
+    SL_KIND_GROUP,
+    SL_KIND_HOST,
+    SL_KIND_APP,
+    SL_KIND_THROTTLE,
+    SL_KIND_GATEWAY,
+    SL_KIND_COUNT, // a kind that this build does not know
+};
+
+struct sl_entry {
+    enum sl_kind kind;
+    union {
+        struct sl_api api;
+        struct sl_group group;
+        struct sl_host host;
+        struct sl_app app;
+        struct sl_throttle throttle;
+        struct sl_gateway gateway;
+    };
+};
+
+const char *sl_kind_name(enum sl_kind kind);
+enum sl_kind sl_kind_find(const char *name);
+
+// The reader version that an entry needs (1 for everything this page lists).
+uint32_t sl_entry_min_reader(const struct sl_entry *entry);
+
+int sl_entry_encode(struct sl_arena *arena, const struct sl_entry *entry, struct sl_str *ret_bytes,
+                    struct sl_error *err) SL_MUST_CHECK;
+int sl_entry_decode(struct sl_arena *arena, enum sl_kind kind, struct sl_str bytes,
+                    struct sl_entry *ret_entry, struct sl_error *err) SL_MUST_CHECK;
+
+#endif

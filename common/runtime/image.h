@@ -1,0 +1,181 @@
+// image.h - the live image: what nginx workers read, where it lies (architecture.md 6).
+//
+// A directory of immutable, position-independent segments in shared memory, one per (group,
+// environment) plus shards for the other kinds, switched by one release-store. This header is the
+// reader's side and the records; image_build.h is the agent's. Records refer to each other by
+// self-relative offsets, so a segment may be mapped anywhere. Offsets were validated when the
+// segment was built; readers trust them.
+//
+// Nothing returned here may be held across a suspension of the request: sl_image_refresh() may
+// unmap it. Not thread-safe: a process (an nginx worker) has its own reader.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_RUNTIME_IMAGE_H
+#define SL_RUNTIME_IMAGE_H
+
+#include <netinet/in.h>
+
+#include "common/base/error.h"
+#include "common/base/str.h"
+#include "common/runtime/model.h"
+
+#define SL_IMAGE_FORMAT    1  // part of every name in shared memory
+#define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
+
+// Bytes at (address of this field + off), off 0 only when len is 0.
+struct sl_img_str {
+    int32_t off;
+    uint32_t len;
+};
+// An array of `count` records at (address of this field + off).
+struct sl_img_list {
+    int32_t off;
+    uint32_t count;
+};
+
+static inline struct sl_str
+sl_img_text(const struct sl_img_str *field)
+{
+    return (struct sl_str){(const char *)field + field->off, field->len};
+}
+// Typed: `const struct sl_img_param *p = sl_img_items(&api->req_params);`
+static inline const void *
+sl_img_items(const struct sl_img_list *field)
+{
+    return (const char *)field + field->off;
+}
+
+struct sl_img_req_param {
+    struct sl_img_str name, default_value;
+    uint8_t location, required, pass_through, pad; // enum sl_location
+};
+
+struct sl_img_backend_param {
+    struct sl_img_str name, value;
+    uint8_t location, origin; // enum sl_location, enum sl_origin_kind
+    int16_t req_param;        // index of the request parameter it takes; -1: none
+};
+
+struct sl_img_api {
+    char publish_id[SL_ID_LEN], api_id[SL_ID_LEN], group_id[SL_ID_LEN], throttle_id[SL_ID_LEN];
+    struct sl_img_str env_id; // "DEFAULT_ENVIRONMENT_RELEASE_ID" is longer than an id
+    struct sl_img_str name, env_name, path;
+    struct sl_img_str backend_host, backend_path, mock_body;
+    struct sl_img_list req_params, backend_params;
+    struct sl_img_list captures; // sl_img_str: names of the path's {name} parts, in order
+    uint32_t timeout_ms;
+    int32_t retry_count;
+    uint16_t backend_port, mock_status;
+    uint8_t method, match_mode, schemes, auth;
+    uint8_t app_code, backend_type, backend_tls, backend_method;
+    uint8_t has_throttle, pad[3];
+};
+
+struct sl_img_group {
+    char id[SL_ID_LEN];
+    struct sl_img_str name;
+    uint8_t is_default, sl_domain_enabled, pad[2];
+};
+
+struct sl_img_host {
+    struct sl_img_str name;
+    char group_id[SL_ID_LEN];
+    uint8_t debugging, pad[3];
+};
+
+struct sl_img_app {
+    char id[SL_ID_LEN];
+    struct sl_img_str name, key, secret, domain_id;
+    struct sl_img_list publish_ids; // char[SL_ID_LEN] each, sorted
+    uint64_t secret_version;        // changes with the secret: caches of HMAC states key on it
+};
+
+struct sl_img_special {
+    struct sl_img_str object_id;
+    int64_t limit;
+    uint8_t is_user, pad[7];
+};
+
+struct sl_img_throttle {
+    char id[SL_ID_LEN];
+    int64_t api_limit, user_limit, app_limit, ip_limit;
+    struct sl_img_list specials; // sl_img_special, sorted by object_id
+    uint32_t window_s, interval;
+    struct sl_img_str unit;
+    uint8_t shared, pad[7];
+};
+
+struct sl_img_gateway {
+    char id[SL_ID_LEN];
+    int64_t domain_call_limit, api_default_limit, body_max_bytes, timeout_max_ms;
+    struct sl_img_list addresses; // sl_img_str
+    uint64_t revision;            // R of this image
+    struct sl_img_str epoch;
+};
+
+// Addresses of a backend name, resolved and checked by the agent.
+struct sl_img_upstream {
+    struct sl_img_str host;
+    struct sl_img_list addresses; // struct sl_img_address
+    uint8_t denied, pad[3];       // only restricted addresses were found: 403 APIG.0404
+};
+struct sl_img_address {
+    uint16_t family; // AF_INET, AF_INET6
+    uint8_t bytes[16];
+    uint8_t pad[2];
+};
+
+struct sl_image; // a reader
+
+// Attaches to the image called `name` ("/dev/shm/sluice-<name>-<format>-…"). Succeeds when there is
+// none yet; sl_image_ready() then says so. NULL with *err filled when memory is out.
+struct sl_image *sl_image_open(const char *name, struct sl_error *err);
+void sl_image_free(struct sl_image **image);
+
+// Looks at the generation (one acquire-load) and, when it moved, maps the new directory and unmaps
+// what only the old one used. Call at the start of every decision. Cheap when nothing moved.
+void sl_image_refresh(struct sl_image *image);
+
+// Whether a complete image is mapped; its revision R; its generation (grows at every switch).
+bool sl_image_ready(const struct sl_image *image);
+uint64_t sl_image_revision(const struct sl_image *image);
+uint64_t sl_image_generation(const struct sl_image *image);
+
+// Lookups. NULL: no such thing. Names are compared byte for byte; hosts must come in lower case.
+const struct sl_img_gateway *sl_image_gateway(const struct sl_image *image);
+// Exact, then the longest wildcard.
+const struct sl_img_host *sl_image_host(struct sl_image *image, struct sl_str host);
+const struct sl_img_group *sl_image_group(struct sl_image *image, const char id[SL_ID_LEN]);
+const struct sl_img_group *sl_image_default_group(struct sl_image *image);
+const struct sl_img_app *sl_image_app(struct sl_image *image, const char id[SL_ID_LEN]);
+const struct sl_img_app *sl_image_app_by_key(struct sl_image *image, struct sl_str key);
+const struct sl_img_app *sl_image_app_by_code(struct sl_image *image, struct sl_str code);
+const struct sl_img_throttle *sl_image_throttle(struct sl_image *image, const char id[SL_ID_LEN]);
+const struct sl_img_upstream *sl_image_upstream(struct sl_image *image, struct sl_str host);
+// Whether the app may call the (API, environment) pair.
+bool sl_img_app_may_call(const struct sl_img_app *app, const char publish_id[SL_ID_LEN]);
+
+enum sl_route_result {
+    SL_ROUTE_FOUND,
+    SL_ROUTE_NO_PATH,   // no API of this environment has the path
+    SL_ROUTE_NO_METHOD, // some API has the path, none the method
+};
+
+struct sl_route {
+    const struct sl_img_api *api;
+    struct sl_str captures[SL_PATH_PARAMS_MAX]; // views into `path`, in order of api->captures
+    size_t capture_count;
+    struct sl_str remainder; // SWA: what follows the declared path, with its slash; else empty
+};
+
+// Finds the API by runtime.md 2.3–2.4: literal > {p} > {p+}; exact > prefix; a specific method >
+// ANY; the next best path when the best one lacks the method. `path` is canonical.
+enum sl_route_result sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN],
+                                    struct sl_str env_name, enum sl_method method,
+                                    struct sl_str path, struct sl_route *ret_route);
+
+// The API of a publish_id in the current image; how a resumed request finds its API again.
+const struct sl_img_api *sl_image_api(struct sl_image *image, const char group_id[SL_ID_LEN],
+                                      struct sl_str env_name, const char publish_id[SL_ID_LEN]);
+
+#endif

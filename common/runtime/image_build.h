@@ -1,0 +1,45 @@
+// image_build.h - the agent's side of the live image: build segments, switch, unlink the old.
+//
+// The builder keeps decoded entries in memory, marks what a change touches, and at commit builds
+// only the touched segments, pre-faults them, writes a new directory and switches by one
+// release-store. Records are those of image.h. One thread owns a builder; one builder an image.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_RUNTIME_IMAGE_BUILD_H
+#define SL_RUNTIME_IMAGE_BUILD_H
+
+#include "common/runtime/entry.h"
+#include "common/runtime/image.h"
+
+struct sl_image_builder;
+
+// Takes over (or creates) the image called `name`, mode 0640. NULL with *err filled.
+struct sl_image_builder *sl_image_builder_new(const char *name, struct sl_error *err);
+// Leaves the image in place: workers go on reading it.
+void sl_image_builder_free(struct sl_image_builder **builder);
+
+// Puts an entry (copied), or removes one. Takes effect at commit.
+int sl_image_builder_put(struct sl_image_builder *builder, const char *key,
+                         const struct sl_entry *entry, struct sl_error *err) SL_MUST_CHECK;
+void sl_image_builder_remove(struct sl_image_builder *builder, enum sl_kind kind, const char *key);
+// Forgets all entries: a full set follows.
+void sl_image_builder_reset(struct sl_image_builder *builder);
+
+// Sets the addresses that a backend host resolves to.
+int sl_image_builder_upstream(struct sl_image_builder *builder, const char *host,
+                              const struct sl_img_address *addresses, size_t count, bool denied,
+                              struct sl_error *err) SL_MUST_CHECK;
+// Calls fn for every backend host that an API names.
+void sl_image_builder_hosts(const struct sl_image_builder *builder,
+                            void (*fn)(void *arg, const char *host), void *arg);
+// The gateway entry, or NULL before one came; borrowed until the next put.
+const struct sl_gateway *sl_image_builder_gateway(const struct sl_image_builder *builder);
+// A throttle entry by id, or NULL; borrowed likewise.
+const struct sl_throttle *sl_image_builder_throttle(const struct sl_image_builder *builder,
+                                                    const char *id);
+
+// Builds what changed, validates, pre-faults, switches. On failure the old image stays.
+int sl_image_builder_commit(struct sl_image_builder *builder, const char *epoch, uint64_t revision,
+                            struct sl_error *err) SL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,183 @@
+// model.h - the runtime entries as structs: what publisher compiles and agent puts into the image.
+//
+// Strings are terminated, borrowed from the arena that the entry was decoded into, never NULL
+// ("" where there is none). proto/runtime.md lists the same fields as they travel.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_RUNTIME_MODEL_H
+#define SL_RUNTIME_MODEL_H
+
+#include "common/base/limits.h"
+#include "common/base/str.h"
+
+#define SL_READER_VERSION 1 // the newest entry format that this build can honour
+
+enum sl_method {
+    SL_METHOD_GET,
+    SL_METHOD_POST,
+    SL_METHOD_PUT,
+    SL_METHOD_DELETE,
+    SL_METHOD_HEAD,
+    SL_METHOD_PATCH,
+    SL_METHOD_OPTIONS,
+    SL_METHOD_ANY,
+    SL_METHOD_COUNT, // also: a method that no API can declare
+};
+
+enum sl_scheme_set { // bits of req_protocol
+    SL_SCHEME_HTTP = 1,
+    SL_SCHEME_HTTPS = 2,
+    SL_SCHEME_GRPCS = 4,
+};
+
+enum sl_auth_type {
+    SL_AUTH_NONE,
+    SL_AUTH_APP,
+    SL_AUTH_IAM,
+    SL_AUTH_AUTHORIZER
+};
+enum sl_match_mode {
+    SL_MATCH_NORMAL,
+    SL_MATCH_SWA
+};
+enum sl_backend_type {
+    SL_BACKEND_HTTP,
+    SL_BACKEND_MOCK,
+    SL_BACKEND_FUNCTION,
+    SL_BACKEND_GRPC
+};
+enum sl_location {
+    SL_IN_PATH,
+    SL_IN_QUERY,
+    SL_IN_HEADER
+};
+enum sl_origin_kind {
+    SL_FROM_REQUEST,
+    SL_FROM_CONSTANT,
+    SL_FROM_SYSTEM
+};
+
+// One declared request parameter.
+struct sl_req_param {
+    const char *name;
+    const char *default_value; // "" none
+    enum sl_location location;
+    bool required;
+    bool pass_through;
+};
+
+// One parameter of the backend request.
+struct sl_backend_param {
+    const char *name;
+    const char *value; // request parameter's name, literal, or $context variable
+    enum sl_location location;
+    enum sl_origin_kind origin;
+};
+
+struct sl_http_backend {
+    const char *host; // name or address, lower case, without port
+    const char *path; // template, begins with '/'
+    uint16_t port;    // 1..65535
+    bool tls;
+    enum sl_method method; // SL_METHOD_ANY: the client's
+    uint32_t timeout_ms;
+    int32_t retry_count; // -1: one, not for POST and PATCH
+};
+
+struct sl_mock_backend {
+    const char *body;
+    uint16_t status;
+};
+
+// kind "api", key publish_id: one API in one environment, compiled from its published version.
+struct sl_api {
+    const char *publish_id;
+    const char *api_id;
+    const char *name;
+    const char *group_id;
+    const char *env_id;
+    const char *env_name; // what X-Stage names
+    const char *version_id;
+    const char *path;        // declared req_uri
+    const char *throttle_id; // "" none bound
+    enum sl_method method;
+    enum sl_match_mode match_mode;
+    unsigned schemes; // enum sl_scheme_set bits
+    enum sl_auth_type auth;
+    bool app_code; // X-Apig-AppCode accepted
+    enum sl_backend_type backend_type;
+    struct sl_http_backend http; // backend_type HTTP
+    struct sl_mock_backend mock; // backend_type MOCK
+    const struct sl_req_param *req_params;
+    size_t req_param_count;
+    const struct sl_backend_param *backend_params;
+    size_t backend_param_count;
+};
+
+// kind "group", key group id.
+struct sl_group {
+    const char *id;
+    const char *name;
+    bool is_default;        // the group DEFAULT, reached by address
+    bool sl_domain_enabled; // its debugging domain routes
+};
+
+// kind "host", key the host name in lower case ("*.example.com" for a wildcard).
+struct sl_host {
+    const char *name;
+    const char *group_id;
+    bool debugging; // counts towards the daily limit
+};
+
+// kind "app", key app id.
+struct sl_app {
+    const char *id;
+    const char *name;
+    const char *key;
+    const char *secret;
+    const char *domain_id;          // owner's account, for user limits
+    const char *const *codes;       // AppCodes
+    size_t code_count;              //
+    const char *const *publish_ids; // (API, environment) pairs it may call; sorted
+    size_t publish_id_count;
+};
+
+// One special throttle: replaces the app's or the user's limit.
+struct sl_special {
+    const char *object_id;
+    int64_t limit;
+    bool is_user; // else app
+};
+
+// kind "throttle", key policy id. A limit of 0 is none.
+struct sl_throttle {
+    const char *id;
+    bool shared;       // type 2: one scope over all bound APIs
+    uint32_t window_s; // interval × unit
+    uint32_t interval; // as declared, for texts
+    const char *unit;  // "second", "minute", "hour", "day"
+    int64_t api_limit, user_limit, app_limit, ip_limit;
+    const struct sl_special *specials; // sorted by object_id
+    size_t special_count;
+};
+
+// kind "gateway", key gateway id: settings, and the nodes that share its limits.
+struct sl_gateway {
+    const char *id;
+    int64_t domain_call_limit; // calls a day and debugging domain; 0: off
+    int64_t api_default_limit; // calls a second and API; 0: off
+    int64_t body_max_bytes;    // request_body_size
+    int64_t timeout_max_ms;
+    const char *const *addresses; // inbound addresses that lead to the group DEFAULT
+    size_t address_count;
+    const char *const *restricted; // CIDRs that backends may not resolve to
+    size_t restricted_count;
+    const char *const *node_ids; // sorted
+    size_t node_count;
+    uint64_t membership; // grows with every change of node_ids
+};
+
+// kind of the pseudo-gateway "control" (fronts): accounts, users, keys, policies travel as the JSON
+// that services/identity documents; they are not part of the image.
+
+#endif

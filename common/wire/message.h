@@ -1,0 +1,63 @@
+// message.h - commands, replies and events as C sees them; proto/bus.md is their wire form.
+//
+// Field values are borrowed from the arena (or message) that the struct was decoded into.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_WIRE_MESSAGE_H
+#define SL_WIRE_MESSAGE_H
+
+#include <jansson.h>
+
+#include "common/base/arena.h"
+
+// Who asks, as front or sluice-admin established it. All "" when nobody did.
+struct sl_actor {
+    const char *user_id;    // user that authenticated
+    const char *user_name;  // for the audit
+    const char *domain_id;  // account the user belongs to
+    const char *project_id; // project the credential is scoped to
+};
+
+// One command. `path`, `query` and `body` are JSON values; NULL where there is none.
+struct sl_command {
+    const char *id;         // 32 hex digits, chosen by front: the idempotency key of a mutation
+    const char *service;    // "registry", "publisher", "identity", "throttle/17"
+    const char *name;       // "throttle.create"
+    const char *request_id; // X-Request-Id, for logs only
+    struct sl_actor actor;  //
+    const char *project;    // {project_id} of the path, or ""
+    const char *instance;   // {instance_id} of the path, or ""
+    json_t *path;           // object: path parameter → string
+    json_t *query;          // object: query parameter → typed value; absent ones absent
+    json_t *body;           // the validated body
+    int64_t deadline_ms;    // time left when sent; not executed when 0 or less
+    const char *peer;       // name of the sending peer, set by the bus; senders leave it NULL
+    const char *peer_role;  // its role, "front", "node:<id>"…; set by the bus
+};
+
+// The answer. Either finished (`status`, `body`) or an error row with its arguments.
+struct sl_reply {
+    int status;            // HTTP status when failed is false; 0: the operation's documented one
+    struct sl_str body;    // finished JSON (or msgpack between our own processes); may be empty
+    bool failed;           // the rest is an error
+    struct sl_error error; // row and arguments; detail stays with the worker
+};
+
+// JSON value ⇄ msgpack bytes. Integers stay integers; depth at most SL_JSON_DEPTH_MAX.
+// sl_json_unpack gives a new reference that the arena releases.
+int sl_json_pack(struct sl_arena *arena, const json_t *value, struct sl_str *ret_bytes,
+                 struct sl_error *err) SL_MUST_CHECK;
+int sl_json_unpack(struct sl_arena *arena, struct sl_str bytes, json_t **ret_value,
+                   struct sl_error *err) SL_MUST_CHECK;
+
+// Envelope ⇄ msgpack bytes (proto/bus.md). Decoding refuses (BUS_MESSAGE) what is not one.
+int sl_command_encode(struct sl_arena *arena, const struct sl_command *command,
+                      struct sl_str *ret_bytes, struct sl_error *err) SL_MUST_CHECK;
+int sl_command_decode(struct sl_arena *arena, struct sl_str bytes, struct sl_command *ret_command,
+                      struct sl_error *err) SL_MUST_CHECK;
+int sl_reply_encode(struct sl_arena *arena, const struct sl_reply *reply, struct sl_str *ret_bytes,
+                    struct sl_error *err) SL_MUST_CHECK;
+int sl_reply_decode(struct sl_arena *arena, struct sl_str bytes, struct sl_reply *ret_reply,
+                    struct sl_error *err) SL_MUST_CHECK;
+
+#endif
