@@ -39,6 +39,7 @@ struct sl_command {
 struct sl_reply {
     int status;            // HTTP status when failed is false; 0: the operation's documented one
     struct sl_str body;    // finished JSON (or msgpack between our own processes); may be empty
+    json_t *headers;       // object: response header → string; NULL where there is none
     bool failed;           // the rest is an error
     struct sl_error error; // row and arguments; detail stays with the worker
 };
