@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/config.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +189,9 @@ environment_name(const char *key, char ret_name[VALUE_NAME_MAX])
 {
     int len = snprintf(ret_name, VALUE_NAME_MAX, "SLUICE_%s", key);
     for (int i = 0; i < len && i < VALUE_NAME_MAX - 1; i++) {
-        ret_name[i] = (char)toupper((unsigned char)ret_name[i]);
+        if (ret_name[i] >= 'a' && ret_name[i] <= 'z') {
+            ret_name[i] = (char)(ret_name[i] - ('a' - 'A'));
+        }
     }
 }
 
@@ -243,9 +244,10 @@ sl_config_load(const struct sl_setting *rows, size_t count, const char *path,
                struct sl_arena *arena, void *target, struct sl_error *err)
 {
     struct loading loading = {rows, count, arena, target};
+    static const char *const unset = NULL;
     for (size_t i = 0; i < count; i++) {
         if (rows[i].type == SL_SETTING_TEXT) {
-            memset(loading.target + rows[i].offset, 0, sizeof(const void *));
+            memcpy(loading.target + rows[i].offset, &unset, sizeof(unset));
         }
     }
     if (load_defaults(&loading, err) != 0) {

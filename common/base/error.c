@@ -16,8 +16,8 @@ sl_error_set(struct sl_error *err, enum sl_code code, const char *origin, const 
         return -1;
     }
     *err = (struct sl_error){.code = code, .origin = origin};
-    for (size_t i = 0; i < SL_ERROR_ARGS && args[i] != NULL; i++) {
-        snprintf(err->args[i], sizeof(err->args[i]), "%s", args[i]);
+    for (size_t i = 0; i < SL_ERROR_ARGS && args[i + 1] != NULL; i++) {
+        snprintf(err->args[i], sizeof(err->args[i]), "%s", args[i + 1]);
     }
     return -1;
 }

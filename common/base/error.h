@@ -29,9 +29,9 @@ struct sl_error {
 // SL_ERROR_ARG_MAX); is always -1, so `return sl_fail(err, SL_E_PARAM_INVALID, "time_interval");`.
 // `err` may be NULL.
 #define sl_fail(err, code, ...)                                                                    \
-    sl_error_set((err), (code), SL_ORIGIN, (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+    sl_error_set((err), (code), SL_ORIGIN, (const char *const[]){"", ##__VA_ARGS__, NULL})
 
-// The function behind sl_fail(). `args` ends in NULL.
+// The function behind sl_fail(). `args` begins with a filler and ends in NULL.
 int sl_error_set(struct sl_error *err, enum sl_code code, const char *origin,
                  const char *const *args);
 

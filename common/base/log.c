@@ -62,7 +62,7 @@ begin_line(struct sl_buf *line, enum sl_log_level level, const char *message)
 static void
 end_line(struct sl_buf *line, const struct sl_log_field *fields)
 {
-    for (const struct sl_log_field *field = fields; field->name != NULL; field++) {
+    for (const struct sl_log_field *field = fields + 1; field->name != NULL; field++) {
         if (field->text != NULL) {
             add_text(line, field->name, field->text);
         } else {

@@ -36,14 +36,15 @@ bool sl_log_level_parse(const char *word, enum sl_log_level *ret_level);
 // sl_log(SL_INFO, "worker registered", SL_LOG_STR("service", name), SL_LOG_INT("ms", 3));
 #define sl_log(level, message, ...)                                                                \
     sl_log_write((level), "" message "",                                                           \
-                 (const struct sl_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
+                 (const struct sl_log_field[]){{.name = ""}, ##__VA_ARGS__, {.name = NULL}})
 
 // sl_log with the error's name, origin, detail and message as fields.
 #define sl_log_error(level, message, err, ...)                                                     \
     sl_log_write_error((level), "" message "", (err),                                              \
-                       (const struct sl_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
+                       (const struct sl_log_field[]){{.name = ""}, ##__VA_ARGS__, {.name = NULL}})
 
-// The functions behind the macros; `fields` ends in a field without a name.
+// The functions behind the macros; `fields` begins with a filler and ends in a
+// field without a name.
 void sl_log_write(enum sl_log_level level, const char *message, const struct sl_log_field *fields);
 void sl_log_write_error(enum sl_log_level level, const char *message, const struct sl_error *err,
                         const struct sl_log_field *fields);

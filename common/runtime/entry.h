@@ -33,14 +33,17 @@ struct sl_entry {
     };
 };
 
+// The kind's word on the wire, and back; SL_KIND_COUNT for a word this build does not know.
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
 // The reader version that an entry needs (1 for everything this page lists).
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
+// Writes an entry as msgpack into `arena`.
 int sl_entry_encode(struct sl_arena *arena, const struct sl_entry *entry, struct sl_str *ret_bytes,
                     struct sl_error *err) SL_MUST_CHECK;
+// Reads one back; strings live in `arena`. Refuses (ENTRY_BROKEN) what the head of this file says.
 int sl_entry_decode(struct sl_arena *arena, enum sl_kind kind, struct sl_str bytes,
                     struct sl_entry *ret_entry, struct sl_error *err) SL_MUST_CHECK;
 

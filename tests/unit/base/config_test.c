@@ -44,7 +44,7 @@ setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     f->arena = sl_arena_new(100000);
-    strcpy(f->path, "/tmp/sluice-config-XXXXXX");
+    snprintf(f->path, sizeof(f->path), "/tmp/sluice-config-XXXXXX");
     close(mkstemp(f->path));
     *state = f;
     return 0;
