@@ -62,22 +62,26 @@ int sl_tx_commit(struct sl_tx **tx, struct sl_error *err) SL_MUST_CHECK;
 // Rolls back when still open, and frees. SL_AUTO(sl_tx) relies on it.
 void sl_tx_free(struct sl_tx **tx);
 
+// The parameters of one statement. As a literal: sl_sql(tx, arena, "…", SL_PARAMS(SL_P_TEXT(id),
+// SL_P_INT(3)), &rows, err).
+struct sl_params {
+    const struct sl_param *list; //
+    size_t count;                // at most 64
+};
+#define SL_PARAMS(...)                                                                             \
+    ((struct sl_params){(const struct sl_param[]){__VA_ARGS__},                                    \
+                        sizeof((const struct sl_param[]){__VA_ARGS__}) / sizeof(struct sl_param)})
+#define SL_NO_PARAMS ((struct sl_params){NULL, 0})
+
 // Runs one statement. *ret_rows (may be NULL when not wanted) lives in `arena`. A violated
 // constraint becomes its row by the faults table; anything else INTERNAL with SQLSTATE in detail.
-int sl_sql(struct sl_tx *tx, struct sl_arena *arena, const char *sql, const struct sl_param *params,
-           size_t param_count, struct sl_rows **ret_rows, struct sl_error *err) SL_MUST_CHECK;
+// After a refusal the transaction can only be rolled back.
+int sl_sql(struct sl_tx *tx, struct sl_arena *arena, const char *sql, struct sl_params params,
+           struct sl_rows **ret_rows, struct sl_error *err) SL_MUST_CHECK;
 
 // The same for text built at run time (never from user input): prepared by its content.
-int sl_sql_built(struct sl_tx *tx, struct sl_arena *arena, const char *sql,
-                 const struct sl_param *params, size_t param_count, struct sl_rows **ret_rows,
-                 struct sl_error *err) SL_MUST_CHECK;
-
-// Parameters as a literal: sl_sql(tx, arena, "…", SL_PARAMS(SL_P_TEXT(id), SL_P_INT(3)), &rows,
-// err)
-#define SL_PARAMS(...)                                                                             \
-    (const struct sl_param[]){__VA_ARGS__},                                                        \
-        sizeof((const struct sl_param[]){__VA_ARGS__}) / sizeof(struct sl_param)
-#define SL_NO_PARAMS NULL, 0
+int sl_sql_built(struct sl_tx *tx, struct sl_arena *arena, const char *sql, struct sl_params params,
+                 struct sl_rows **ret_rows, struct sl_error *err) SL_MUST_CHECK;
 
 size_t sl_rows_count(const struct sl_rows *rows);    // rows returned
 size_t sl_rows_affected(const struct sl_rows *rows); // rows inserted, updated or deleted

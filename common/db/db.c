@@ -1,0 +1,161 @@
+// db.c - see db.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/db/db_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A statement that runs longer than any command may live is cancelled by the server, and a
+// transaction that its worker forgot gives its locks back.
+#define SESSION_OPTIONS                                                                            \
+    "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=60000 -c TimeZone=UTC "     \
+    "-c client_min_messages=warning"
+
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+static int
+connect_now(struct sl_db *db, struct sl_error *err)
+{
+    const char *const names[] = {"dbname",  "application_name", "connect_timeout",
+                                 "options", "client_encoding",  NULL};
+    const char *const values[] = {db->conninfo,    db->application, "5",
+                                  SESSION_OPTIONS, "UTF8",          NULL};
+    if (db->conn != NULL) {
+        PQfinish(db->conn);
+    }
+    sl_statement_forget(db);
+    db->conn = PQconnectdbParams(names, values, 1);
+    if (PQstatus(db->conn) != CONNECTION_OK) {
+        return sl_fault_fill(db, NULL, err);
+    }
+    PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
+    return 0;
+}
+
+struct sl_db *
+sl_db_open(const struct sl_db_options *options, struct sl_error *err)
+{
+    SL_AUTO(sl_db) db = calloc(1, sizeof(*db));
+    if (db == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
+    }
+    db->conninfo = strdup(options->conninfo);
+    db->application = strdup(options->application != NULL ? options->application : "sluice");
+    db->faults = options->faults;
+    if (db->conninfo == NULL || db->application == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
+    }
+    if (connect_now(db, err) != 0) {
+        return NULL;
+    }
+    return SL_TAKE(db);
+}
+
+void
+sl_db_free(struct sl_db **db)
+{
+    if (db == NULL || *db == NULL) {
+        return;
+    }
+    sl_statement_forget(*db);
+    PQfinish((*db)->conn);
+    free((*db)->conninfo);
+    free((*db)->application);
+    free(*db);
+    *db = NULL;
+}
+
+// A connection that the server closed while it lay idle is noticed only by using it, so the first
+// failure reconnects and tries once more.
+static int
+begin_on_live_connection(struct sl_db *db, struct sl_error *err)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
+            if (connect_now(db, err) != 0) {
+                return -1;
+            }
+        }
+        PGresult *result = PQexec(db->conn, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+        bool begun = PQresultStatus(result) == PGRES_COMMAND_OK;
+        if (!begun) {
+            sl_fault_fill(db, result, err);
+        }
+        PQclear(result);
+        if (begun) {
+            return 0;
+        }
+        // Also a standby that has become reachable under the primary's name is left alone.
+        PQfinish(db->conn);
+        db->conn = NULL;
+    }
+    return -1;
+}
+
+struct sl_tx *
+sl_tx_begin(struct sl_db *db, struct sl_error *err)
+{
+    assert(db->tx.db == NULL);
+    if (begin_on_live_connection(db, err) != 0) {
+        return NULL;
+    }
+    db->tx = (struct sl_tx){.db = db};
+    return &db->tx;
+}
+
+int
+sl_tx_commit(struct sl_tx **tx, struct sl_error *err)
+{
+    struct sl_tx *open = SL_TAKE(*tx);
+    assert(open != NULL && open->db != NULL);
+    if (open->failed) {
+        sl_tx_free(&open);
+        sl_fail(err, SL_E_INTERNAL);
+        return sl_error_detail(err, "commit after a refused statement");
+    }
+    struct sl_db *db = open->db;
+    PGresult *result = PQexec(db->conn, "COMMIT");
+    int rc = 0;
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        rc = sl_fault_fill(db, result, err);
+        PQclear(result);
+        sl_tx_free(&open);
+        return rc;
+    }
+    // A transaction that PostgreSQL had aborted answers ROLLBACK to COMMIT, without an error.
+    if (strcmp(PQcmdStatus(result), "COMMIT") != 0) {
+        sl_fail(err, SL_E_INTERNAL);
+        rc = sl_error_detail(err, "commit answered %s", PQcmdStatus(result));
+    }
+    PQclear(result);
+    open->db = NULL;
+    return rc;
+}
+
+void
+sl_tx_free(struct sl_tx **tx)
+{
+    if (tx == NULL || *tx == NULL) {
+        return;
+    }
+    struct sl_tx *open = SL_TAKE(*tx);
+    struct sl_db *db = SL_TAKE(open->db);
+    if (db == NULL) {
+        return;
+    }
+    PGresult *result = PQexec(db->conn, "ROLLBACK");
+    bool ended = PQresultStatus(result) == PGRES_COMMAND_OK;
+    PQclear(result);
+    if (!ended) {
+        PQfinish(db->conn);
+        db->conn = NULL;
+    }
+}
