@@ -1,0 +1,259 @@
+// ngx_http_sluice.h - what the files of the module share: configuration, request context, steps.
+//
+// The module judges a request in nginx's access phase. ngx_http_sluice_access() walks the steps of
+// runtime.md 0 in the order of `enum ngx_http_sluice_step`; every step answers
+//
+//     NGX_OK     passed, go on with the next one
+//     NGX_ABORT  refused: ctx->error says with which row of proto/errors.yaml
+//     NGX_AGAIN  suspended: whoever suspended calls ngx_http_sluice_resume() once, later
+//     NGX_DONE   suspended by nginx's body reader
+//     NGX_ERROR  out of memory and the like: 500
+//
+// Nothing that points into the live image may be held across a suspension: after NGX_AGAIN and
+// NGX_DONE ctx->api, ctx->app and ctx->group are looked up again by id before the step runs again.
+// All memory of a request comes from its pool; a worker is one thread.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NGX_HTTP_SLUICE_H
+#define NGX_HTTP_SLUICE_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "common/base/error.h"
+#include "common/runtime/image.h"
+
+extern ngx_module_t ngx_http_sluice_module;
+
+// Where a decided request goes on: the location whose configuration it takes over.
+enum ngx_http_sluice_location {
+    NGX_HTTP_SLUICE_BUFFERED, // the body is read before the backend is connected
+    NGX_HTTP_SLUICE_STREAMED, // the body is passed on as it arrives
+    NGX_HTTP_SLUICE_LOCATIONS,
+};
+
+// http {} level: what the directives say, and what a worker opened.
+typedef struct {
+    ngx_str_t image_name;  // sluice_image: the node's shm_name
+    ngx_str_t node_id;     // sluice_node_id
+    ngx_str_t limits_name; // sluice_limits: name of the counters in /dev/shm; empty: none
+    ngx_uint_t idle_max;   // sluice_backend_idle: idle backend connections a worker keeps
+    // Locations that `sluice_backend buffered|streamed` declared; NULL where missing.
+    ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
+    ngx_shm_zone_t *metrics_zone; // shared counters of all workers
+    struct sl_image *image;       // this worker's reader; NULL before the worker started
+} ngx_http_sluice_main_conf_t;
+
+// location {} level.
+typedef struct {
+    ngx_flag_t enabled; // `sluice on`: requests of this location are judged
+} ngx_http_sluice_loc_conf_t;
+
+// The steps of a decision, in order.
+enum ngx_http_sluice_step {
+    NGX_HTTP_SLUICE_STEP_INTAKE, // canonical path, framing, size
+    NGX_HTTP_SLUICE_STEP_ROUTE,  // host → group, X-Stage → environment, path → API, protocol
+    NGX_HTTP_SLUICE_STEP_AUTH,   // who calls
+    NGX_HTTP_SLUICE_STEP_DIGEST, // the body is what the signature says
+    NGX_HTTP_SLUICE_STEP_APP,    // may the app call this API here
+    NGX_HTTP_SLUICE_STEP_LIMIT,  // throttling
+    NGX_HTTP_SLUICE_STEP_PARAM,  // declared parameters, the backend's path and query
+    NGX_HTTP_SLUICE_STEP_DISPATCH, // backend or MOCK
+    NGX_HTTP_SLUICE_STEPS,
+};
+
+// How the caller proved who it is.
+enum ngx_http_sluice_proof {
+    NGX_HTTP_SLUICE_PROOF_NONE,
+    NGX_HTTP_SLUICE_PROOF_APPCODE,
+    NGX_HTTP_SLUICE_PROOF_SIGNATURE,
+};
+
+// What a limit said of this request: the debug headers X-Apig-RateLimit-* show it.
+typedef struct {
+    ngx_str_t name;    // "api", "user", "app", "ip" or "api-allenv"; static storage
+    int64_t remain;    // units left after this request, never negative
+    int64_t limit;     // units of the window
+    uint32_t interval; // as declared: "10" of "10 second"
+    char unit[8];      // "second", "minute", "hour", "day"
+} ngx_http_sluice_rate_t;
+
+#define NGX_HTTP_SLUICE_RATES 6
+
+typedef struct ngx_http_sluice_ctx_s ngx_http_sluice_ctx_t;
+
+// One request. Zeroed when made; survives nginx's internal redirects.
+struct ngx_http_sluice_ctx_s {
+    ngx_http_request_t *request;
+    enum ngx_http_sluice_step step; // the step that runs, or ran last
+    char request_id[33];            // 32 hex digits and a terminator
+
+    // Copies: valid for the whole request.
+    char group_id[SL_ID_LEN];   // of the API's group
+    char publish_id[SL_ID_LEN]; // of the (API, environment) pair
+    char api_id[SL_ID_LEN];     //
+    char app_id[SL_ID_LEN];     // of the caller; has_app says whether there is one
+    struct sl_str env_name;     // what X-Stage named, "RELEASE" without one
+    struct sl_str env_id;       //
+    struct sl_str path;         // the canonical path
+    struct sl_str raw_query;    // after '?', as received
+    struct sl_str host;         // of the request: lower case, no port; empty: none was sent
+    ngx_str_t client_addr;      // the client's address as text
+    enum sl_method method;      //
+    enum ngx_http_sluice_proof proof;
+
+    // Into the image: refreshed after every suspension, NULL before the step that finds them.
+    const struct sl_img_gateway *gateway;
+    const struct sl_img_group *group;
+    const struct sl_img_api *api;
+    const struct sl_img_app *app; // NULL: no app called
+    struct sl_route route;        // captures are views into `path`
+
+    // The refusal, allocated when needed; NULL while there is none.
+    struct sl_error *error;
+    struct sl_str error_tail; // appended to the message: what is too long for an argument
+
+    // The limit file's own, kept across suspensions.
+    void *limit;
+    ngx_http_sluice_rate_t rates[NGX_HTTP_SLUICE_RATES];
+    ngx_uint_t rate_count;
+
+    // Body: what the digest step expects and the body filter saw.
+    struct sl_sha256_ctx *body_hash; // running while the body is read; NULL: not wanted
+    int64_t body_bytes;              // seen by the body filter
+    int64_t body_max_bytes;          // beyond: 413; 0: no limit
+    char body_digest[65];            // hex, when body_hash was finished
+
+    // Backend: what peer.init and the proxy's variables take.
+    void *backend;               // backend.c's own
+    ngx_str_t backend_uri;       // path and query of the backend request
+    ngx_str_t backend_host;      // its Host header
+    ngx_str_t backend_method;    //
+    ngx_str_t tls_name;          // SNI
+    ngx_str_t mock_body;         // copied: MOCK answers run after the decision
+    ngx_uint_t mock_status;      //
+    unsigned has_app : 1;        // app_id is set
+    unsigned host_is_debug : 1;  // the host is a debugging domain: its daily limit counts
+    unsigned debug : 1;          // X-Apig-Mode: debug
+    unsigned routed : 1;         // publish_id, api_id, env_id are set
+    unsigned suspended : 1;      // a resume is awaited
+    unsigned reading : 1;        // the body reader will resume
+    unsigned backend_called : 1; // answered, or meant to be answered, by a backend
+    unsigned throttled : 1;      // refused by a limit (access log: errorType 1)
+    unsigned appcode_used : 1;   // X-Apig-AppCode is a credential: not for the backend
+    unsigned counted : 1;        // metrics took it
+};
+
+// Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
+// NGX_ABORT. `return ngx_http_sluice_fail(ctx, SL_E_GW_THROTTLED, "api", limit, window);`
+#define ngx_http_sluice_fail(ctx, code, ...)                                                       \
+    ngx_http_sluice_refuse((ctx), (code), SL_ORIGIN,                                               \
+                           (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+// The function behind ngx_http_sluice_fail(). NGX_ERROR when memory is out.
+ngx_int_t ngx_http_sluice_refuse(ngx_http_sluice_ctx_t *ctx, enum sl_code code, const char *origin,
+                                 const char *const *args);
+
+// The request's context, also after an internal redirect; NULL when it has none.
+ngx_http_sluice_ctx_t *ngx_http_sluice_ctx(ngx_http_request_t *r);
+// The same, made when there is none; NULL when memory is out.
+ngx_http_sluice_ctx_t *ngx_http_sluice_ctx_make(ngx_http_request_t *r);
+
+// Goes on with a suspended request: refreshes the image, looks everything up again, runs the step
+// that suspended once more. Call it from an event handler, once per NGX_AGAIN; never from inside a
+// step. Whoever suspends removes his timers in a cleanup of r->pool: a client may go away.
+void ngx_http_sluice_resume(ngx_http_request_t *r);
+
+// The first header called `name` (lower case), or NULL.
+ngx_table_elt_t *ngx_http_sluice_header(ngx_http_request_t *r, const char *name, size_t len);
+// Keeps a header from the backend: it is as if it had not been sent.
+void ngx_http_sluice_header_hide(ngx_table_elt_t *header);
+
+// nginx's strings and ours.
+static inline struct sl_str
+ngx_http_sluice_view(const ngx_str_t *text)
+{
+    return (struct sl_str){(const char *)text->data, text->len};
+}
+// A copy in the pool; data NULL when memory is out.
+ngx_str_t ngx_http_sluice_copy(ngx_pool_t *pool, struct sl_str text);
+
+// -- the steps, one file each ---------------------------------------------------------------------
+
+// _intake.c: request id, canonical path, framing. Refuses with GW_BAD_REQUEST and the size rows.
+ngx_int_t ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Writes a fresh request id into the context.
+void ngx_http_sluice_request_id(ngx_http_sluice_ctx_t *ctx);
+// Turns a raw path (before '?') into the canonical one, from the pool. Answers NGX_OK, NGX_ABORT
+// when the path is ambiguous (architecture.md 6), NGX_ERROR.
+ngx_int_t ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, struct sl_str *ret_path);
+
+// _route.c: fills gateway, group, api, route and the ids. Refuses with GW_NO_API, GW_NO_METHOD,
+// GW_PROTOCOL.
+ngx_int_t ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Looks gateway, group, api and app up again by id. Refuses when the API is gone.
+ngx_int_t ngx_http_sluice_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _auth.c: AppCode, then signature. Refuses with GW_APP_AUTH and a documented reason.
+ngx_int_t ngx_http_sluice_auth(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Reads the body where the signature speaks of it, and compares. Suspends.
+ngx_int_t ngx_http_sluice_digest(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Frees the worker's HMAC states.
+void ngx_http_sluice_auth_exit(void);
+
+// _app.c: the app's authorisation. Refuses with GW_APP_UNAUTHORIZED.
+ngx_int_t ngx_http_sluice_app(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _limit.c: api, user, app, ip and debugging-domain limits. NGX_OK passes (rates filled), NGX_ABORT
+// refuses (ctx->throttled set), NGX_AGAIN suspends for at most one exchange.
+ngx_int_t ngx_http_sluice_limit_check(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Maps and unmaps the counters of this worker; called once each.
+ngx_int_t ngx_http_sluice_limit_init(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf);
+void ngx_http_sluice_limit_exit(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf);
+
+// _param.c: declared parameters; backend path, query and headers. Refuses with GW_ORCHESTRATION.
+ngx_int_t ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _backend.c: prepares the proxied request. Refuses with GW_DNS, GW_BACKEND_DENIED.
+ngx_int_t ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// `sluice_backend_peers` in upstream {}: peers come from the request, not from the configuration.
+char *ngx_http_sluice_backend_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// _pool.c: idle backend connections of this worker. `key` names address, scheme and TLS name.
+struct ngx_http_sluice_pool_key {
+    u_char bytes[16]; // address, IPv4 in the first four
+    uint16_t family;  // AF_INET, AF_INET6
+    uint16_t port;    // network order
+    uint32_t tls;     // 0 plain, else hash of the TLS name
+};
+// Allocates the pool for at most `max` connections.
+ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max);
+// The idle connection used last for this key, taken out of the pool; NULL without one.
+ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key);
+// Keeps a connection; the longest unused one is closed when the pool is full.
+void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connection_t *c);
+// How many connections are idle.
+ngx_uint_t ngx_http_sluice_pool_count(void);
+
+// _mock.c: content handler of MOCK backends.
+ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);
+
+// _error.c: content handler that renders ctx->error, or the error that nginx itself found.
+ngx_int_t ngx_http_sluice_error(ngx_http_request_t *r);
+
+// _response.c: header filter and request-body filter; call from postconfiguration.
+void ngx_http_sluice_response_init(void);
+// Sends a whole response of ours: status, type, body (borrowed until sent).
+ngx_int_t ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str type,
+                               struct sl_str body);
+
+// _log.c: the variables $sluice_* of proxy directives and of the access log.
+ngx_int_t ngx_http_sluice_variables(ngx_conf_t *cf);
+
+// _metrics.c: counters shared by the workers; /healthz, /readyz, /metrics.
+ngx_int_t ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
+ngx_int_t ngx_http_sluice_metrics_log(ngx_http_request_t *r);
+ngx_int_t ngx_http_sluice_metrics_handler(ngx_http_request_t *r);
+
+#endif
