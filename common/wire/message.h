@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 
 // Who asks, as front or sluice-admin established it. All "" when nobody did.
 struct sl_actor {
@@ -33,6 +34,7 @@ struct sl_command {
     int64_t deadline_ms;    // time left when sent; not executed when 0 or less
     const char *peer;       // name of the sending peer, set by the bus; senders leave it NULL
     const char *peer_role;  // its role, "front", "node:<id>"…; set by the bus
+    const char *peer_key;   // its CURVE public key, Z85; set by the bus
 };
 
 // The answer. Either finished (`status`, `body`) or an error row with its arguments.
@@ -60,5 +62,35 @@ int sl_reply_encode(struct sl_arena *arena, const struct sl_reply *reply, struct
                     struct sl_error *err) SL_MUST_CHECK;
 int sl_reply_decode(struct sl_arena *arena, struct sl_str bytes, struct sl_reply *ret_reply,
                     struct sl_error *err) SL_MUST_CHECK;
+
+// The same, appended to a buffer.
+int sl_command_pack(struct sl_buf *buf, const struct sl_command *command,
+                    struct sl_error *err) SL_MUST_CHECK;
+int sl_reply_pack(struct sl_buf *buf, const struct sl_reply *reply,
+                  struct sl_error *err) SL_MUST_CHECK;
+
+// An error as a reply.
+struct sl_reply sl_reply_of_error(const struct sl_error *err);
+
+// What the bus establishes about the sender of an envelope.
+struct sl_sender {
+    const char *peer; // name in the allow-list
+    const char *role; // as in the allow-list
+    const char *key;  // CURVE public key, Z85
+    bool may_act;     // `actor` stays; otherwise it is dropped
+};
+
+// What the bus reads of an envelope; views of it.
+struct sl_stamped {
+    struct sl_str id;
+    struct sl_str service;
+    struct sl_str name;
+};
+
+// Appends an envelope to `buf` as the bus passes it on: sender filled in, whatever the sender wrote
+// there dropped; bodies are copied unread. Refuses (BUS_MESSAGE) what is no envelope or names a
+// field twice.
+int sl_envelope_stamp(struct sl_buf *buf, struct sl_str bytes, const struct sl_sender *sender,
+                      struct sl_stamped *ret_stamped, struct sl_error *err) SL_MUST_CHECK;
 
 #endif
