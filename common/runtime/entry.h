@@ -34,6 +34,7 @@ struct sl_entry {
 };
 
 // The kind's word on the wire, and back; SL_KIND_COUNT for a word this build does not know.
+// The name of a kind on the wire ("api"), and the kind of a name or SL_KIND_COUNT.
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
@@ -41,10 +42,16 @@ enum sl_kind sl_kind_find(const char *name);
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
 // Writes an entry as msgpack into `arena`.
+// An entry as msgpack, from the arena. NULL strings count as empty. Fails only when the arena is
+// full.
 int sl_entry_encode(struct sl_arena *arena, const struct sl_entry *entry, struct sl_str *ret_bytes,
                     struct sl_error *err) SL_MUST_CHECK;
 // Reads one back; strings live in `arena`. Refuses (ENTRY_BROKEN) what the head of this file says.
+// The entry that `bytes` hold; its strings and lists come from the arena.
 int sl_entry_decode(struct sl_arena *arena, enum sl_kind kind, struct sl_str bytes,
                     struct sl_entry *ret_entry, struct sl_error *err) SL_MUST_CHECK;
+
+// A copy in one block of memory that free() releases. NULL when memory is out.
+struct sl_entry *sl_entry_copy(const struct sl_entry *entry);
 
 #endif

@@ -1,0 +1,308 @@
+// entry_test.c - runtime entries: what goes out comes back, what is broken is refused by name.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/test.h"
+
+#include "common/runtime/entry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ID_1 "11111111111111111111111111111111"
+#define ID_2 "22222222222222222222222222222222"
+#define ID_3 "33333333333333333333333333333333"
+
+static const struct sl_req_param req_params[] = {
+    {"id", "", SL_IN_PATH, true, false},
+    {"page", "1", SL_IN_QUERY, false, true},
+};
+static const struct sl_backend_param backend_params[] = {
+    {"user", "id", SL_IN_PATH, SL_FROM_REQUEST},
+    {"x-who", "$context.sourceIp", SL_IN_HEADER, SL_FROM_SYSTEM},
+};
+
+static struct sl_entry
+some_api(void)
+{
+    return (struct sl_entry){
+        .kind = SL_KIND_API,
+        .api =
+            {
+                .publish_id = ID_1,
+                .api_id = ID_2,
+                .name = "Bücher",
+                .group_id = ID_3,
+                .env_id = "DEFAULT_ENVIRONMENT_RELEASE_ID",
+                .env_name = "RELEASE",
+                .version_id = ID_1,
+                .path = "/books/{id}",
+                .throttle_id = "",
+                .method = SL_METHOD_ANY,
+                .match_mode = SL_MATCH_SWA,
+                .schemes = SL_SCHEME_HTTP | SL_SCHEME_HTTPS,
+                .auth = SL_AUTH_APP,
+                .app_code = true,
+                .backend_type = SL_BACKEND_HTTP,
+                .http = {"backend.example", "/b/{user}", 8080, true, SL_METHOD_ANY, 5000, -1},
+                .req_params = req_params,
+                .req_param_count = SL_COUNT(req_params),
+                .backend_params = backend_params,
+                .backend_param_count = SL_COUNT(backend_params),
+            },
+    };
+}
+
+static struct sl_entry
+some_app(void)
+{
+    static const char *const codes[] = {"code-a", "code-b"};
+    static const char *const publish_ids[] = {ID_1, ID_2};
+    return (struct sl_entry){
+        .kind = SL_KIND_APP,
+        .app = {ID_1, "shop", "key", "secret", "domain", codes, 2, publish_ids, 2}};
+}
+
+static struct sl_entry
+some_throttle(void)
+{
+    static const struct sl_special specials[] = {{"a", INT64_MAX, false}, {"b", 7, true}};
+    return (struct sl_entry){
+        .kind = SL_KIND_THROTTLE,
+        .throttle = {ID_1, true, 3600, 1, "hour", 3, 0, 2, 0, specials, 2},
+    };
+}
+
+static struct sl_entry
+some_gateway(void)
+{
+    static const char *const nodes[] = {"node-1", "node-2"};
+    return (struct sl_entry){
+        .kind = SL_KIND_GATEWAY,
+        .gateway = {.id = ID_1,
+                    .domain_call_limit = 1000,
+                    .node_ids = nodes,
+                    .node_count = 2,
+                    .membership = 9},
+    };
+}
+
+static void
+assert_same_api(const struct sl_api *a, const struct sl_api *b)
+{
+    assert_string_equal(a->publish_id, b->publish_id);
+    assert_string_equal(a->name, b->name);
+    assert_string_equal(a->env_id, b->env_id);
+    assert_string_equal(a->throttle_id, b->throttle_id);
+    assert_string_equal(a->http.host, b->http.host);
+    assert_string_equal(a->http.path, b->http.path);
+    assert_int_equal(a->http.port, b->http.port);
+    assert_int_equal(a->http.retry_count, b->http.retry_count);
+    assert_int_equal(a->http.tls, b->http.tls);
+    assert_int_equal(a->method, b->method);
+    assert_int_equal(a->match_mode, b->match_mode);
+    assert_int_equal(a->schemes, b->schemes);
+    assert_int_equal(a->auth, b->auth);
+    assert_true(a->app_code);
+    assert_int_equal(a->req_param_count, b->req_param_count);
+    assert_string_equal(a->req_params[1].default_value, b->req_params[1].default_value);
+    assert_int_equal(a->req_params[1].location, b->req_params[1].location);
+    assert_string_equal(a->backend_params[1].value, b->backend_params[1].value);
+    assert_int_equal(a->backend_params[1].origin, b->backend_params[1].origin);
+}
+
+static void
+an_api_comes_back_as_it_went_out(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_error err;
+    struct sl_entry entry = some_api();
+    struct sl_entry back;
+    struct sl_str bytes;
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), 0);
+    assert_same_api(&back.api, &entry.api);
+    assert_string_equal(back.api.mock.body, "");
+}
+
+static void
+a_decoded_entry_encodes_to_the_same_bytes(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_error err;
+    struct sl_entry mock = some_api();
+    mock.api.backend_type = SL_BACKEND_MOCK;
+    memset(&mock.api.http, 0, sizeof(mock.api.http));
+    mock.api.mock = (struct sl_mock_backend){"hello", 200};
+    struct sl_entry group = {.kind = SL_KIND_GROUP, .group = {ID_1, "g", true, true}};
+    struct sl_entry host = {.kind = SL_KIND_HOST, .host = {"*.example.com", ID_1, false}};
+    struct sl_entry entries[] = {some_api(),     mock,  some_app(), some_throttle(),
+                                 some_gateway(), group, host};
+    for (size_t i = 0; i < SL_COUNT(entries); i++) {
+        struct sl_str first;
+        struct sl_str second;
+        struct sl_entry back;
+        assert_int_equal(sl_entry_encode(arena, &entries[i], &first, &err), 0);
+        assert_int_equal(sl_entry_decode(arena, entries[i].kind, first, &back, &err), 0);
+        assert_int_equal(sl_entry_encode(arena, &back, &second, &err), 0);
+        assert_true(sl_str_equal(first, second));
+    }
+}
+
+static void
+a_copy_stands_on_its_own(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_error err;
+    struct sl_str bytes;
+    struct sl_entry *original = sl_arena_alloc(arena, sizeof(*original));
+    struct sl_entry source = some_api();
+    assert_int_equal(sl_entry_encode(arena, &source, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, original, &err), 0);
+    struct sl_entry *copy = sl_entry_copy(original);
+    assert_non_null(copy);
+    sl_arena_free(&arena);
+    assert_same_api(&copy->api, &source.api);
+    free(copy);
+    struct sl_entry app = some_app();
+    copy = sl_entry_copy(&app);
+    assert_non_null(copy);
+    assert_string_equal(copy->app.codes[1], "code-b");
+    assert_string_equal(copy->app.publish_ids[1], ID_2);
+    assert_ptr_not_equal(copy->app.codes, app.app.codes);
+    free(copy);
+}
+
+static void
+every_truncation_is_refused(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(16 << 20);
+    struct sl_error err;
+    struct sl_entry entries[] = {some_api(), some_app(), some_throttle(), some_gateway()};
+    for (size_t i = 0; i < SL_COUNT(entries); i++) {
+        struct sl_str bytes;
+        assert_int_equal(sl_entry_encode(arena, &entries[i], &bytes, &err), 0);
+        for (size_t len = 0; len < bytes.len; len++) {
+            // A block of its own, so that a sanitizer sees a read past the end.
+            char *cut = malloc(len + 1);
+            assert_non_null(cut);
+            memcpy(cut, bytes.ptr, len);
+            struct sl_entry back;
+            assert_int_equal(
+                sl_entry_decode(arena, entries[i].kind, (struct sl_str){cut, len}, &back, &err),
+                -1);
+            free(cut);
+        }
+    }
+}
+
+static void
+damaged_bytes_never_do_worse_than_fail(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    SL_AUTO(sl_arena) source = sl_arena_new(1 << 20);
+    struct sl_entry api = some_api();
+    struct sl_str bytes;
+    assert_int_equal(sl_entry_encode(source, &api, &bytes, &err), 0);
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    char *damaged = sl_arena_dupn(source, bytes.ptr, bytes.len);
+    for (size_t at = 0; at < bytes.len; at++) {
+        for (int value = 0; value < 256; value++) {
+            damaged[at] = (char)value;
+            struct sl_entry back;
+            sl_arena_clear(arena);
+            if (sl_entry_decode(arena, SL_KIND_API, (struct sl_str){damaged, bytes.len}, &back,
+                                &err) == 0) {
+                assert_int_equal(back.api.path[0], '/');
+            }
+        }
+        damaged[at] = bytes.ptr[at];
+    }
+}
+
+// Decodes {"id": ID_1, "name": "n", <extra>} as a group.
+static int
+decode_group(const char *extra, size_t extra_len, struct sl_error *err)
+{
+    char text[256];
+    char *at = text;
+    memcpy(at, "\x83\xa2id\xd9\x20" ID_1 "\xa4name\xa1n", 4 + 2 + 32 + 7);
+    at += 45;
+    memcpy(at, extra, extra_len);
+    SL_AUTO(sl_arena) arena = sl_arena_new(4096);
+    struct sl_entry back;
+    return sl_entry_decode(arena, SL_KIND_GROUP,
+                           (struct sl_str){text, (size_t)(at - text) + extra_len}, &back, err);
+}
+
+static void
+unknown_fields_are_passed_over_however_nested(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    assert_int_equal(decode_group("\xa1z\x81\xa1k\x92\x01\xcb\0\0\0\0\0\0\0\0", 16, &err), 0);
+    assert_int_equal(decode_group("\xaais_default\xc0", 12, &err), 0);
+}
+
+static void
+a_field_of_another_type_is_refused_and_named(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    assert_int_equal(decode_group("\xaais_default\x01", 12, &err), -1);
+    assert_int_equal(err.code, SL_E_ENTRY_BROKEN);
+    assert_string_equal(err.args[0], "group");
+    assert_string_equal(err.args[1], "is_default");
+}
+
+static void
+a_count_that_the_bytes_do_not_hold_is_refused(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    assert_int_equal(decode_group("\xa1z\xdd\xff\xff\xff\xff", 7, &err), -1);
+    assert_int_equal(decode_group("\xa1z\xdf\x80\x00\x00\x00", 7, &err), -1);
+}
+
+static void
+what_does_not_hold_is_refused_and_named(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_entry bad[] = {some_api(), some_api(), some_api(), some_api(), some_api()};
+    const char *const names[] = {"path", "group_id", "http", "schemes", "http"};
+    bad[0].api.path = "books";
+    bad[1].api.group_id = "short";
+    bad[2].api.http.host = "";
+    bad[3].api.schemes = 8;
+    bad[4].api.http.port = 0;
+    for (size_t i = 0; i < SL_COUNT(bad); i++) {
+        struct sl_error err;
+        struct sl_str bytes;
+        struct sl_entry back;
+        assert_int_equal(sl_entry_encode(arena, &bad[i], &bytes, &err), 0);
+        assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), -1);
+        assert_string_equal(err.args[1], names[i]);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_api_comes_back_as_it_went_out),
+        cmocka_unit_test(a_decoded_entry_encodes_to_the_same_bytes),
+        cmocka_unit_test(a_copy_stands_on_its_own),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(damaged_bytes_never_do_worse_than_fail),
+        cmocka_unit_test(unknown_fields_are_passed_over_however_nested),
+        cmocka_unit_test(a_field_of_another_type_is_refused_and_named),
+        cmocka_unit_test(a_count_that_the_bytes_do_not_hold_is_refused),
+        cmocka_unit_test(what_does_not_hold_is_refused_and_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
