@@ -1,6 +1,8 @@
 // crypto.h - random bytes, digests and comparisons that everything else in the room rests on.
 //
-// Libcrypto underneath; algorithms are fetched once (sl_crypto_init), never per call.
+// Libcrypto underneath; algorithms are fetched once, never per call. Everything here may be called
+// from any thread; one object is used by one thread at a time, but for a struct sl_hmac, which is
+// immutable.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_CRYPTO_CRYPTO_H
@@ -12,7 +14,8 @@
 #define SL_SHA256_LEN 32
 #define SL_SHA256_HEX 65 // with terminator
 
-// Fetches the algorithms. Call once before threads; asserts that OpenSSL has them.
+// Fetches the algorithms; asserts that OpenSSL has them. The others do it when they are first used,
+// so this only moves the work to a process's start.
 void sl_crypto_init(void);
 
 // Random bytes from the operating system's generator; asserts on failure.
@@ -34,10 +37,15 @@ void sl_sha256_update(struct sl_sha256_ctx *ctx, struct sl_str bytes);
 void sl_sha256_final(struct sl_sha256_ctx *ctx, uint8_t ret_digest[SL_SHA256_LEN]);
 
 // HMAC-SHA256 with the key's two inner states kept, so that many messages under one key are cheap.
+// Immutable once made: threads may share one.
 struct sl_hmac;
 struct sl_hmac *sl_hmac_new(struct sl_str key);
 void sl_hmac_free(struct sl_hmac **hmac);
-void sl_hmac_sign(struct sl_hmac *hmac, struct sl_str message, uint8_t ret_mac[SL_SHA256_LEN]);
+void sl_hmac_sign(const struct sl_hmac *hmac, struct sl_str message,
+                  uint8_t ret_mac[SL_SHA256_LEN]);
+
+// Overwrites memory that held a secret; never optimised away.
+void sl_wipe(void *bytes, size_t len);
 
 // Equality in time that depends on the lengths only.
 bool sl_crypto_equal(struct sl_str a, struct sl_str b);

@@ -15,7 +15,7 @@
 
 struct sl_sign_header {
     struct sl_str name;  // as received; compared without case
-    struct sl_str value; // of the first header of the name, or values joined by ','
+    struct sl_str value; // blanks at its ends do not count; several of one name are joined by ','
 };
 
 // The request as it came (or goes out).
@@ -25,8 +25,8 @@ struct sl_sign_request {
     struct sl_str raw_query; // after '?', may be empty
     const struct sl_sign_header *headers;
     size_t header_count;
-    struct sl_str
-        body_hash; // lower-case hex SHA-256 of the body; empty: X-Sdk-Content-Sha256 rules
+    struct sl_str body_hash; // lower-case hex SHA-256 of the body; empty: the body is not known and
+                             // X-Sdk-Content-Sha256 stands for it (absent: taken as empty body)
 };
 
 // The parts of "SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…"; views into the header.
@@ -60,7 +60,7 @@ enum sl_sign_result sl_sign_precheck(const struct sl_sign_request *request,
 // sort order, empty body). On mismatch *ret_canonical (may be NULL) is the canonical request, from
 // the arena, newlines as they are.
 enum sl_sign_result sl_sign_verify(struct sl_arena *arena, const struct sl_sign_request *request,
-                                   const struct sl_sign_parts *parts, struct sl_hmac *key,
+                                   const struct sl_sign_parts *parts, const struct sl_hmac *key,
                                    const char **ret_canonical);
 
 // Builds the canonical request over the ';'-joined lower-case names. NULL when the arena is full or
@@ -71,7 +71,7 @@ const char *sl_sign_canonical(struct sl_arena *arena, const struct sl_sign_reque
 // Signs: *ret_authorization is the header's value, from the arena. `request` must hold host and
 // x-sdk-date among its headers; all headers given are signed.
 int sl_sign_make(struct sl_arena *arena, const struct sl_sign_request *request,
-                 struct sl_str access, struct sl_hmac *key, const char **ret_authorization,
+                 struct sl_str access, const struct sl_hmac *key, const char **ret_authorization,
                  struct sl_error *err) SL_MUST_CHECK;
 
 #endif
