@@ -1,0 +1,38 @@
+"""The contract as one OpenAPI 3 document, and as a C string that front serves."""
+from errors import c_string
+
+HTTP_METHODS = ("get", "post", "put", "delete", "patch")
+CHUNK = 4000  # characters of one literal; concatenated by the compiler
+
+
+def document(contract, error_rows):
+    """The whole document; areas keep their order, paths are merged."""
+    paths = {}
+    for operation in contract.operations:
+        body = dict(operation.body)
+        body["tags"] = [operation.area.name]
+        if operation.action == "public":
+            body["security"] = []
+        paths.setdefault(operation.path, {})[operation.method.lower()] = body
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "Sluice management API", "version": "2",
+                 "description": "The management API of a Sluice gateway.",
+                 "license": {"name": "Apache-2.0"}},
+        "security": [{"token": []}, {"signature": []}],
+        "paths": paths,
+        "components": {kind: members for kind, members in contract.components.items() if members},
+        "x-error-codes": sorted({row["code"] for row in error_rows}),
+    }
+
+
+def c_source(text):
+    """gen/openapi_json.c: the document as bytes."""
+    lines = ["// Generated from proto/rest.", '#include "services/front/table.h"', "",
+             "const char rest_openapi_json[] ="]
+    raw = text.encode("ascii").decode("ascii")
+    for start in range(0, len(raw), CHUNK):
+        lines.append("    " + c_string(raw[start:start + CHUNK]))
+    lines[-1] += ";"
+    lines += ["", "const size_t rest_openapi_size = sizeof(rest_openapi_json) - 1;", ""]
+    return "\n".join(lines)
