@@ -239,24 +239,41 @@ check_required(const struct loading *loading, const char *path, struct sl_error 
     return 0;
 }
 
+static int
+load_unset(const struct loading *loading, struct sl_error *err)
+{
+    static const char *const unset = NULL;
+    for (size_t i = 0; i < loading->count; i++) {
+        if (loading->rows[i].type == SL_SETTING_TEXT) {
+            memcpy(loading->target + loading->rows[i].offset, &unset, sizeof(unset));
+        }
+    }
+    return load_defaults(loading, err);
+}
+
 int
 sl_config_load(const struct sl_setting *rows, size_t count, const char *path,
                struct sl_arena *arena, void *target, struct sl_error *err)
 {
     struct loading loading = {rows, count, arena, target};
-    static const char *const unset = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].type == SL_SETTING_TEXT) {
-            memcpy(loading.target + rows[i].offset, &unset, sizeof(unset));
-        }
-    }
-    if (load_defaults(&loading, err) != 0) {
+    if (load_unset(&loading, err) != 0) {
         return -1;
     }
     if (path != NULL && load_file(&loading, path, err) != 0) {
         return -1;
     }
     if (load_environment(&loading, err) != 0) {
+        return -1;
+    }
+    return check_required(&loading, path, err);
+}
+
+int
+sl_config_load_file(const struct sl_setting *rows, size_t count, const char *path,
+                    struct sl_arena *arena, void *target, struct sl_error *err)
+{
+    struct loading loading = {rows, count, arena, target};
+    if (load_unset(&loading, err) != 0 || load_file(&loading, path, err) != 0) {
         return -1;
     }
     return check_required(&loading, path, err);

@@ -31,6 +31,10 @@ struct sl_setting {
 int sl_config_load(const struct sl_setting *rows, size_t count, const char *path,
                    struct sl_arena *arena, void *target, struct sl_error *err) SL_MUST_CHECK;
 
+// The same for a file of our own that is no process's configuration: no environment.
+int sl_config_load_file(const struct sl_setting *rows, size_t count, const char *path,
+                        struct sl_arena *arena, void *target, struct sl_error *err) SL_MUST_CHECK;
+
 // Writes the table as help text to standard output.
 void sl_config_help(const struct sl_setting *rows, size_t count);
 

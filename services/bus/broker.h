@@ -1,0 +1,27 @@
+// broker.h - one bus: three sockets, the allow-list, workers and the commands that they hold.
+//
+// One thread runs it. It keeps nothing that must survive: clients and workers find out and go on
+// with another bus.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_BUS_BROKER_H
+#define SL_BUS_BROKER_H
+
+#include "common/wire/peer.h"
+
+struct broker;
+
+struct broker_options {
+    const struct sl_peer *self;         // name and key pair of the bus
+    const struct sl_bus_address *binds; // where it listens
+    const char *allow_dir;              // *.peer files
+};
+
+// Binds the sockets. NULL with *err filled.
+struct broker *broker_new(const struct broker_options *options, struct sl_error *err);
+void broker_free(struct broker **broker);
+
+// Works until `stop_fd` is readable.
+void broker_run(struct broker *broker, int stop_fd);
+
+#endif

@@ -1,0 +1,308 @@
+// command.c - a command's way through the bus: role, envelope, worker, reply.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/log.h"
+#include "common/wire/message.h"
+#include "services/bus/broker_state.h"
+
+#include <string.h>
+
+#define DEADLINE_MAX_MS 120000 // longer than any command of ours waits
+#define GRACE_MS        10000 // after its deadline a worker may still be at it; then its credit returns
+#define NUMBER_TEXT     24 // a decimal 64-bit number with terminator
+
+// Frames of a message from a client; the envelope's are those of proto/bus.md.
+enum {
+    COMMAND_ROUTING,
+    COMMAND_WORD,
+    COMMAND_ID,
+    COMMAND_SERVICE,
+    COMMAND_DEADLINE,
+    COMMAND_ENVELOPE,
+    COMMAND_FRAMES,
+};
+
+void
+broker_refuse(struct broker *broker, const char client[FLEET_ROUTING_LEN], struct sl_str id,
+              const char *reason)
+{
+    const struct sl_str parts[] = {{client, FLEET_ROUTING_LEN}, SL_STR("B"), id, sl_str(reason)};
+    broker->refused++;
+    frames_send(broker->commands, parts, SL_COUNT(parts));
+}
+
+static void
+reply_to_client(struct broker *broker, const char client[FLEET_ROUTING_LEN], struct sl_str id,
+                struct sl_str reply)
+{
+    const struct sl_str parts[] = {{client, FLEET_ROUTING_LEN}, SL_STR("R"), id, reply};
+    // A client that is gone, or that does not read, has nobody waiting.
+    frames_send(broker->commands, parts, SL_COUNT(parts));
+}
+
+// Hands the stamped envelope to a worker; a worker whose connection is gone is dropped and the
+// next one tried.
+static void
+pass_on(struct broker *broker, struct frames *message, int64_t deadline_ms)
+{
+    const char *client = frames_get(message, COMMAND_ROUTING).ptr;
+    struct sl_str id = frames_get(message, COMMAND_ID);
+    struct sl_str service = frames_get(message, COMMAND_SERVICE);
+    for (;;) {
+        bool offered = false;
+        struct fleet_worker *worker = fleet_pick(broker->fleet, service, broker->now_ms, &offered);
+        uint64_t token = 0;
+        struct flight *flight =
+            worker != NULL ? flights_take(broker->flights, worker, &token) : NULL;
+        if (flight == NULL) {
+            broker_refuse(broker, client, id, offered ? "no credit" : "no worker");
+            return;
+        }
+        memcpy(flight->client, client, FLEET_ROUTING_LEN);
+        memset(flight->id, 0, sizeof(flight->id));
+        memcpy(flight->id, id.ptr, id.len);
+        flight->end_ms = broker->now_ms + deadline_ms + GRACE_MS;
+
+        char token_text[NUMBER_TEXT];
+        char deadline_text[NUMBER_TEXT];
+        snprintf(token_text, sizeof(token_text), "%llu", (unsigned long long)token);
+        snprintf(deadline_text, sizeof(deadline_text), "%lld", (long long)deadline_ms);
+        const struct sl_str parts[] = {{worker->routing, FLEET_ROUTING_LEN},
+                                       SL_STR("C"),
+                                       sl_str(token_text),
+                                       sl_str(deadline_text),
+                                       {broker->envelope.ptr, broker->envelope.len}};
+        if (frames_send(broker->workers, parts, SL_COUNT(parts))) {
+            broker->passed++;
+            return;
+        }
+        flights_end(broker->flights, flight);
+        broker_lose_worker(broker, worker);
+    }
+}
+
+// Whether the envelope is what the frames say and the peer may send it; *ret_reason says why not.
+static bool
+check_command(struct broker *broker, struct frames *message, const struct peer_row *peer,
+              const char **ret_reason)
+{
+    struct sl_str id = frames_get(message, COMMAND_ID);
+    struct sl_str service = frames_get(message, COMMAND_SERVICE);
+    struct sl_sender sender = {peer->name, peer->role.text, peer->key, role_may_act(&peer->role)};
+    struct sl_stamped stamped;
+    struct sl_error err;
+    sl_buf_reset(&broker->envelope);
+    broker->envelope.failed = false;
+    *ret_reason = "malformed";
+    if (sl_envelope_stamp(&broker->envelope, frames_get(message, COMMAND_ENVELOPE), &sender,
+                          &stamped, &err) != 0 ||
+        !sl_str_equal(stamped.id, id) || !sl_str_equal(stamped.service, service)) {
+        return false;
+    }
+    if (!role_may_call(&peer->role, service, stamped.name)) {
+        char command[128];
+        snprintf(command, sizeof(command), "%.*s", SL_STR_FMT(stamped.name));
+        sl_log(SL_WARNING, "peer may not call this", SL_LOG_STR("peer", peer->name),
+               SL_LOG_STR("role", peer->role.text), SL_LOG_STR("command", command));
+        *ret_reason = "forbidden";
+        return false;
+    }
+    return true;
+}
+
+static void
+on_call(struct broker *broker, struct frames *message, const struct peer_row *peer)
+{
+    const char *client = frames_get(message, COMMAND_ROUTING).ptr;
+    struct sl_str id = frames_get(message, COMMAND_ID);
+    int64_t deadline_ms = frames_number(message, COMMAND_DEADLINE);
+    if (message->count != COMMAND_FRAMES || message->is_cut || id.len != SL_ID_LEN ||
+        deadline_ms < 0 || deadline_ms > DEADLINE_MAX_MS) {
+        broker_refuse(broker, client, id, "malformed");
+        return;
+    }
+    const char *reason = "forbidden";
+    if (peer == NULL || !check_command(broker, message, peer, &reason)) {
+        broker_refuse(broker, client, id, reason);
+        return;
+    }
+    if (sl_str_equal(frames_get(message, COMMAND_SERVICE), SL_STR("bus"))) {
+        SL_AUTO_BUF reply;
+        sl_buf_init(&reply, SL_MESSAGE_MAX);
+        broker_status(broker, &reply);
+        reply_to_client(broker, client, id, (struct sl_str){reply.ptr, reply.len});
+        return;
+    }
+    pass_on(broker, message, deadline_ms);
+}
+
+void
+broker_on_command(struct broker *broker, struct frames *message)
+{
+    struct sl_str routing = frames_get(message, COMMAND_ROUTING);
+    struct sl_str word = frames_get(message, COMMAND_WORD);
+    if (message->count < 2) {
+        return;
+    }
+    const struct peer_row *peer = broker_sender(broker, message);
+    if (sl_str_equal(word, SL_STR("C"))) {
+        on_call(broker, message, peer);
+    } else if (sl_str_equal(word, SL_STR("H")) && peer != NULL) {
+        const struct sl_str parts[] = {routing, SL_STR("H")};
+        frames_send(broker->commands, parts, SL_COUNT(parts));
+    }
+}
+
+static void
+on_reply(struct broker *broker, struct fleet_worker *worker, struct frames *message)
+{
+    int64_t token = frames_number(message, 2);
+    struct flight *flight =
+        token >= 0 ? flights_find(broker->flights, (uint64_t)token, worker) : NULL;
+    if (flight != NULL && message->count == 4) {
+        reply_to_client(broker, flight->client, sl_str(flight->id), frames_get(message, 3));
+        flights_end(broker->flights, flight);
+    }
+}
+
+static void
+on_event(struct broker *broker, const struct peer_row *peer, struct frames *message)
+{
+    struct sl_str topic = frames_get(message, 2);
+    if (message->count != 4) {
+        return;
+    }
+    if (role_may_publish(&peer->role, topic)) {
+        broker_publish(broker, topic, frames_get(message, 3));
+    } else {
+        sl_log(SL_WARNING, "peer may not publish this", SL_LOG_STR("peer", peer->name),
+               SL_LOG_STR("role", peer->role.text));
+    }
+}
+
+// Tells a worker which offer of its this bus knows.
+static bool
+acknowledge(struct broker *broker, const struct fleet_worker *worker)
+{
+    char version[NUMBER_TEXT];
+    snprintf(version, sizeof(version), "%lld", (long long)worker->offer_version);
+    const struct sl_str parts[] = {
+        {worker->routing, FLEET_ROUTING_LEN}, SL_STR("W"), sl_str(version)};
+    return frames_send(broker->workers, parts, SL_COUNT(parts));
+}
+
+static void
+on_offer(struct broker *broker, struct fleet_worker *worker, struct frames *message)
+{
+    int64_t version = frames_number(message, 2);
+    if (message->count != 4 || version < 0) {
+        return;
+    }
+    struct sl_str services = frames_get(message, 3);
+    size_t refused = fleet_offer(broker->fleet, worker, version, services);
+    if (refused > 0) {
+        sl_log(SL_WARNING, "peer may not offer this", SL_LOG_STR("peer", worker->peer),
+               SL_LOG_STR("role", worker->role.text), SL_LOG_INT("refused", refused));
+    }
+    sl_log(SL_INFO, "worker offers", SL_LOG_STR("peer", worker->peer),
+           SL_LOG_INT("services", worker->service_count));
+    acknowledge(broker, worker);
+}
+
+static void
+on_beat(struct broker *broker, struct fleet_worker *worker, struct frames *message)
+{
+    int64_t credits = frames_number(message, 2);
+    int64_t load = frames_number(message, 3);
+    if (credits >= 0 && load >= 0) {
+        fleet_beat(worker, credits, load, broker->now_ms);
+        acknowledge(broker, worker);
+    }
+}
+
+void
+broker_on_worker(struct broker *broker, struct frames *message)
+{
+    struct sl_str routing = frames_get(message, 0);
+    const struct peer_row *peer = broker_sender(broker, message);
+    if (message->count < 2 || routing.len != FLEET_ROUTING_LEN || peer == NULL) {
+        return;
+    }
+    struct sl_str word = frames_get(message, 1);
+    if (sl_str_equal(word, SL_STR("E"))) {
+        on_event(broker, peer, message);
+        return;
+    }
+    struct fleet_worker *worker = fleet_get(broker->fleet, routing.ptr, peer->name);
+    if (worker == NULL || peer->role.kind != ROLE_WORKER) {
+        if (worker != NULL) {
+            sl_log(SL_WARNING, "peer is no worker", SL_LOG_STR("peer", peer->name),
+                   SL_LOG_STR("role", peer->role.text));
+            fleet_drop(broker->fleet, worker);
+        }
+        return;
+    }
+    worker->role = peer->role;
+    worker->seen_ms = broker->now_ms;
+    if (sl_str_equal(word, SL_STR("R"))) {
+        on_reply(broker, worker, message);
+    } else if (sl_str_equal(word, SL_STR("O"))) {
+        on_offer(broker, worker, message);
+    } else if (sl_str_equal(word, SL_STR("W"))) {
+        on_beat(broker, worker, message);
+    }
+}
+
+void
+broker_lose_worker(struct broker *broker, struct fleet_worker *worker)
+{
+    size_t position = 0;
+    size_t lost = 0;
+    for (struct flight *flight = flights_next(broker->flights, &position, worker); flight != NULL;
+         flight = flights_next(broker->flights, &position, worker)) {
+        broker_refuse(broker, flight->client, sl_str(flight->id), "worker lost");
+        flights_end(broker->flights, flight);
+        lost++;
+    }
+    sl_log(SL_INFO, "worker gone", SL_LOG_STR("peer", worker->peer), SL_LOG_INT("commands", lost));
+    fleet_drop(broker->fleet, worker);
+}
+
+// A send to a connection that is gone fails: the quickest way to learn that a worker died.
+static bool
+is_lost(struct broker *broker, const struct fleet_worker *worker)
+{
+    return broker->now_ms - worker->seen_ms > FLEET_DEAD_MS ||
+           (worker->outstanding > 0 && !acknowledge(broker, worker));
+}
+
+static void
+end_overdue(struct broker *broker)
+{
+    size_t position = 0;
+    for (struct flight *flight = flights_next(broker->flights, &position, NULL); flight != NULL;
+         flight = flights_next(broker->flights, &position, NULL)) {
+        if (flight->end_ms < broker->now_ms) {
+            flights_end(broker->flights, flight);
+        }
+    }
+}
+
+void
+broker_tick(struct broker *broker)
+{
+    struct fleet_worker *lost = NULL;
+    do {
+        lost = NULL;
+        for (struct fleet_worker *worker = fleet_next(broker->fleet, true);
+             worker != NULL && lost == NULL; worker = fleet_next(broker->fleet, false)) {
+            lost = is_lost(broker, worker) ? worker : NULL;
+        }
+        if (lost != NULL) {
+            broker_lose_worker(broker, lost);
+        }
+    } while (lost != NULL);
+    if (flights_count(broker->flights) > 0) {
+        end_overdue(broker);
+    }
+}
