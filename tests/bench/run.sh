@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# run.sh proxy|publish [OPTIONS] - the benches; see --help. Builds plain first, prints to standard output.
+#
+#   proxy    CPU per proxied request against plain proxy_pass of the same nginx, in interleaved pairs
+#   publish  milliseconds from a publish to the first 200 on both nodes
+#
+# The figures in RESULTS.md come from `tests/bench/run.sh proxy` and `tests/bench/run.sh publish`.
+#
+# SPDX-License-Identifier: Apache-2.0
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+case ${1:-} in
+'' | -h | --help)
+    sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    [[ -x build/venv/bin/python ]] && build/venv/bin/python tests/bench/bench.py --help
+    exit 0
+    ;;
+esac
+deploy/deps.sh test
+cmake -S . -B build -G Ninja >/dev/null
+ninja -C build >/dev/null
+[[ -x build/venv/bin/python ]] || /usr/bin/python3 -m venv --system-site-packages build/venv
+build/venv/bin/python -c 'import huaweicloudsdkcore' 2>/dev/null ||
+    build/venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
+exec build/venv/bin/python tests/bench/bench.py "$@"
