@@ -55,7 +55,7 @@ def check_words(path, text, lines):
     for number, line in enumerate(bare, 1):
         if re.search(r"\bgoto\b", line):
             fault(path, number, "goto: cleanup is an attribute")
-        if re.match(r"\s*typedef\s+(struct|union|enum)\b(?!.*\()", line) and "ngx_" not in line:
+        if re.match(r"\s*typedef\s+(struct|union|enum)\b(?!.*\()", line) and "nginx" not in path.parts:
             fault(path, number, "typedef of a struct")
     for number, line in enumerate(lines, 1):
         if re.search(r"//.*\b(TODO|FIXME|XXX|HACK)\b", line):
