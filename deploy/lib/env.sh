@@ -1,0 +1,64 @@
+# env.sh - where a quickstart deployment lives: paths, ports, users. Sourced; sets variables only.
+#
+# SLUICE_VAR        state directory            (default: var/ of the tree)
+# SLUICE_PORT_BASE  first of 16 ports in a row (default: the product's default ports)
+# SLUICE_BUILD      build directory            (default: build/ of the tree)
+#
+# Everything derived from them is read-only afterwards, so several deployments can run side by side.
+#
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+
+TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+VAR=${SLUICE_VAR:-$TREE/var}
+[[ $VAR == /* ]] || VAR=$PWD/$VAR
+BUILD=${SLUICE_BUILD:-$TREE/build}
+[[ $BUILD == /* ]] || BUILD=$PWD/$BUILD
+PORT_BASE=${SLUICE_PORT_BASE:-}
+BIN=$BUILD/bin
+NGINX_MODULE=$BUILD/services/nginx/ngx_http_sluice_module.so
+MIGRATIONS=$TREE/proto/sql
+
+LOG=$VAR/log         # one file a unit, and the steps' own
+RUN=$VAR/run         # pid records; a unit's working directory is $RUN/<unit>
+SV=$VAR/sv           # the supervisor's service directories
+CONFIG=$VAR/config   # rendered from deploy/config
+SECRETS=$VAR/secrets # sealing key, peer files
+ENV_FILE=$VAR/quickstart.env
+
+# Unix socket paths end at 107 bytes and PostgreSQL may not enter private directories, so what is
+# bound to either lives in a short directory of this deployment; `clean` removes it.
+ID=$(printf '%s' "$VAR" | sha256sum | cut -c1-10)
+SHORT=/var/tmp/sluice-$ID
+SOCKETS=$SHORT/s
+SHM_PREFIX=$ID # of the names in /dev/shm: node-1-<id>
+
+PG_BIN=/usr/lib/postgresql/15/bin
+PG_SOCKETS=$SHORT/pg
+DATABASE="host=$PG_SOCKETS dbname=sluice user=sluice"
+if ((EUID == 0)); then
+    PG_USER=postgres
+    PG_DATA=$SHORT/pgdata
+else
+    PG_USER=$(id -un)
+    PG_DATA=$VAR/postgres
+fi
+
+# name=default pairs; with SLUICE_PORT_BASE the n-th name gets the n-th port from there.
+PORTS=(
+    FRONT=7080 FRONT_HEALTH=7090
+    NODE1_HTTP=8080 NODE1_TLS=8443 NODE1_HEALTH=7190
+    NODE2_HTTP=8081 NODE2_TLS=8444 NODE2_HEALTH=7191
+    BUS2_COMMANDS=7011 BUS2_WORKERS=7012 BUS2_EVENTS=7013
+    ECHO=7180
+)
+for pair in "${PORTS[@]}"; do
+    if [[ -n $PORT_BASE ]]; then
+        declare -r "PORT_${pair%%=*}=$((PORT_BASE++))"
+    else
+        declare -r "PORT_${pair%%=*}=${pair#*=}"
+    fi
+done
+unset pair
+PORT_BASE=${SLUICE_PORT_BASE:-}
+HOST=127.0.0.1

@@ -1,0 +1,158 @@
+"""Runs the stories: run_stories.py --build DIR [--sanitized] [--jobs N] [STORY…]
+
+Prints a line a story, what the run saw of the contract, and `N passed, N failed`.
+"""
+import argparse
+import concurrent.futures
+import pathlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+# pylint: disable=wrong-import-position
+from contract import Contract
+from logs import Watch
+from stack import TREE, Stack
+from story import Story
+from world import World
+
+STORIES = TREE / "tests/story"
+
+
+class Run:
+    """Outcomes so far; printing is serialised."""
+
+    def __init__(self, contract):
+        self.contract = contract
+        self.lock = threading.Lock()
+        self.passed = self.failed = 0
+
+    def tell(self, ok, name, seconds, detail=""):
+        with self.lock:
+            self.passed += ok
+            self.failed += not ok
+            print(f"{'ok  ' if ok else 'FAIL'} {name} ({seconds:.1f} s)", flush=True)
+            if detail:
+                print("     " + detail.rstrip().replace("\n", "\n     "), flush=True)
+
+    def play(self, story, stack):
+        """Runs one story against a stack and records how it went."""
+        started = time.monotonic()
+        name = f"{story.path.relative_to(STORIES)}: {story.name}"
+        world = None
+        try:
+            world = World(stack, self.contract, story.served)
+            story.run(world)
+            self.tell(True, name, time.monotonic() - started)
+            return True
+        except Exception as fault:  # pylint: disable=broad-except
+            detail = str(fault) if isinstance(fault, AssertionError) else traceback.format_exc()
+            self.tell(False, name, time.monotonic() - started, detail or traceback.format_exc())
+            return False
+        finally:
+            if world and not story.own_stack:
+                _close(world)
+
+    def judge(self, name, faults):
+        self.tell(not faults, name, 0.0, "\n".join(faults[:20]))
+
+
+def _close(world):
+    try:
+        world.close()
+    except Exception:  # pylint: disable=broad-except
+        traceback.print_exc()
+
+
+def play_shared(run, stories, make_stack, jobs):
+    """All stories that leave the deployment whole, a few at a time."""
+    stack = make_stack("shared")
+    try:
+        stack.up()
+    except RuntimeError as fault:
+        run.tell(False, "the shared deployment starts", 0.0, str(fault))
+        stack.keep_logs(stack.build / "story-logs/shared")
+        stack.clean()
+        return
+    watch = Watch(stack.var / "log")
+    nginx = [(unit, stack.pid(unit), stack.children(unit)) for unit in ("nginx-1", "nginx-2")]
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda story: run.play(story, stack), stories))
+    after = [(unit, stack.pid(unit), stack.children(unit)) for unit in ("nginx-1", "nginx-2")]
+    run.judge("no story made nginx reload or restart", [] if nginx == after else
+              [f"before {nginx}", f"after {after}"])
+    finish(run, stack, watch, "shared", [p for s in stories for p in s.tolerates])
+
+
+def play_alone(run, stories, make_stack):
+    """Stories that kill or configure processes: one deployment, whole again before each."""
+    if not stories:
+        return
+    stack = make_stack("own")
+    try:
+        stack.up()
+        watch = Watch(stack.var / "log")
+        for story in stories:
+            run.play(story, stack)
+            stack.up()
+            run.judge(f"logs of {story.path.stem}", watch.faults(story.tolerates))
+    except RuntimeError as fault:
+        run.tell(False, "the deployment for damage starts", 0.0, str(fault))
+        stack.keep_logs(stack.build / "story-logs/own")
+        stack.clean()
+        return
+    finish(run, stack, watch, "own", [p for s in stories for p in s.tolerates])
+
+
+def finish(run, stack, watch, name, tolerated):
+    """Stops a deployment and judges what it leaves: logs, reports, processes."""
+    stack.quickstart("down")
+    faults = watch.faults(tolerated)
+    run.judge(f"no unexpected line in the logs, no sanitizer report ({name})", faults)
+    stack.keep_logs(stack.build / "story-logs" / name)
+    run.judge(f"no process is left ({name})", stack.leftovers())
+    stack.clean()
+    left = [str(p) for p in pathlib.Path("/dev/shm").glob(f"*{stack.var.name}*")]
+    run.judge(f"nothing is left outside the tree ({name})",
+              left + ([str(stack.var)] if stack.var.exists() else []))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default=TREE / "build", type=pathlib.Path)
+    parser.add_argument("--sanitized", action="store_true")
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--keep", action="store_true", help="leave the deployments' files")
+    parser.add_argument("stories", nargs="*", type=pathlib.Path)
+    args = parser.parse_args()
+    paths = [p.resolve() for p in args.stories] or sorted(
+        p for p in STORIES.rglob("*") if p.suffix in (".yaml", ".py"))
+    stories = [Story(path) for path in paths]
+    contract = Contract(args.build / "openapi.json", TREE / "proto/errors.yaml")
+    run = Run(contract)
+    home = pathlib.Path(tempfile.mkdtemp(prefix="sluice-stories-"))
+
+    def make_stack(name):
+        return Stack(home / name, args.build.resolve(), args.sanitized)
+
+    try:
+        shared = [story for story in stories if not story.own_stack]
+        if shared:
+            play_shared(run, shared, make_stack, args.jobs)
+        play_alone(run, [story for story in stories if story.own_stack], make_stack)
+    finally:
+        if not args.keep:
+            shutil.rmtree(home, ignore_errors=True)
+    if not args.stories:
+        print("\n".join(contract.report()))
+    print(f"{run.passed} passed, {run.failed} failed")
+    sys.exit(1 if run.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

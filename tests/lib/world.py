@@ -1,0 +1,213 @@
+"""What a story works with: its project and gateway, the callers, and the shorthands of `given`."""
+import itertools
+import json
+import threading
+import urllib.parse
+import uuid
+
+import client
+import signer
+
+RELEASE = "DEFAULT_ENVIRONMENT_RELEASE_ID"
+WAIT_MS = 10000
+_counter = itertools.count(1)
+_admin_lock = threading.Lock()
+
+
+class World:
+    """One story's view of a stack. `names` is what `{…}` refers to."""
+
+    def __init__(self, stack, contract, served):
+        self.stack = stack
+        self.contract = contract
+        self.env = stack.env
+        self.uid = f"{next(_counter)}_{uuid.uuid4().hex[:6]}"
+        self.project = self.env["SLUICE_PROJECT_ID"]
+        self.instance = self.env["SLUICE_INSTANCE_ID"]
+        if not served:
+            self._own_gateway()
+        self.names = {"uid": self.uid, "project": self.project, "instance": self.instance,
+                      "RELEASE": RELEASE, "echo": self.env["SLUICE_ECHO_ADDR"],
+                      "zero": "0" * 32, "env": self.env}
+        self.waits = served  # publications wait for nodes only where nodes serve
+        self.made = []
+
+    def _own_gateway(self):
+        # One at a time: the commands are short and hash passwords or take row locks.
+        with _admin_lock:
+            project = self.stack.admin("project", "create", "--domain",
+                                       self.env["SLUICE_DOMAIN_NAME"], "--name", f"p_{self.uid}")
+            self.project = project["id"]
+            gateway = self.stack.admin("gateway", "create", "--project", self.project, "--name",
+                                       f"gw_{self.uid}")
+            self.instance = gateway["id"]
+
+    # ---- management ----
+
+    @property
+    def base(self):
+        return f"/v2/{self.project}/apigw/instances/{self.instance}"
+
+    def target(self, path):
+        """A path of a story: below the gateway unless it starts at a version or says `raw:`."""
+        if path.startswith("raw:"):
+            return path[4:]
+        top = path.split("/", 2)[1] if path.startswith("/") else ""
+        if top in ("v2", "v3", "openapi.json", "healthz", "readyz", "metrics"):
+            return path
+        return self.base + path
+
+    def manage(self, method, path, body=None, headers=None, caller="admin", check=True):
+        """One management request, signed with the administrator's key unless told otherwise.
+
+        `caller`: admin, none, or {ak, sk} / {token}. `body`: JSON value, str or bytes as they are.
+        """
+        target = self.target(path)
+        headers = dict(headers or {})
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        content = body.encode() if isinstance(body, str) else body
+        endpoint = self.env["SLUICE_ENDPOINT"]
+        headers.setdefault("Host", urllib.parse.urlsplit(endpoint).netloc)
+        if caller == "admin":
+            caller = {"ak": self.env["SLUICE_AK"], "sk": self.env["SLUICE_SK"]}
+        if isinstance(caller, dict) and "token" in caller:
+            headers["X-Auth-Token"] = caller["token"]
+        elif isinstance(caller, dict):
+            to_sign = {"Host": headers["Host"], "X-Project-Id": self.project}
+            headers.update(signer.sign(method, target, to_sign, content or b"", caller["ak"],
+                                       caller["sk"]))
+        reply = client.request(endpoint, method, target, headers, content)
+        if check:
+            self.contract.check(method, target, reply)
+        return reply
+
+    def want(self, status, method, path, body=None, **more):
+        """A management request that must end with `status`; answers the JSON body."""
+        reply = self.manage(method, path, body, **more)
+        assert reply.status == status, f"{method} {path}: {reply}"
+        return reply.json
+
+    def token(self, user=None, password=None, scope=None):
+        """POST /v3/auth/tokens; the reply."""
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
+            "name": user or self.env["SLUICE_USERNAME"],
+            "password": password or self.env["SLUICE_PASSWORD"],
+            "domain": {"name": self.env["SLUICE_DOMAIN_NAME"]}}}},
+            "scope": scope or {"project": {"id": self.project}}}}
+        return self.manage("POST", "/v3/auth/tokens", body, caller="none")
+
+    # ---- given ----
+
+    def group(self, name, **fields):
+        body = {"name": f"{name}_{self.uid}", **fields}
+        made = self.want(201, "POST", "/api-groups", body)
+        self._remember(name, made, f"/api-groups/{made['id']}")
+
+    def environment(self, name, **fields):
+        made = self.want(201, "POST", "/envs", {"name": f"{name}_{self.uid}", **fields})
+        self._remember(name, made, f"/envs/{made['id']}")
+
+    def api(self, name, group="g", **fields):
+        """An open GET /<name> to the echo backend unless the fields say otherwise."""
+        body = {"name": f"{name}_{self.uid}", "group_id": self.names[group]["id"], "type": 1,
+                "req_protocol": "BOTH", "req_method": "GET", "req_uri": f"/{name}",
+                "match_mode": "NORMAL", "auth_type": "NONE", "backend_type": "HTTP",
+                "backend_api": {"url_domain": self.env["SLUICE_ECHO_ADDR"],
+                                "req_protocol": "HTTP", "req_method": "GET",
+                                "req_uri": f"/back/{name}", "timeout": 5000}}
+        backend = fields.pop("backend", {})
+        body["backend_api"].update(backend)
+        body.update(fields)
+        if body["backend_type"] != "HTTP":
+            del body["backend_api"]
+        made = self.want(201, "POST", "/apis", body)
+        made["body"] = body
+        self._remember(name, made, f"/apis/{made['id']}")
+
+    def publish(self, api, env="RELEASE", action="online"):
+        """Publishes (or takes offline) and, where nodes serve, waits for all of them."""
+        body = {"action": action, "api_id": self.names[api]["id"], "env_id": self.env_id(env)}
+        query = f"?wait_ms={WAIT_MS}" if self.waits else ""
+        made = self.want(201, "POST", f"/apis/action{query}", body)
+        if action == "online":
+            self.names[api].update(publish_id=made["publish_id"], version_id=made["version_id"])
+            self.names["published"] = made
+        return made
+
+    def offline(self, api, env="RELEASE"):
+        return self.publish(api, env, "offline")
+
+    def env_id(self, env):
+        return RELEASE if env == "RELEASE" else self.names[env]["id"]
+
+    def app(self, name, **fields):
+        made = self.want(201, "POST", "/apps", {"name": f"{name}_{self.uid}", **fields})
+        self._remember(name, made, f"/apps/{made['id']}")
+
+    def app_code(self, name, app, **fields):
+        body = {"app_code": (name + uuid.uuid4().hex * 3)[:64], **fields}
+        made = self.want(201, "POST", f"/apps/{self.names[app]['id']}/app-codes", body)
+        self.names[name] = made
+
+    def auth(self, app, api, env="RELEASE"):
+        body = {"env_id": self.env_id(env), "app_ids": [self.names[app]["id"]],
+                "api_ids": [self.names[api]["id"]]}
+        made = self.want(201, "POST", "/app-auths", body)
+        self.names["auth"] = made["auths"][0]
+
+    def throttle(self, name, **fields):
+        body = {"name": f"{name}_{self.uid}", "type": 1, "time_interval": 1, "time_unit": "HOUR",
+                "api_call_limits": 3, **fields}
+        made = self.want(201, "POST", "/throttles", body)
+        self._remember(name, made, f"/throttles/{made['id']}")
+
+    def binding(self, api, throttle, env="RELEASE"):
+        publish_id = self.names[api]["publish_id"]
+        assert self.env_id(env)
+        made = self.want(201, "POST", "/throttle-bindings", {
+            "strategy_id": self.names[throttle]["id"], "publish_ids": [publish_id]})
+        self.names["binding"] = made["throttle_applys"][0]
+
+    def _remember(self, name, made, path):
+        self.names[name] = made
+        self.made.append(path)
+
+    # ---- data plane ----
+
+    def data_url(self, node):
+        return self.env[{1: "SLUICE_DATA_URL", 2: "SLUICE_DATA2_URL", "1": "SLUICE_DATA_URL",
+                         "2": "SLUICE_DATA2_URL", "tls": "SLUICE_DATA_TLS_URL",
+                         "h2": "SLUICE_DATA_TLS_URL"}[node]]
+
+    def call(self, method, target, node=1, group="g", headers=None, body=None, app=None,
+             code=None):
+        """One call through a node (1, 2, tls, h2), to the group's debugging domain.
+
+        `app` signs with that app's key, `code` sends that AppCode.
+        """
+        headers = {"Host": self.names[group]["sl_domain"] if group else "unknown.example.com",
+                   **(headers or {})}
+        content = body.encode() if isinstance(body, str) else body
+        if code:
+            headers["X-Apig-AppCode"] = self.names[code]["app_code"]
+        if app:
+            held = self.names[app]
+            to_sign = {"Host": headers["Host"]}
+            headers.update(signer.sign(method, target, to_sign, content or b"", held["app_key"],
+                                       held["app_secret"]))
+        send = client.request_h2 if node == "h2" else client.request
+        reply = send(self.data_url(node), method, target, headers, content)
+        self.contract.meet(reply)
+        return reply
+
+    def close(self):
+        """Deletes what the story made on the served gateway, so that quotas last."""
+        if not self.waits:
+            return
+        for path in reversed(self.made):
+            if path.startswith("/apis/"):
+                body = {"action": "offline", "api_id": path.split("/")[2], "env_id": RELEASE}
+                self.manage("POST", "/apis/action", body, check=False)
+            self.manage("DELETE", path, check=False)

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# run.sh - every test there is, on a fresh clone too: packages, builds, lint, unit, golden, stories.
+#
+#   tests/run.sh [--no-install] [lint | unit | story]…     default: all three
+#
+# Builds plain (build/) and with AddressSanitizer and UndefinedBehaviorSanitizer (build-asan/); unit,
+# golden and story tests run on the sanitized build, the module in nginx included. The closing line
+# is `N passed, N failed`; the exit status says the same. Logs: build-asan/test-logs/.
+#
+# SPDX-License-Identifier: Apache-2.0
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PLAIN=build
+SANITIZED=build-asan
+LOGS=$SANITIZED/test-logs
+VENV=$PLAIN/venv
+JOBS=$(nproc)
+STARTED=$SECONDS
+passed=0 failed=0
+
+say() {
+    printf '\n[%4d s] %s\n' $((SECONDS - STARTED)) "$*"
+}
+
+# outcome STATUS NAME [LOG]: counts one check and prints it; a failed one shows the log's end.
+outcome() {
+    if (($1 == 0)); then
+        passed=$((passed + 1))
+        printf 'ok   %s\n' "$2"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL %s\n' "$2"
+        if [[ -n ${3:-} ]]; then
+            tail -n "${4:-40}" "$3" | sed 's/^/     /'
+        fi
+    fi
+}
+
+finish() {
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+    exit $((failed > 0))
+}
+
+# A step that all others need: without it there is nothing more to run.
+must() {
+    local name=$1 log=$LOGS/$2.log
+    shift 2
+    say "$name"
+    "$@" >"$log" 2>&1 </dev/null
+    local status=$?
+    outcome $status "$name" "$log"
+    ((status == 0)) || finish
+}
+
+# The stock SDK comes from PyPI; where that cannot be reached its stories fail, as they should.
+make_venv() {
+    [[ -x $VENV/bin/python ]] || /usr/bin/python3 -m venv --system-site-packages "$VENV" || return
+    "$VENV/bin/python" -c 'import huaweicloudsdkapig, huaweicloudsdkcore' 2>/dev/null ||
+        "$VENV/bin/pip" install -q --disable-pip-version-check -r tests/requirements.txt
+}
+
+build_both() {
+    cmake -S . -B $PLAIN -G Ninja && ninja -C $PLAIN &&
+        cmake -S . -B $SANITIZED -G Ninja -DSLUICE_SANITIZE=address,undefined &&
+        ninja -C $SANITIZED
+}
+
+# Adds the counts of a closing line `N passed, N failed` in a log.
+count_line() {
+    local line
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -n 1)
+    if [[ -z $line ]]; then
+        outcome 1 "$2" "$1"
+        return
+    fi
+    passed=$((passed + ${line%% *}))
+    line=${line#*, }
+    failed=$((failed + ${line%% *}))
+}
+
+run_lint() {
+    say 'lint'
+    local log=$LOGS/lint.log
+    tests/lint/run.sh $PLAIN >"$log" 2>&1 </dev/null
+    outcome $? 'lint' "$log" 80
+}
+
+# ctest's own lines are the record: one a test.
+run_ctest() {
+    local name=$1 build=$2 log=$LOGS/$3.log
+    say "$name"
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+        ctest --test-dir "$build" -j "$JOBS" --timeout 300 --output-on-failure \
+        >"$log" 2>&1 </dev/null
+    local status=$? good bad
+    good=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")
+    bad=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*' "$log")
+    passed=$((passed + good)) failed=$((failed + bad))
+    if ((status != 0)); then
+        ((bad > 0)) || failed=$((failed + 1))
+        sed -n '/\*\*\*/,$p' "$log" | tail -n 120
+    fi
+    printf '%s: %d passed, %d did not\n' "$name" "$good" "$bad"
+}
+
+run_stories() {
+    say 'stories, on the sanitized build'
+    local log=$LOGS/story.log
+    "$VENV/bin/python" tests/lib/run_stories.py --build $SANITIZED --sanitized 2>&1 </dev/null |
+        tee "$log"
+    count_line "$log" 'stories'
+}
+
+main() {
+    local install=yes wanted=() word
+    for word in "$@"; do
+        case $word in
+        --no-install) install=no ;;
+        lint | unit | story) wanted+=("$word") ;;
+        *)
+            sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            exit 2
+            ;;
+        esac
+    done
+    ((${#wanted[@]})) || wanted=(lint unit story)
+    mkdir -p $LOGS $PLAIN
+    [[ $install == no ]] || must 'packages' packages deploy/deps.sh test
+    must 'builds, plain and sanitized' build build_both
+    say 'Python packages'
+    make_venv >"$LOGS/venv.log" 2>&1 </dev/null
+    outcome $? 'the stock SDK from PyPI' "$LOGS/venv.log"
+    for word in "${wanted[@]}"; do
+        case $word in
+        lint) run_lint ;;
+        unit)
+            run_ctest 'unit and golden tests, sanitized' $SANITIZED unit-sanitized
+            run_ctest 'unit and golden tests, plain' $PLAIN unit-plain
+            ;;
+        story) run_stories ;;
+        esac
+    done
+    finish
+}
+
+main "$@"
