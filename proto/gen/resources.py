@@ -1,0 +1,238 @@
+"""x-resource descriptors -> gen/resource_table.c: the engine's rows, with their SQL.
+
+A descriptor's words are listed in services/registry/README.md. Refused: a word that nothing obeys, a
+table without instance_id or without named constraints, a constraint of the table that has no code, a
+column, view or error row that does not exist.
+"""
+import pathlib
+import re
+
+import areas
+
+WORDS = {"table", "view", "id", "parent", "list", "writable", "internal", "defaults", "secret", "masked",
+         "stamp", "filters", "references", "quota", "runtime", "errors", "hooks"}
+# Violations that only a bug of ours can cause: the engine opens the gateway first and makes the ids.
+OURS = re.compile(r"(_instance_fkey|_pkey)$")
+
+
+def text(value):
+    """A C string literal, or NULL."""
+    if value is None:
+        return "NULL"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+
+
+class Tables:
+    """The tables of proto/sql as far as they matter: columns and named constraints."""
+
+    def __init__(self, sql_dir):
+        self.columns, self.constraints, self.views = {}, {}, set()
+        for path in sorted(pathlib.Path(sql_dir).glob("*.sql")):
+            sql = re.sub(r"--[^\n]*", "", path.read_text())
+            self.views |= set(re.findall(r"CREATE VIEW (\w+)", sql))
+            for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", sql, re.S):
+                self.columns[name] = set(re.findall(r"^\s+\"?([a-z_]+)\"?\s+[a-z]", body, re.M))
+                self.constraints[name] = set(re.findall(r"CONSTRAINT (\w+)", body))
+
+
+class Descriptor:
+    """One resource, checked against the tables and the error rows."""
+
+    def __init__(self, area, name, words, tables, codes):
+        self.where = f"{area.product}/{area.name}.yaml: x-resource {name}"
+        self.name, self.words, self.tables, self.codes = name, words, tables, codes
+        self.table = words.get("table")
+        self.writable = fields(words.get("writable"))
+        self.secrets = fields(words.get("secret"))
+        self.hidden = [column for _, column in self.secrets] + list(words.get("masked", []))
+        self.errors = dict(words.get("errors") or {})
+        self.check()
+
+    def refuse(self, what):
+        raise areas.Refused(f"{self.where}: {what}")
+
+    def check(self):
+        unknown = set(self.words) - WORDS
+        if unknown:
+            self.refuse(f"nothing obeys {', '.join(sorted(unknown))}")
+        columns = self.tables.columns.get(self.table)
+        if columns is None:
+            self.refuse(f"no migration creates table {self.table}")
+        if "instance_id" not in columns:
+            self.refuse(f"table {self.table} has no instance_id")
+        for column in self.all_columns():
+            if column not in columns:
+                self.refuse(f"table {self.table} has no column {column}")
+        for view in {self.words.get("view"), self.list_word("view")}:
+            if view not in self.tables.views:
+                self.refuse(f"no migration creates view {view}")
+        if "not_found" not in self.errors:
+            self.refuse("errors has no not_found")
+        for code in [*self.errors.values(), *(q["error"] for q in self.words.get("quota", [])),
+                     *(r["error"] for r in self.words.get("references", {}).values())]:
+            if code not in self.codes:
+                self.refuse(f"{code} is not the name of a row of errors.yaml")
+
+    def all_columns(self):
+        """Every column that the descriptor names."""
+        words = self.words
+        named = [column for _, column in self.writable + self.secrets]
+        named += words.get("internal", []) + words.get("masked", []) + list(words.get("defaults", {}))
+        named += [entry["key"] for entry in words.get("runtime", [])]
+        named += [entry["scope"] for entry in words.get("quota", []) if "scope" in entry]
+        named += [words[key] for key in ("parent", "stamp") if key in words]
+        return named
+
+    def list_word(self, word, fallback=None):
+        return (self.words.get("list") or {}).get(word, fallback or self.words.get("view"))
+
+    def written(self):
+        """The columns that create and update write."""
+        parent = [self.words["parent"]] if "parent" in self.words else []
+        return parent + [column for _, column in self.writable] + list(self.words.get("internal", []))
+
+    def answer(self, alias):
+        """The row as JSON, without what must not be seen."""
+        hidden = "".join(f" - '{column}'" for column in self.hidden)
+        return f"(to_jsonb({alias}){hidden})::text"
+
+    def tenant(self):
+        return "i.id = t.instance_id AND i.project_id = $2 AND t.instance_id = $1 AND t.id = $3"
+
+    def sql(self):
+        """The five statements."""
+        table, columns = self.table, self.written()
+        defaults = self.words.get("defaults", {})
+        values = [f"coalesce(r.{c}, {defaults[c]})" if c in defaults else f"r.{c}" for c in columns]
+        stamp = f", {self.words['stamp']} = now()" if "stamp" in self.words else ""
+        names = ", ".join(columns)
+        sealed = "".join(f", s.{column}" for _, column in self.secrets)
+        statements = {
+            "lock": f"SELECT {self.answer('t')} FROM {table} t, instance i WHERE {self.tenant()}"
+                    " FOR NO KEY UPDATE OF t",
+            "delete": f"DELETE FROM {table} t USING instance i WHERE {self.tenant()}",
+            "read": f"SELECT t.body::text{sealed} FROM {self.words['view']} t JOIN instance i ON i.id ="
+                    f" t.instance_id" + (f" JOIN {table} s ON s.instance_id = t.instance_id AND s.id = t.id"
+                                         if sealed else "") +
+                    " WHERE i.project_id = $2 AND t.instance_id = $1 AND t.id = $3",
+            "insert": None,
+            "update": None,
+        }
+        if columns:
+            statements["insert"] = (
+                f"INSERT INTO {table} AS t (instance_id, id, {names}) SELECT i.id, $3, {', '.join(values)}"
+                f" FROM instance i, jsonb_populate_record(NULL::{table}, $4::jsonb) r"
+                f" WHERE i.id = $1 AND i.project_id = $2 RETURNING {self.answer('t')}")
+            statements["update"] = (
+                f"UPDATE {table} t SET ({names}) = (SELECT {', '.join('r.' + c for c in columns)}"
+                f" FROM jsonb_populate_record(t, $4::jsonb) r){stamp} FROM instance i"
+                f" WHERE {self.tenant()} RETURNING {self.answer('t')}")
+        return statements
+
+    def filter_rows(self):
+        rows = []
+        for parameter, how in (self.words.get("filters") or {}).items():
+            exact = f"t.{parameter} = {{}}"
+            if how == "exact":
+                rows.append((parameter, exact, None))
+            elif how == "integer":
+                rows.append((parameter, exact + "::integer", None))
+            elif how == "fuzzy":
+                rows.append((parameter, f"t.{parameter} ILIKE {{}}", exact))
+            elif how.count("{}") == 1:
+                rows.append((parameter, how, None))
+            else:
+                self.refuse(f"filter {parameter}: exact, integer, fuzzy, or SQL with one {{}}")
+        return rows
+
+    def reference_rows(self):
+        return [(column, f"SELECT 1 FROM {word['table']} WHERE instance_id = $1 AND id = $2 FOR KEY SHARE",
+                 word["error"]) for column, word in (self.words.get("references") or {}).items()]
+
+
+def fields(words):
+    """[(field, column)] of a list whose members are `column` or `field: column`."""
+    pairs = []
+    for word in words or []:
+        pairs += list(word.items()) if isinstance(word, dict) else [(word, word)]
+    return pairs
+
+
+def array(kind, name, rows, empty):
+    """A static array that ends in an empty row."""
+    lines = [f"static const struct {kind} {name}[] = {{"]
+    return lines + [f"    {{{row}}}," for row in rows] + [f"    {{{empty}}},", "};"]
+
+
+def arrays(item):
+    """The arrays that a row points to."""
+    name, words = item.name, item.words
+    pair = lambda rows: [f"{text(field)}, {text(column)}" for field, column in rows]
+    out = array("resource_field", f"{name}_writable", pair(item.writable), "NULL, NULL")
+    out += array("resource_field", f"{name}_secrets", pair(item.secrets), "NULL, NULL")
+    out += array("resource_filter", f"{name}_filters", [", ".join(map(text, row)) for row in item.filter_rows()],
+                 "NULL, NULL, NULL")
+    out += array("resource_quota", f"{name}_quotas",
+                 [f"{text(q['name'])}, {text(q.get('scope'))}, {q['limit']}, SL_E_{q['error']}"
+                  for q in words.get("quota", [])], "NULL, NULL, 0, SL_E_OK")
+    out += array("resource_reference", f"{name}_references",
+                 [f"{text(c)}, {text(sql)}, SL_E_{code}" for c, sql, code in item.reference_rows()],
+                 "NULL, NULL, SL_E_OK")
+    out += array("resource_runtime", f"{name}_runtime",
+                 [f"{text(r['kind'])}, {text(r['key'])}" for r in words.get("runtime", [])], "NULL, NULL")
+    return out
+
+
+def row(item):
+    """The designated row of one resource."""
+    name, words, sql = item.name, item.words, item.sql()
+    listed = words.get("list")
+    values = {
+        "name": text(name), "id_parameter": text(words["id"]), "parent": text(words.get("parent")),
+        "table": text(item.table), "list_key": text(listed["key"] if listed else None),
+        "list_view": text(item.list_word("view") if listed else None),
+        "list_order": text(listed["order"] if listed else None),
+        **{f"sql_{verb}": text(statement) for verb, statement in sql.items()},
+        "secret_columns": text("".join(f", s.{column}" for _, column in item.secrets)),
+        **{member: f"{name}_{member}" for member in ("writable", "secrets", "filters", "quotas", "references",
+                                                     "runtime")},
+        "hooks": f"&{name}_hooks" if words.get("hooks") else "NULL",
+        "not_found": f"SL_E_{item.errors['not_found']}",
+    }
+    return ["    {"] + [f"        .{member} = {value}," for member, value in values.items()] + ["    },"]
+
+
+def check_constraints(items):
+    """Every named constraint of a resource's table has a code, here or with another resource."""
+    coded = set()
+    for item in items:
+        coded |= set(item.errors)
+    for item in items:
+        for constraint in sorted(item.tables.constraints[item.table] - coded):
+            if not OURS.search(constraint):
+                item.refuse(f"constraint {constraint} of table {item.table} has no code")
+
+
+def emit(all_areas, error_rows, out_dir):
+    """Writes gen/resource_table.c."""
+    codes = {entry["name"] for entry in error_rows}
+    tables = Tables(pathlib.Path(__file__).resolve().parent.parent / "sql")
+    items = [Descriptor(area, name, words, tables, codes)
+             for area in all_areas for name, words in area.resources.items()]
+    items.sort(key=lambda item: item.name)
+    check_constraints(items)
+    out = ["// Generated from the x-resource descriptors in proto/rest.", '#include "services/registry/resource.h"', ""]
+    for item in items:
+        if item.words.get("hooks"):
+            out.append(f"extern const struct resource_hooks {item.name}_hooks;")
+        out += arrays(item) + [""]
+    out += ["const struct resource resource_table[] = {"]
+    for item in items:
+        out += row(item)
+    out += ["};", f"const size_t resource_count = {len(items)};", "", "const struct sl_fault resource_faults[] = {"]
+    faults = {c: code for item in items for c, code in item.errors.items() if c != "not_found"}
+    out += [f"    {{{text(c)}, SL_E_{code}}}," for c, code in sorted(faults.items())]
+    out += ["    {NULL, SL_E_OK},", "};", ""]
+    path, content = out_dir / "resource_table.c", "\n".join(out)
+    if not path.exists() or path.read_text() != content:
+        path.write_text(content)

@@ -1,0 +1,70 @@
+// mutation.h - the frame of every command that changes something: one transaction, once per id.
+//
+// begin: transaction, audit claim (a repeat gets the stored reply and runs nothing), the gateway
+// opened for the caller's project. work. end: quotas, audit, commit, wake the publishers. Whatever
+// fails in between rolls all of it back.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_REGISTRY_MUTATION_H
+#define SL_REGISTRY_MUTATION_H
+
+#include "common/crypto/seal.h"
+#include "common/db/audit.h"
+#include "common/db/quota.h"
+#include "common/wire/worker.h"
+
+#define MUTATION_QUOTAS 128 // changes of quotas by one command
+
+// A worker thread's context.
+struct registry {
+    struct sl_db *db;              // this thread's connection
+    const struct sl_seal_key *key; // the deployment's sealing key; shared, constant
+};
+
+// A change of a quota that waits for the end of the transaction.
+struct mutation_quota {
+    struct sl_quota quota; //
+    int64_t units;         // taken; negative: given back
+    enum sl_code refuse;   // row when it is used up
+};
+
+struct mutation {
+    const struct sl_command *command;              //
+    struct registry *registry;                     //
+    struct sl_arena *arena;                        // the command's
+    struct sl_tx *tx;                              // open
+    const char *instance;                          // gateway id, "" for commands without one
+    const char *project;                           // of the caller
+    struct sl_audit_who who;                       //
+    struct sl_audit_outcome outcome;               // work fills object_id, before, after
+    struct sl_str body;                            // work's reply; may be empty
+    bool touched;                                  // runtime keys were marked
+    struct mutation_quota quotas[MUTATION_QUOTAS]; //
+    size_t quota_count;                            //
+};
+
+// What a command does inside its transaction.
+typedef int mutation_work_fn(struct mutation *m, struct sl_error *err);
+
+// Runs `work` in the frame. The gateway of the path must exist in the caller's project
+// (INSTANCE_NOT_FOUND) unless the command has none. On a repeat *reply is the first one's.
+int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                 struct sl_error *err) SL_MUST_CHECK;
+
+// Marks a runtime key of the gateway dirty.
+int mutation_touch(struct mutation *m, const char *kind, const char *key,
+                   struct sl_error *err) SL_MUST_CHECK;
+
+// Takes (or gives back) units of a quota at the end of the transaction.
+int mutation_quota(struct mutation *m, const struct mutation_quota *quota,
+                   struct sl_error *err) SL_MUST_CHECK;
+
+// The project whose gateways the caller may use: the credential's, else the path's.
+const char *command_project(const struct sl_command *command);
+
+// Refuses (INSTANCE_NOT_FOUND) unless the path's gateway belongs to the caller's project; locks it
+// against deletion when `lock`.
+int command_instance(const struct sl_command *command, struct sl_tx *tx, struct sl_arena *arena,
+                     bool lock, struct sl_error *err) SL_MUST_CHECK;
+
+#endif
