@@ -57,7 +57,6 @@ struct sl_counter_take {
     bool taken;      // a unit was taken
     uint32_t slot;   // the counter
     uint32_t window; // the window's number
-    int64_t remain;  // units left of the limit, over all nodes, as far as this node knows
 };
 
 enum sl_counter_answer {
@@ -93,6 +92,9 @@ void sl_counter_domain_key(struct sl_counter_key *ret_key, const char group_id[S
 enum sl_counter_answer sl_counters_take(struct sl_counters *counters, struct sl_counter_take *takes,
                                         size_t count, int64_t mono_ms, bool again,
                                         size_t *ret_first);
+
+// Units left of a counter's limit after sl_counters_take, over all nodes as far as this node knows.
+int64_t sl_counters_remain(const struct sl_counters *counters, const struct sl_counter_take *take);
 
 // The accounting clock now: milliseconds since the Unix epoch as the accounting service counts.
 int64_t sl_counters_clock(const struct sl_counters *counters, int64_t mono_ms);

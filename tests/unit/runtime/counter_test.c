@@ -1,0 +1,471 @@
+// counter_test.c - counters of one node: keys, slots, units, shares, crashes.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/test.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/runtime/counter_agent.h"
+#include "common/runtime/counter_layout.h"
+#include "common/runtime/siphash.h"
+
+#define POLICY  "0123456789abcdef0123456789abcdef"
+#define PUBLISH "ffffffffffffffff0000000000000000"
+#define WINDOW  3600
+
+struct fixture {
+    char name[64];                // of the file
+    struct sl_counters *counters; //
+    struct sl_counter_key key;    // api, an hour
+    struct sl_counter_take take;  // of it, limit 3
+    uint32_t window;              // the hour that it is
+};
+
+static void
+unlink_counters(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", name, SL_COUNTER_LAYOUT);
+    unlink(path);
+    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-wake", name);
+    unlink(path);
+}
+
+static int
+setup_with(void **state, size_t slots)
+{
+    static struct fixture fixture;
+    struct sl_error err;
+    memset(&fixture, 0, sizeof(fixture));
+    snprintf(fixture.name, sizeof(fixture.name), "unit-counter-%d", getpid());
+    unlink_counters(fixture.name);
+    fixture.counters = sl_counters_open(fixture.name, slots, &err);
+    assert_non_null(fixture.counters);
+    assert_int_equal(0, sl_counters_attend(fixture.counters, &err));
+    sl_counter_policy_key(&fixture.key, POLICY, PUBLISH, SL_COUNT_API, NULL, WINDOW);
+    fixture.take = (struct sl_counter_take){
+        .key = &fixture.key, .policy_id = POLICY, .limit = 3, .revision = 1, .window_s = WINDOW};
+    fixture.window = sl_counter_window(sl_counters_clock(fixture.counters, sl_mono_ms()), WINDOW);
+    sl_counters_beat(fixture.counters, sl_mono_ms());
+    for (uint32_t i = 0; i < SL_SHARDS; i++) {
+        sl_counters_set_up(fixture.counters, i, true);
+    }
+    *state = &fixture;
+    return 0;
+}
+
+static int
+setup(void **state)
+{
+    return setup_with(state, 1024);
+}
+
+static int
+setup_small(void **state)
+{
+    return setup_with(state, 16);
+}
+
+static int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+    unlink_counters(f->name);
+    sl_counters_free(&f->counters);
+    return 0;
+}
+
+static enum sl_counter_answer
+take_one(struct fixture *f)
+{
+    size_t first;
+    return sl_counters_take(f->counters, &f->take, 1, sl_mono_ms(), false, &first);
+}
+
+static struct sl_counter_span
+grant(struct fixture *f, uint32_t slot, uint32_t window, uint32_t allowed, bool exhausted)
+{
+    struct sl_counter_span span;
+    sl_counters_apply(f->counters, slot, &(struct sl_counter_span){window, allowed, 0}, 0,
+                      exhausted, &span);
+    return span;
+}
+
+static void
+siphash_has_the_published_value(void **state)
+{
+    (void)state;
+    const uint64_t key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
+    const char input[] = "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16";
+    assert_true(sl_siphash(key, (struct sl_str){input, 15}) == 0xa129ca6149be45e5ULL);
+}
+
+static void
+keys_name_policy_scope_dimension_and_window(void **state)
+{
+    (void)state;
+    struct sl_counter_key key;
+    struct sl_str app = sl_str("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    sl_counter_policy_key(&key, POLICY, NULL, SL_COUNT_APP, &app, 60);
+    assert_string_equal("t/" POLICY "/*/paaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/60", key.text);
+    sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_API, NULL, 4294967295U);
+    assert_string_equal("t/" POLICY "/" PUBLISH "/a/4294967295", key.text);
+    struct sl_str address = sl_str("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+    sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_USER, &address, 4294967295U);
+    assert_int_equal(strlen(key.text), key.len);
+    sl_counter_default_key(&key, POLICY);
+    assert_string_equal("d/" POLICY, key.text);
+}
+
+static void
+without_units_a_request_waits_and_the_agent_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t slots[128];
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+    assert_int_equal(1, sl_counters_asked(f->counters, slots, 128));
+    assert_int_equal(f->take.slot, slots[0]);
+    assert_int_equal(2, sl_counters_wanted(f->counters, slots[0]));
+    assert_int_equal(0, sl_counters_wanted(f->counters, slots[0]));
+    assert_int_equal(0, sl_counters_asked(f->counters, slots, 128));
+}
+
+static void
+granted_units_are_taken_and_then_no_more(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    grant(f, f->take.slot, f->window, 2, false);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_int_equal(2, sl_counters_remain(f->counters, &f->take));
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+    struct sl_counter_span span = grant(f, f->take.slot, f->window, 2, true);
+    assert_int_equal(2, span.used);
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    grant(f, f->take.slot, f->window, 3, false);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_int_equal(0, sl_counters_remain(f->counters, &f->take));
+}
+
+static void
+the_same_grant_twice_is_one_grant(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    grant(f, f->take.slot, f->window, 2, false);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    struct sl_counter_span span = grant(f, f->take.slot, f->window, 2, false);
+    assert_int_equal(2, span.allowed);
+    assert_int_equal(1, span.used);
+}
+
+static void
+a_recall_takes_only_what_is_unspent(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    grant(f, f->take.slot, f->window, 3, false);
+    take_one(f);
+    struct sl_counter_span span = grant(f, f->take.slot, f->window, 0, false);
+    assert_int_equal(1, span.allowed);
+    assert_int_equal(1, span.used);
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+}
+
+static void
+a_grant_ahead_is_used_only_in_its_window(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    grant(f, f->take.slot, f->window + 1, 3, false);
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+    size_t first;
+    int64_t later = sl_mono_ms() + WINDOW * 1000;
+    sl_counters_beat(f->counters, later);
+    assert_int_equal(SL_COUNTER_TAKEN,
+                     sl_counters_take(f->counters, &f->take, 1, later, false, &first));
+}
+
+static void
+a_grant_for_a_window_that_is_over_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    grant(f, f->take.slot, f->window, 2, false);
+    struct sl_counter_span span = grant(f, f->take.slot, f->window - 4, 3, false);
+    assert_int_equal(0, span.window);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+}
+
+static void
+all_counters_or_none(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_counter_key app_key;
+    struct sl_str app = sl_str(POLICY);
+    sl_counter_policy_key(&app_key, POLICY, PUBLISH, SL_COUNT_APP, &app, WINDOW);
+    struct sl_counter_take takes[2] = {f->take, f->take};
+    takes[1].key = &app_key;
+    size_t first = 9;
+    sl_counters_take(f->counters, takes, 2, sl_mono_ms(), false, &first);
+    assert_int_equal(0, first);
+    grant(f, takes[0].slot, f->window, 3, false);
+    grant(f, takes[1].slot, f->window, 1, true);
+    assert_int_equal(SL_COUNTER_TAKEN,
+                     sl_counters_take(f->counters, takes, 2, sl_mono_ms(), false, &first));
+    assert_int_equal(SL_COUNTER_REFUSED,
+                     sl_counters_take(f->counters, takes, 2, sl_mono_ms(), false, &first));
+    assert_int_equal(1, first);
+    struct sl_counter_state api;
+    assert_true(sl_counters_read(f->counters, takes[0].slot, &api));
+    assert_int_equal(1, api.spans[f->window % SL_COUNTER_WINDOWS].used);
+}
+
+static void
+a_counter_that_only_counts_never_refuses(void **state)
+{
+    struct fixture *f = *state;
+    f->take.count_only = true;
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_false(f->take.taken);
+    grant(f, f->take.slot, f->window, 1, true);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_true(f->take.taken);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_false(f->take.taken);
+}
+
+static void
+with_accounting_down_nothing_waits(void **state)
+{
+    struct fixture *f = *state;
+    sl_counters_set_up(f->counters, sl_counter_shard((struct sl_str){f->key.text, f->key.len}),
+                       false);
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+}
+
+static void
+with_the_agent_dead_nothing_waits(void **state)
+{
+    struct fixture *f = *state;
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+}
+
+static void
+an_open_window_has_no_share_and_a_later_one_has(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t members[2] = {sl_counter_member(sl_str("one")), sl_counter_member(sl_str("two"))};
+    sl_counters_set_members(f->counters, members, 2, 0, true);
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    size_t first;
+    int64_t later = sl_mono_ms() + (WINDOW + 3) * 1000;
+    struct sl_str key = {f->key.text, f->key.len};
+    int64_t share = sl_counter_share(key, 3, members, 2, 0);
+    assert_int_equal(3, share + sl_counter_share(key, 3, members, 2, 1));
+    int64_t got = 0;
+    while (sl_counters_take(f->counters, &f->take, 1, later, false, &first) == SL_COUNTER_TAKEN) {
+        got++;
+    }
+    assert_int_equal(share, got);
+    struct sl_counter_state read;
+    assert_true(sl_counters_read(f->counters, f->take.slot, &read));
+    assert_int_equal(share, read.spans[f->take.window % SL_COUNTER_WINDOWS].used);
+}
+
+static void
+a_joining_node_has_no_share_of_a_policy(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t members[1] = {1};
+    sl_counters_set_members(f->counters, members, 1, 0, false);
+    size_t first;
+    int64_t later = sl_mono_ms() + (WINDOW + 3) * 1000;
+    assert_int_equal(SL_COUNTER_REFUSED,
+                     sl_counters_take(f->counters, &f->take, 1, later, false, &first));
+}
+
+static void
+a_default_limit_divides_at_once_when_accounting_is_down(void **state)
+{
+    struct fixture *f = *state;
+    sl_counter_default_key(&f->key, POLICY);
+    f->take.window_s = 1;
+    uint64_t members[2] = {1, 2};
+    sl_counters_set_members(f->counters, members, 2, 0, false);
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+}
+
+static void
+a_contact_puts_shares_off(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t members[1] = {1};
+    sl_counters_set_members(f->counters, members, 1, 0, true);
+    int64_t later = sl_mono_ms() + 2 * WINDOW * 1000;
+    uint32_t shard = sl_counter_shard((struct sl_str){f->key.text, f->key.len});
+    sl_counters_confirm(f->counters, shard, sl_counters_clock(f->counters, later));
+    sl_counters_confirm(f->counters, shard, 1);
+    size_t first;
+    assert_int_equal(SL_COUNTER_REFUSED,
+                     sl_counters_take(f->counters, &f->take, 1, later, false, &first));
+}
+
+// A worker died between the two stores of an installation: the units count as spent.
+static void
+a_half_installed_share_is_spent(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    struct counter_slot *slot = &f->counters->slots[f->take.slot];
+    size_t i = f->window % SL_COUNTER_WINDOWS;
+    atomic_store(&slot->allowed[i], counter_pack(f->window, 2));
+    struct sl_counter_state read;
+    assert_true(sl_counters_read(f->counters, f->take.slot, &read));
+    assert_int_equal(2, read.spans[i].used);
+    struct sl_counter_span span = grant(f, f->take.slot, f->window, 3, false);
+    assert_int_equal(2, span.used);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+}
+
+static void
+a_full_table_falls_to_the_policys_overflow_counter(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_counter_key key;
+    char id[SL_ID_SIZE];
+    uint32_t overflowed = 0;
+    for (int i = 0; i < 40; i++) {
+        snprintf(id, sizeof(id), "%032d", i);
+        struct sl_str subject = {id, SL_ID_LEN};
+        sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
+        f->take.key = &key;
+        take_one(f);
+        overflowed += f->take.slot >= f->counters->hashed_slots ? 1 : 0;
+    }
+    assert_int_equal(40 - 16, overflowed);
+    struct sl_counter_state read;
+    assert_true(sl_counters_read(f->counters, f->take.slot, &read));
+    assert_string_equal("o/" POLICY "/3600", read.key.text);
+    assert_int_equal(f->take.slot,
+                     sl_counters_find(f->counters, (struct sl_str){read.key.text, read.key.len}));
+}
+
+static void
+a_slot_changes_hands_only_after_its_windows(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    uint32_t first_slot = f->take.slot;
+    grant(f, first_slot, f->window, 1, false);
+    int64_t now = sl_mono_ms();
+    struct counter_slot *slot = &f->counters->slots[first_slot];
+    atomic_store(&slot->touched_s, (uint32_t)(now / 1000) - COUNTER_IDLE_S);
+    char id[SL_ID_SIZE];
+    struct sl_counter_key key;
+    f->take.key = &key;
+    for (int i = 0; i < 40; i++) {
+        snprintf(id, sizeof(id), "%032d", i);
+        struct sl_str subject = {id, SL_ID_LEN};
+        sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
+        take_one(f);
+    }
+    struct sl_str old = {f->key.text, f->key.len};
+    assert_int_equal(first_slot, sl_counters_find(f->counters, old));
+    atomic_store(&slot->allowed[f->window % SL_COUNTER_WINDOWS], counter_pack(1, 1));
+    snprintf(id, sizeof(id), "%032d", 99);
+    struct sl_str subject = {id, SL_ID_LEN};
+    sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
+    take_one(f);
+    assert_int_equal(SL_COUNTER_NO_SLOT, sl_counters_find(f->counters, old));
+    assert_int_equal(first_slot, f->take.slot);
+}
+
+static void
+a_second_opening_maps_the_same_memory_and_may_not_attend(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_counters *other = sl_counters_open(f->name, 1024, &err);
+    assert_non_null(other);
+    assert_string_equal(sl_counters_boot(f->counters), sl_counters_boot(other));
+    assert_int_equal(-1, sl_counters_attend(other, &err));
+    sl_counters_free(&other);
+}
+
+static void
+few_left_units_ask_for_more_before_anyone_waits(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t slots[64];
+    f->take.limit = 100;
+    take_one(f);
+    sl_counters_asked(f->counters, slots, 64);
+    grant(f, f->take.slot, f->window, 40, false);
+    size_t asked = 0;
+    uint32_t taken = 0;
+    while (asked == 0 && taken < 40) {
+        assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+        taken++;
+        asked = sl_counters_asked(f->counters, slots, 64);
+    }
+    assert_int_equal(32, taken); // 8 left: the power of two below a quarter
+}
+
+static void
+a_newer_image_decides_the_limit(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    struct sl_counter_state read;
+    f->take.limit = 5;
+    f->take.revision = 2;
+    take_one(f);
+    f->take.limit = 3;
+    f->take.revision = 1;
+    take_one(f);
+    assert_true(sl_counters_read(f->counters, f->take.slot, &read));
+    assert_int_equal(5, read.limit);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(siphash_has_the_published_value),
+        T(keys_name_policy_scope_dimension_and_window),
+        T(without_units_a_request_waits_and_the_agent_is_asked),
+        T(granted_units_are_taken_and_then_no_more),
+        T(the_same_grant_twice_is_one_grant),
+        T(a_recall_takes_only_what_is_unspent),
+        T(a_grant_ahead_is_used_only_in_its_window),
+        T(a_grant_for_a_window_that_is_over_changes_nothing),
+        T(all_counters_or_none),
+        T(a_counter_that_only_counts_never_refuses),
+        T(with_accounting_down_nothing_waits),
+        T(with_the_agent_dead_nothing_waits),
+        T(an_open_window_has_no_share_and_a_later_one_has),
+        T(a_joining_node_has_no_share_of_a_policy),
+        T(a_default_limit_divides_at_once_when_accounting_is_down),
+        T(a_contact_puts_shares_off),
+        T(a_half_installed_share_is_spent),
+        cmocka_unit_test_setup_teardown(a_full_table_falls_to_the_policys_overflow_counter,
+                                        setup_small, teardown),
+        cmocka_unit_test_setup_teardown(a_slot_changes_hands_only_after_its_windows, setup_small,
+                                        teardown),
+        T(a_second_opening_maps_the_same_memory_and_may_not_attend),
+        T(few_left_units_ask_for_more_before_anyone_waits),
+        T(a_newer_image_decides_the_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
