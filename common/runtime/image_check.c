@@ -1,0 +1,234 @@
+// image_check.c - every offset of a segment, checked once so that readers may trust it.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/runtime/image_write.h"
+
+#define DEPTH_MAX 1024 // levels of a trie: more than a declared path can have segments
+
+struct bounds {
+    const char *base;
+    size_t size_bytes;
+};
+
+// Whether `len` bytes at `field + off` lie inside, aligned.
+static bool
+inside(const struct bounds *bounds, const int32_t *field, uint64_t len, size_t align)
+{
+    int64_t at = (const char *)field - bounds->base + *field;
+    return at >= 0 && at % (int64_t)align == 0 && len <= bounds->size_bytes &&
+           (uint64_t)at <= bounds->size_bytes - len;
+}
+
+static bool
+text_valid(const struct bounds *bounds, const struct sl_img_str *text)
+{
+    return text->len == 0 || inside(bounds, &text->off, text->len, 1);
+}
+
+static bool
+list_valid(const struct bounds *bounds, const struct sl_img_list *list, size_t size, size_t align)
+{
+    return list->count == 0 || inside(bounds, &list->off, (uint64_t)list->count * size, align);
+}
+
+static bool
+texts_valid(const struct bounds *bounds, const struct sl_img_list *list)
+{
+    if (!list_valid(bounds, list, sizeof(struct sl_img_str), _Alignof(struct sl_img_str))) {
+        return false;
+    }
+    const struct sl_img_str *texts = sl_img_items(list);
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (!text_valid(bounds, &texts[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// A table: a power of two of places, one of them empty unless there is only one.
+static bool
+table_valid(const struct bounds *bounds, const struct sl_img_list *table, size_t size, size_t align)
+{
+    if (!list_valid(bounds, table, sizeof(struct image_bucket), _Alignof(struct image_bucket)) ||
+        (table->count & (table->count - 1)) != 0) {
+        return false;
+    }
+    const struct image_bucket *buckets = sl_img_items(table);
+    uint32_t empty = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (buckets[i].off == 0) {
+            empty++;
+        } else if (!inside(bounds, &buckets[i].off, size, align)) {
+            return false;
+        }
+    }
+    return table->count <= 1 || empty > 0;
+}
+
+static bool
+api_valid(const struct bounds *bounds, const struct sl_img_api *api)
+{
+    const struct sl_img_str *texts[] = {&api->env_id,   &api->name,         &api->env_name,
+                                        &api->path,     &api->backend_host, &api->backend_path,
+                                        &api->mock_body};
+    for (size_t i = 0; i < SL_COUNT(texts); i++) {
+        if (!text_valid(bounds, texts[i])) {
+            return false;
+        }
+    }
+    if (!texts_valid(bounds, &api->captures) || api->captures.count > SL_PATH_PARAMS_MAX ||
+        !list_valid(bounds, &api->req_params, sizeof(struct sl_img_req_param), 4) ||
+        !list_valid(bounds, &api->backend_params, sizeof(struct sl_img_backend_param), 4)) {
+        return false;
+    }
+    const struct sl_img_req_param *wanted = sl_img_items(&api->req_params);
+    for (uint32_t i = 0; i < api->req_params.count; i++) {
+        if (!text_valid(bounds, &wanted[i].name) || !text_valid(bounds, &wanted[i].default_value)) {
+            return false;
+        }
+    }
+    const struct sl_img_backend_param *sent = sl_img_items(&api->backend_params);
+    for (uint32_t i = 0; i < api->backend_params.count; i++) {
+        if (!text_valid(bounds, &sent[i].name) || !text_valid(bounds, &sent[i].value) ||
+            sent[i].req_param >= (int64_t)api->req_params.count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+throttle_valid(const struct bounds *bounds, const struct sl_img_throttle *throttle)
+{
+    if (!text_valid(bounds, &throttle->unit) ||
+        !list_valid(bounds, &throttle->specials, sizeof(struct sl_img_special), 8)) {
+        return false;
+    }
+    const struct sl_img_special *specials = sl_img_items(&throttle->specials);
+    for (uint32_t i = 0; i < throttle->specials.count; i++) {
+        if (!text_valid(bounds, &specials[i].object_id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+app_valid(const struct bounds *bounds, const struct sl_img_app *app)
+{
+    return text_valid(bounds, &app->name) && text_valid(bounds, &app->key) &&
+           text_valid(bounds, &app->secret) && text_valid(bounds, &app->domain_id) &&
+           list_valid(bounds, &app->publish_ids, SL_ID_LEN, 1);
+}
+
+static bool
+upstream_valid(const struct bounds *bounds, const struct sl_img_upstream *upstream)
+{
+    return text_valid(bounds, &upstream->host) &&
+           list_valid(bounds, &upstream->addresses, sizeof(struct sl_img_address), 2);
+}
+
+static bool
+record_valid(const struct bounds *bounds, enum image_part part, const void *record)
+{
+    switch (part) {
+    case IMAGE_APP:
+        return app_valid(bounds, record);
+    case IMAGE_THROTTLE:
+        return throttle_valid(bounds, record);
+    case IMAGE_UPSTREAM:
+        return upstream_valid(bounds, record);
+    case IMAGE_ROUTES:
+        return api_valid(bounds, record);
+    case IMAGE_GROUP:
+        return text_valid(bounds, &((const struct sl_img_group *)record)->name);
+    default: // KEY, CODE and HOST begin with their text
+        return text_valid(bounds, record);
+    }
+}
+
+// Bytes and alignment of a part's records.
+static const struct {
+    size_t size, align;
+} shapes[] = {
+    [IMAGE_APP] = {sizeof(struct sl_img_app), _Alignof(struct sl_img_app)},
+    [IMAGE_KEY] = {sizeof(struct image_index), _Alignof(struct image_index)},
+    [IMAGE_CODE] = {sizeof(struct image_index), _Alignof(struct image_index)},
+    [IMAGE_HOST] = {sizeof(struct sl_img_host), _Alignof(struct sl_img_host)},
+    [IMAGE_GROUP] = {sizeof(struct sl_img_group), _Alignof(struct sl_img_group)},
+    [IMAGE_THROTTLE] = {sizeof(struct sl_img_throttle), _Alignof(struct sl_img_throttle)},
+    [IMAGE_UPSTREAM] = {sizeof(struct sl_img_upstream), _Alignof(struct sl_img_upstream)},
+    [IMAGE_ROUTES] = {sizeof(struct sl_img_api), _Alignof(struct sl_img_api)},
+};
+
+static bool
+methods_valid(const struct bounds *bounds, const struct sl_img_list *list)
+{
+    if (!list_valid(bounds, list, sizeof(struct image_method), _Alignof(struct image_method))) {
+        return false;
+    }
+    const struct image_method *methods = sl_img_items(list);
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (!inside(bounds, &methods[i].api, sizeof(struct sl_img_api),
+                    _Alignof(struct sl_img_api))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool node_valid(const struct bounds *bounds, const int32_t *link, size_t depth);
+
+// Children lie behind their parent, so a trie that passes has no cycle.
+static bool
+children_valid(const struct bounds *bounds, const struct image_node *node, size_t depth)
+{
+    if (!table_valid(bounds, &node->literals, sizeof(struct image_node),
+                     _Alignof(struct image_node))) {
+        return false;
+    }
+    const struct image_bucket *buckets = sl_img_items(&node->literals);
+    for (uint32_t i = 0; i < node->literals.count; i++) {
+        if (buckets[i].off != 0 && !node_valid(bounds, &buckets[i].off, depth + 1)) {
+            return false;
+        }
+    }
+    return (node->param == 0 || node_valid(bounds, &node->param, depth + 1)) &&
+           (node->plus == 0 || node_valid(bounds, &node->plus, depth + 1));
+}
+
+static bool
+node_valid(const struct bounds *bounds, const int32_t *link, size_t depth)
+{
+    if (depth > DEPTH_MAX || *link <= 0 ||
+        !inside(bounds, link, sizeof(struct image_node), _Alignof(struct image_node))) {
+        return false;
+    }
+    const struct image_node *node = image_follow(link);
+    return text_valid(bounds, &node->label) && methods_valid(bounds, &node->exact) &&
+           methods_valid(bounds, &node->prefix) && children_valid(bounds, node, depth);
+}
+
+bool
+image_segment_valid(const void *base, size_t size_bytes)
+{
+    struct bounds bounds = {base, size_bytes};
+    const struct image_segment *segment = base;
+    if (size_bytes < sizeof(*segment) || segment->magic != IMAGE_MAGIC_SEGMENT ||
+        segment->format != SL_IMAGE_FORMAT || segment->part > IMAGE_ROUTES ||
+        segment->size_bytes != size_bytes) {
+        return false;
+    }
+    enum image_part part = segment->part;
+    if (!table_valid(&bounds, &segment->table, shapes[part].size, shapes[part].align)) {
+        return false;
+    }
+    const struct image_bucket *buckets = sl_img_items(&segment->table);
+    for (uint32_t i = 0; i < segment->table.count; i++) {
+        if (buckets[i].off != 0 && !record_valid(&bounds, part, image_follow(&buckets[i].off))) {
+            return false;
+        }
+    }
+    return part != IMAGE_ROUTES || node_valid(&bounds, &segment->root, 0);
+}

@@ -1,0 +1,290 @@
+// image_part.c - the shards of the image: apps, indexes, hosts, groups, throttles, upstreams.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/runtime/image_write.h"
+
+#include <stdlib.h>
+
+struct shard {
+    struct image_writer *writer;
+    struct image_bucket *table;
+    size_t places;
+    uint64_t seed;
+    uint32_t number; // of the shard
+};
+
+static void
+add(struct shard *shard, struct sl_str key, const void *record)
+{
+    image_table_add(shard->table, shard->places, image_hash(shard->seed, key.ptr, key.len), record);
+}
+
+static void
+copy_id(char ret_id[SL_ID_LEN], const char *id)
+{
+    memcpy(ret_id, id, strnlen(id, SL_ID_LEN));
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, SL_ID_LEN);
+}
+
+// Tells one secret from the next without showing it: caches keep what they made of a secret under
+// this number.
+static uint64_t
+secret_version(uint64_t seed, const struct sl_app *app)
+{
+    return image_hash(image_hash(seed, app->id, strlen(app->id)), app->secret, strlen(app->secret));
+}
+
+static int
+write_app(struct shard *shard, const struct sl_app *app)
+{
+    struct image_writer *writer = shard->writer;
+    struct sl_img_app *record = image_place(writer, sizeof(*record), IMAGE_ALIGN);
+    if (record == NULL) {
+        return -1;
+    }
+    copy_id(record->id, app->id);
+    record->secret_version = secret_version(shard->seed, app);
+    char(*ids)[SL_ID_LEN] =
+        image_put_list(writer, &record->publish_ids, app->publish_id_count, SL_ID_LEN, 1);
+    if (ids == NULL && app->publish_id_count > 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < app->publish_id_count; i++) {
+        copy_id(ids[i], app->publish_ids[i]);
+    }
+    if (app->publish_id_count > 0) {
+        qsort(ids, app->publish_id_count, SL_ID_LEN, compare_ids);
+    }
+    if (image_put_text(writer, &record->name, app->name) != 0 ||
+        image_put_text(writer, &record->key, app->key) != 0 ||
+        image_put_text(writer, &record->secret, app->secret) != 0 ||
+        image_put_text(writer, &record->domain_id, app->domain_id) != 0) {
+        return -1;
+    }
+    add(shard, sl_str(app->id), record);
+    return 0;
+}
+
+static int
+write_index(struct shard *shard, const char *text, const struct sl_app *app)
+{
+    uint64_t hash = image_hash(shard->seed, text, strlen(text));
+    if (image_shard_of(hash) != shard->number) {
+        return 0;
+    }
+    struct image_index *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct image_index));
+    if (record == NULL || image_put_text(shard->writer, &record->text, text) != 0) {
+        return -1;
+    }
+    copy_id(record->app_id, app->id);
+    image_table_add(shard->table, shard->places, hash, record);
+    return 0;
+}
+
+static int
+write_codes(struct shard *shard, const struct sl_app *app)
+{
+    for (size_t i = 0; i < app->code_count; i++) {
+        if (write_index(shard, app->codes[i], app) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+write_host(struct shard *shard, const struct sl_host *host)
+{
+    struct sl_img_host *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_host));
+    if (record == NULL || image_put_text(shard->writer, &record->name, host->name) != 0) {
+        return -1;
+    }
+    copy_id(record->group_id, host->group_id);
+    record->debugging = host->debugging;
+    add(shard, image_host_key(sl_str(host->name)), record);
+    return 0;
+}
+
+static int
+write_group(struct shard *shard, const struct sl_group *group)
+{
+    struct sl_img_group *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_group));
+    if (record == NULL || image_put_text(shard->writer, &record->name, group->name) != 0) {
+        return -1;
+    }
+    copy_id(record->id, group->id);
+    record->is_default = group->is_default;
+    record->sl_domain_enabled = group->sl_domain_enabled;
+    add(shard, sl_str(group->id), record);
+    return 0;
+}
+
+static int
+compare_specials(const void *left, const void *right)
+{
+    const struct sl_special *const *a = left;
+    const struct sl_special *const *b = right;
+    return strcmp((*a)->object_id, (*b)->object_id);
+}
+
+static int
+write_specials(struct image_writer *writer, struct sl_img_throttle *record,
+               const struct sl_throttle *throttle)
+{
+    size_t count = throttle->special_count;
+    struct sl_img_special *specials = image_put_list(
+        writer, &record->specials, count, sizeof(*specials), _Alignof(struct sl_img_special));
+    if (specials == NULL) {
+        return count == 0 ? 0 : -1;
+    }
+    // Sorted here whatever the order they came in: the reader's search relies on it.
+    const struct sl_special **sorted = calloc(count, sizeof(const struct sl_special *));
+    if (sorted == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = &throttle->specials[i];
+    }
+    qsort(sorted, count, sizeof(const struct sl_special *), compare_specials);
+    int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++) {
+        specials[i].limit = sorted[i]->limit;
+        specials[i].is_user = sorted[i]->is_user;
+        status = image_put_text(writer, &specials[i].object_id, sorted[i]->object_id);
+    }
+    free(sorted);
+    return status;
+}
+
+static int
+write_throttle(struct shard *shard, const struct sl_throttle *throttle)
+{
+    struct sl_img_throttle *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_throttle));
+    if (record == NULL || image_put_text(shard->writer, &record->unit, throttle->unit) != 0) {
+        return -1;
+    }
+    copy_id(record->id, throttle->id);
+    record->api_limit = throttle->api_limit;
+    record->user_limit = throttle->user_limit;
+    record->app_limit = throttle->app_limit;
+    record->ip_limit = throttle->ip_limit;
+    record->window_s = throttle->window_s;
+    record->interval = throttle->interval;
+    record->shared = throttle->shared;
+    add(shard, sl_str(throttle->id), record);
+    return write_specials(shard->writer, record, throttle);
+}
+
+static int
+write_upstream(struct shard *shard, const struct image_upstream *upstream)
+{
+    struct image_writer *writer = shard->writer;
+    struct sl_img_upstream *record =
+        image_place(writer, sizeof(*record), _Alignof(struct sl_img_upstream));
+    if (record == NULL || image_put_text(writer, &record->host, upstream->host) != 0) {
+        return -1;
+    }
+    record->denied = upstream->denied;
+    struct sl_img_address *addresses =
+        image_put_list(writer, &record->addresses, upstream->count, sizeof(*addresses),
+                       _Alignof(struct sl_img_address));
+    if (addresses == NULL && upstream->count > 0) {
+        return -1;
+    }
+    if (upstream->count > 0) {
+        memcpy(addresses, upstream->addresses, upstream->count * sizeof(*addresses));
+    }
+    add(shard, sl_str(upstream->host), record);
+    return 0;
+}
+
+static int
+write_item(struct shard *shard, enum image_part part, const void *item)
+{
+    switch (part) {
+    case IMAGE_APP:
+        return write_app(shard, item);
+    case IMAGE_KEY:
+        return write_index(shard, ((const struct sl_app *)item)->key, item);
+    case IMAGE_CODE:
+        return write_codes(shard, item);
+    case IMAGE_HOST:
+        return write_host(shard, item);
+    case IMAGE_GROUP:
+        return write_group(shard, item);
+    case IMAGE_THROTTLE:
+        return write_throttle(shard, item);
+    case IMAGE_UPSTREAM:
+        return write_upstream(shard, item);
+    case IMAGE_ROUTES:
+        break;
+    }
+    return -1;
+}
+
+// An app may have several codes in one shard.
+static size_t
+count_records(enum image_part part, const void *const *items, size_t count)
+{
+    size_t records = count;
+    for (size_t i = 0; part == IMAGE_CODE && i < count; i++) {
+        records += ((const struct sl_app *)items[i])->code_count;
+    }
+    return records;
+}
+
+int
+image_write_part(struct image_writer *writer, enum image_part part, uint64_t seed, uint32_t shard,
+                 const void *const *items, size_t count, struct sl_error *err)
+{
+    struct image_segment *segment = image_segment_begin(writer, part, seed);
+    if (segment == NULL) {
+        return image_full(err);
+    }
+    struct shard out = {writer, NULL, image_table_places(count_records(part, items, count)), seed,
+                        shard};
+    out.table =
+        image_put_list(writer, &segment->table, out.places, sizeof(*out.table), IMAGE_ALIGN);
+    if (out.table == NULL && out.places > 0) {
+        return image_full(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (write_item(&out, part, items[i]) != 0) {
+            return image_full(err);
+        }
+    }
+    return image_segment_end(writer, err);
+}
+
+int
+image_write_gateway(struct image_writer *writer, struct sl_img_gateway *record,
+                    const struct sl_gateway *gateway, const char *epoch, uint64_t revision)
+{
+    copy_id(record->id, gateway->id);
+    record->domain_call_limit = gateway->domain_call_limit;
+    record->api_default_limit = gateway->api_default_limit;
+    record->body_max_bytes = gateway->body_max_bytes;
+    record->timeout_max_ms = gateway->timeout_max_ms;
+    record->revision = revision;
+    struct sl_img_str *addresses =
+        image_put_list(writer, &record->addresses, gateway->address_count, sizeof(*addresses),
+                       _Alignof(struct sl_img_str));
+    if (addresses == NULL && gateway->address_count > 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < gateway->address_count; i++) {
+        if (image_put_text(writer, &addresses[i], gateway->addresses[i]) != 0) {
+            return -1;
+        }
+    }
+    return image_put_text(writer, &record->epoch, epoch);
+}

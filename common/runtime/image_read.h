@@ -1,0 +1,47 @@
+// image_read.h - the reader's mappings, shared by image_read.c and its lookups; private.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_RUNTIME_IMAGE_READ_H
+#define SL_RUNTIME_IMAGE_READ_H
+
+#include "common/runtime/image_format.h"
+
+struct image_mapping {
+    uint64_t id;       // of the segment (or the generation)
+    const void *base;  // NULL: not mapped
+    size_t size_bytes; //
+};
+
+struct sl_image {
+    SL_MAGIC;
+    char name[IMAGE_NAME_MAX + 1];
+    const struct image_control *control; // NULL: there is none yet
+    struct image_mapping dir;            // base NULL: no image yet
+    struct image_mapping *slots;         // one a slot of the directory; mapped on demand
+    size_t slot_count;                   //
+    struct image_mapping *retired; // replaced in the middle of a decision; unmapped at the next
+    size_t retired_count;          //
+};
+
+static inline const struct image_dir *
+image_dir_of(const struct sl_image *image)
+{
+    return image->dir.base;
+}
+
+// The segment of a slot, mapped; NULL when the slot is empty or cannot be mapped. When the agent
+// replaced the segment since the directory was mapped, moves to the newest directory; *ret_moved
+// (may be NULL) then says that slot numbers must be looked up again.
+const struct image_segment *image_segment_get(struct sl_image *image, uint32_t slot,
+                                              bool *ret_moved);
+
+// The record of `key` in a segment; NULL when there is none. Records of the parts APP, GROUP,
+// THROTTLE and ROUTES begin with an id of SL_ID_LEN bytes, the others with a struct sl_img_str.
+const void *image_record_find(const struct image_segment *segment, uint64_t hash,
+                              struct sl_str key);
+
+// The segment of a (group, environment), or NULL.
+const struct image_segment *
+image_routes_find(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl_str env_name);
+
+#endif
