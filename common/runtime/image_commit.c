@@ -84,8 +84,8 @@ build_part(struct sl_image_builder *builder, uint32_t slot, struct sl_error *err
     if (!list->dirty || list->count == 0) {
         return 0;
     }
-    if (image_write_part(&builder->writer, (enum image_part)(slot / IMAGE_SHARDS), builder->seed,
-                         slot % IMAGE_SHARDS, list->items, list->count, err) != 0) {
+    if (image_write_part(&builder->writer, slot, builder->seed, list->items, list->count, err) !=
+        0) {
         return -1;
     }
     return save_segment(builder, list, err);

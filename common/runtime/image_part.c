@@ -243,15 +243,16 @@ count_records(enum image_part part, const void *const *items, size_t count)
 }
 
 int
-image_write_part(struct image_writer *writer, enum image_part part, uint64_t seed, uint32_t shard,
+image_write_part(struct image_writer *writer, uint32_t slot, uint64_t seed,
                  const void *const *items, size_t count, struct sl_error *err)
 {
+    enum image_part part = (enum image_part)(slot / IMAGE_SHARDS);
     struct image_segment *segment = image_segment_begin(writer, part, seed);
     if (segment == NULL) {
         return image_full(err);
     }
     struct shard out = {writer, NULL, image_table_places(count_records(part, items, count)), seed,
-                        shard};
+                        slot % IMAGE_SHARDS};
     out.table =
         image_put_list(writer, &segment->table, out.places, sizeof(*out.table), IMAGE_ALIGN);
     if (out.table == NULL && out.places > 0) {

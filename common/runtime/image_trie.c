@@ -412,6 +412,9 @@ lay_out(struct layout *layout, struct sl_arena *arena, const struct sl_api **api
             return -1;
         }
     }
+    if (count == 0) {
+        return -1; // an empty slot has no segment
+    }
     qsort(layout->routes, count, sizeof(*layout->routes), compare_routes);
     struct image_segment *segment = image_segment_begin(layout->writer, IMAGE_ROUTES, layout->seed);
     if (segment == NULL || write_records(layout, segment, count) != 0) {

@@ -73,18 +73,18 @@ image_link(int32_t *field, const void *target)
 int
 image_put_text(struct image_writer *writer, struct sl_img_str *field, const char *text)
 {
-    size_t len = strlen(text);
-    if (len == 0) {
+    struct sl_str view = sl_str(text);
+    if (view.len == 0) {
         *field = (struct sl_img_str){0};
         return 0;
     }
-    char *copy = image_place(writer, len, 1);
+    char *copy = image_place(writer, view.len, 1);
     if (copy == NULL) {
         return -1;
     }
-    memcpy(copy, text, len);
+    memcpy(copy, view.ptr, view.len);
     image_link(&field->off, copy);
-    field->len = (uint32_t)len;
+    field->len = (uint32_t)view.len;
     return 0;
 }
 

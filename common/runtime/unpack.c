@@ -86,7 +86,7 @@ take_signed(struct sl_unpack *cursor, size_t width, struct sl_unpack_value *ret_
     ret_value->type = SL_UNPACK_INT;
     switch (width) {
     case 1:
-        ret_value->number = (int8_t)number;
+        ret_value->number = (int64_t)number - (number >= 0x80 ? 0x100 : 0);
         break;
     case 2:
         ret_value->number = (int16_t)number;
@@ -169,7 +169,7 @@ sl_unpack_next(struct sl_unpack *cursor, struct sl_unpack_value *ret_value)
         return take_bytes(cursor, head & 0x1f, SL_UNPACK_TEXT, ret_value);
     }
     if (head >= 0xe0) {
-        ret_value->number = (int8_t)head;
+        ret_value->number = (int64_t)head - 0x100;
         return true;
     }
     if (head >= 0xc4) {

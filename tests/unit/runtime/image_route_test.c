@@ -260,7 +260,7 @@ naive_route(const struct naive_route *routes, enum sl_method method, const char 
             best = best == -1 ? -2 : best;
         } else if (best < 0 || naive_beats(&routes[i], rank, &routes[best], best_rank)) {
             best = i;
-            strcpy(best_rank, rank);
+            memcpy(best_rank, rank, sizeof(best_rank));
         }
     }
     return best;
@@ -273,6 +273,13 @@ random_below(unsigned *seed, unsigned limit)
 }
 
 static void
+append(char path[64], const char *text)
+{
+    size_t len = strlen(path);
+    snprintf(path + len, 64 - len, "%s", text);
+}
+
+static void
 random_path(unsigned *seed, bool declared, char ret_path[64])
 {
     static const char *const words[] = {"a", "b", "aa", "c", "{p}", "{q}", "{r+}"};
@@ -280,10 +287,11 @@ random_path(unsigned *seed, bool declared, char ret_path[64])
     ret_path[0] = '\0';
     for (unsigned i = 0; i < count; i++) {
         unsigned word = random_below(seed, declared ? (i + 1 == count ? 7 : 6) : 4);
-        strcat(strcat(ret_path, "/"), words[word]);
+        append(ret_path, "/");
+        append(ret_path, words[word]);
     }
     if (count == 0 || (random_below(seed, 8) == 0 && strchr(ret_path, '+') == NULL)) {
-        strcat(ret_path, "/");
+        append(ret_path, "/");
     }
 }
 
@@ -293,7 +301,7 @@ is_taken(const struct naive_route *routes, int count, const struct naive_route *
 {
     for (int i = 0; i < count; i++) {
         char path[64];
-        strcpy(path, routes[i].path);
+        memcpy(path, routes[i].path, sizeof(path));
         for (char *at = path; (at = strstr(at, "{q}")) != NULL;) {
             at[1] = 'p';
         }

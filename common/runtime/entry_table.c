@@ -1,0 +1,175 @@
+// entry_table.c - the fields of every kind of entry, each once.
+//
+// The order of a table is the order on the wire. Encoding, decoding and copying walk these tables.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/runtime/entry_table.h"
+
+#include <string.h>
+
+// Where a member lies, and where the count of a list lies: they keep a row on a line.
+#define AT(type, member)                                                                           \
+    .offset = offsetof(struct type, member), .size = sizeof(((struct type *)NULL)->member)
+
+#define LIST_AT(type, member, counter)                                                             \
+    AT(type, member), .count_offset = offsetof(struct type, counter)
+
+static const char *const method_words[] = {"GET",   "POST",    "PUT", "DELETE", "HEAD",
+                                           "PATCH", "OPTIONS", "ANY", NULL};
+static const char *const match_words[] = {"NORMAL", "SWA", NULL};
+static const char *const auth_words[] = {"NONE", "APP", "IAM", "AUTHORIZER", NULL};
+static const char *const backend_words[] = {"HTTP", "MOCK", "FUNCTION", "GRPC", NULL};
+static const char *const location_words[] = {"PATH", "QUERY", "HEADER", NULL};
+static const char *const origin_words[] = {"REQUEST", "CONSTANT", "SYSTEM", NULL};
+
+static const struct entry_field http_fields[] = {
+    {"host", FIELD_TEXT, AT(sl_http_backend, host)},
+    {"path", FIELD_TEXT, AT(sl_http_backend, path)},
+    {"port", FIELD_INT, AT(sl_http_backend, port), .min = 1, .max = UINT16_MAX},
+    {"tls", FIELD_BOOL, AT(sl_http_backend, tls)},
+    {"method", FIELD_WORD, AT(sl_http_backend, method), .words = method_words},
+    {"timeout_ms", FIELD_INT, AT(sl_http_backend, timeout_ms), .min = 1, .max = 600000},
+    {"retry_count", FIELD_INT, AT(sl_http_backend, retry_count), .min = -1, .max = 10},
+};
+static const struct entry_table http_table = {http_fields, SL_COUNT(http_fields),
+                                              sizeof(struct sl_http_backend)};
+
+static const struct entry_field mock_fields[] = {
+    {"body", FIELD_TEXT, AT(sl_mock_backend, body)},
+    {"status", FIELD_INT, AT(sl_mock_backend, status), .min = 100, .max = 599},
+};
+static const struct entry_table mock_table = {mock_fields, SL_COUNT(mock_fields),
+                                              sizeof(struct sl_mock_backend)};
+
+static const struct entry_field req_param_fields[] = {
+    {"name", FIELD_TEXT, .required = true, AT(sl_req_param, name)},
+    {"default", FIELD_TEXT, AT(sl_req_param, default_value)},
+    {"location", FIELD_WORD, AT(sl_req_param, location), .words = location_words},
+    {"required", FIELD_BOOL, AT(sl_req_param, required)},
+    {"pass_through", FIELD_BOOL, AT(sl_req_param, pass_through)},
+};
+static const struct entry_table req_param_table = {req_param_fields, SL_COUNT(req_param_fields),
+                                                   sizeof(struct sl_req_param)};
+
+static const struct entry_field backend_param_fields[] = {
+    {"name", FIELD_TEXT, .required = true, AT(sl_backend_param, name)},
+    {"value", FIELD_TEXT, AT(sl_backend_param, value)},
+    {"location", FIELD_WORD, AT(sl_backend_param, location), .words = location_words},
+    {"origin", FIELD_WORD, AT(sl_backend_param, origin), .words = origin_words},
+};
+static const struct entry_table backend_param_table = {
+    backend_param_fields, SL_COUNT(backend_param_fields), sizeof(struct sl_backend_param)};
+
+static const struct entry_field api_fields[] = {
+    {"publish_id", FIELD_ID, .required = true, AT(sl_api, publish_id)},
+    {"api_id", FIELD_ID, .required = true, AT(sl_api, api_id)},
+    {"name", FIELD_TEXT, AT(sl_api, name)},
+    {"group_id", FIELD_ID, .required = true, AT(sl_api, group_id)},
+    {"env_id", FIELD_TEXT, .required = true, AT(sl_api, env_id)},
+    {"env_name", FIELD_TEXT, .required = true, AT(sl_api, env_name)},
+    {"version_id", FIELD_TEXT, AT(sl_api, version_id)},
+    {"path", FIELD_TEXT, .required = true, AT(sl_api, path)},
+    {"throttle_id", FIELD_ID, AT(sl_api, throttle_id)},
+    {"method", FIELD_WORD, AT(sl_api, method), .words = method_words},
+    {"match_mode", FIELD_WORD, AT(sl_api, match_mode), .words = match_words},
+    {"schemes", FIELD_INT, AT(sl_api, schemes), .min = 1, .max = 7},
+    {"auth", FIELD_WORD, AT(sl_api, auth), .words = auth_words},
+    {"app_code", FIELD_BOOL, AT(sl_api, app_code)},
+    {"backend_type", FIELD_WORD, AT(sl_api, backend_type), .words = backend_words},
+    {"http", FIELD_MAP, AT(sl_api, http), .sub = &http_table},
+    {"mock", FIELD_MAP, AT(sl_api, mock), .sub = &mock_table},
+    {"req_params", FIELD_LIST, LIST_AT(sl_api, req_params, req_param_count),
+     .sub = &req_param_table},
+    {"backend_params", FIELD_LIST, LIST_AT(sl_api, backend_params, backend_param_count),
+     .sub = &backend_param_table},
+};
+
+static const struct entry_field group_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_group, id)},
+    {"name", FIELD_TEXT, AT(sl_group, name)},
+    {"is_default", FIELD_BOOL, AT(sl_group, is_default)},
+    {"sl_domain_enabled", FIELD_BOOL, AT(sl_group, sl_domain_enabled)},
+};
+
+static const struct entry_field host_fields[] = {
+    {"name", FIELD_TEXT, .required = true, AT(sl_host, name)},
+    {"group_id", FIELD_ID, .required = true, AT(sl_host, group_id)},
+    {"debugging", FIELD_BOOL, AT(sl_host, debugging)},
+};
+
+static const struct entry_field app_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_app, id)},
+    {"name", FIELD_TEXT, AT(sl_app, name)},
+    {"key", FIELD_TEXT, .required = true, AT(sl_app, key)},
+    {"secret", FIELD_TEXT, AT(sl_app, secret)},
+    {"domain_id", FIELD_TEXT, AT(sl_app, domain_id)},
+    {"codes", FIELD_TEXTS, LIST_AT(sl_app, codes, code_count)},
+    {"publish_ids", FIELD_TEXTS, LIST_AT(sl_app, publish_ids, publish_id_count)},
+};
+
+static const struct entry_field special_fields[] = {
+    {"object_id", FIELD_TEXT, .required = true, AT(sl_special, object_id)},
+    {"limit", FIELD_INT, AT(sl_special, limit), .min = 0, .max = INT64_MAX},
+    {"is_user", FIELD_BOOL, AT(sl_special, is_user)},
+};
+static const struct entry_table special_table = {special_fields, SL_COUNT(special_fields),
+                                                 sizeof(struct sl_special)};
+
+static const struct entry_field throttle_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_throttle, id)},
+    {"shared", FIELD_BOOL, AT(sl_throttle, shared)},
+    {"window_s", FIELD_INT, AT(sl_throttle, window_s), .min = 1, .max = UINT32_MAX},
+    {"interval", FIELD_INT, AT(sl_throttle, interval), .min = 0, .max = UINT32_MAX},
+    {"unit", FIELD_TEXT, AT(sl_throttle, unit)},
+    {"api_limit", FIELD_INT, AT(sl_throttle, api_limit), .min = 0, .max = INT64_MAX},
+    {"user_limit", FIELD_INT, AT(sl_throttle, user_limit), .min = 0, .max = INT64_MAX},
+    {"app_limit", FIELD_INT, AT(sl_throttle, app_limit), .min = 0, .max = INT64_MAX},
+    {"ip_limit", FIELD_INT, AT(sl_throttle, ip_limit), .min = 0, .max = INT64_MAX},
+    {"specials", FIELD_LIST, LIST_AT(sl_throttle, specials, special_count), .sub = &special_table},
+};
+
+static const struct entry_field gateway_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_gateway, id)},
+    {"domain_call_limit", FIELD_INT, AT(sl_gateway, domain_call_limit), .min = 0, .max = INT64_MAX},
+    {"api_default_limit", FIELD_INT, AT(sl_gateway, api_default_limit), .min = 0, .max = INT64_MAX},
+    {"body_max_bytes", FIELD_INT, AT(sl_gateway, body_max_bytes), .min = 0, .max = INT64_MAX},
+    {"timeout_max_ms", FIELD_INT, AT(sl_gateway, timeout_max_ms), .min = 0, .max = INT64_MAX},
+    {"addresses", FIELD_TEXTS, LIST_AT(sl_gateway, addresses, address_count)},
+    {"restricted", FIELD_TEXTS, LIST_AT(sl_gateway, restricted, restricted_count)},
+    {"node_ids", FIELD_TEXTS, LIST_AT(sl_gateway, node_ids, node_count)},
+    {"membership", FIELD_INT, AT(sl_gateway, membership), .min = 0, .max = INT64_MAX},
+};
+
+const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
+    [SL_KIND_API] = {"api", {api_fields, SL_COUNT(api_fields), sizeof(struct sl_api)}},
+    [SL_KIND_GROUP] = {"group", {group_fields, SL_COUNT(group_fields), sizeof(struct sl_group)}},
+    [SL_KIND_HOST] = {"host", {host_fields, SL_COUNT(host_fields), sizeof(struct sl_host)}},
+    [SL_KIND_APP] = {"app", {app_fields, SL_COUNT(app_fields), sizeof(struct sl_app)}},
+    [SL_KIND_THROTTLE] = {"throttle",
+                          {throttle_fields, SL_COUNT(throttle_fields), sizeof(struct sl_throttle)}},
+    [SL_KIND_GATEWAY] = {"gateway",
+                         {gateway_fields, SL_COUNT(gateway_fields), sizeof(struct sl_gateway)}},
+};
+
+const char *
+sl_kind_name(enum sl_kind kind)
+{
+    return kind < SL_KIND_COUNT ? entry_kinds[kind].name : "unknown";
+}
+
+enum sl_kind
+sl_kind_find(const char *name)
+{
+    enum sl_kind kind = SL_KIND_API;
+    while (kind < SL_KIND_COUNT && strcmp(entry_kinds[kind].name, name) != 0) {
+        kind++;
+    }
+    return kind;
+}
+
+uint32_t
+sl_entry_min_reader(const struct sl_entry *entry)
+{
+    assert(entry->kind < SL_KIND_COUNT);
+    return 1;
+}
