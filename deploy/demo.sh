@@ -51,10 +51,12 @@ filled() {
 
 # run WANTED_STATUS COMMAND…: prints the command, runs it, keeps the body, checks the status.
 run() {
-    local wanted=$1 got
+    local wanted=$1 got options=()
     shift
     printf '    %s\n' "$(printable "$@")"
-    got=$("$@" -sS -o "$WORK/reply.json" -D "$WORK/headers" -w '%{http_code}' --path-as-is) ||
+    # deploy/sign hands to curl what stands behind --.
+    [[ $1 == curl ]] || options=(--)
+    got=$("$@" "${options[@]}" -sS -o "$WORK/reply.json" -D "$WORK/headers" -w '%{http_code}' --path-as-is) ||
         fail "the request itself failed: $got"
     if [[ $got != "$wanted" ]]; then
         fail "status $got instead of $wanted: $(head -c 600 "$WORK/reply.json")"

@@ -1,7 +1,7 @@
 """Filling `{name.field}` into a story's values and comparing replies with what it expects."""
 import re
 
-REFERENCE = re.compile(r"\{([A-Za-z_]\w*(?:\.\w+)*)\}")
+REFERENCE = re.compile(r"(?<!\{)\{([A-Za-z_]\w*(?:\.\w+)*)\}")
 
 
 def _find(names, path):
@@ -17,7 +17,10 @@ def _find(names, path):
 
 
 def fill(value, names):
-    """Replaces references; one that is a whole string keeps its type, unknown ones stay."""
+    """Replaces references; one that is a whole string keeps its type, unknown ones stay.
+
+    `{{name}}` stands for `{name}` itself, as API paths have it.
+    """
     if isinstance(value, list):
         return [fill(item, names) for item in value]
     if isinstance(value, dict):
@@ -32,7 +35,7 @@ def fill(value, names):
     def text(reference):
         found, known = _find(names, reference.group(1))
         return str(found) if known else reference.group(0)
-    return REFERENCE.sub(text, value)
+    return REFERENCE.sub(text, value).replace("{{", "{").replace("}}", "}")
 
 
 def differences(expected, actual, where="body"):

@@ -117,9 +117,10 @@ def finish(run, stack, watch, name, tolerated):
     stack.keep_logs(stack.build / "story-logs" / name)
     run.judge(f"no process is left ({name})", stack.leftovers())
     stack.clean()
-    left = [str(p) for p in pathlib.Path("/dev/shm").glob(f"*{stack.var.name}*")]
+    left = [str(p) for p in pathlib.Path("/dev/shm").glob(f"*{stack.id}*")]
     run.judge(f"nothing is left outside the tree ({name})",
-              left + ([str(stack.var)] if stack.var.exists() else []))
+              left + [str(p) for p in (stack.var, pathlib.Path(f"/var/tmp/sluice-{stack.id}"))
+                      if p.exists()])
 
 
 def main():

@@ -1,4 +1,5 @@
 """A deployment for tests: the quickstart in a directory and on ports of its own."""
+import hashlib
 import json
 import os
 import pathlib
@@ -56,6 +57,7 @@ class Stack:
         self.sanitized = sanitized
         self.env = {}
         self.port_base = None
+        self.id = hashlib.sha256(str(self.var).encode()).hexdigest()[:10]  # as deploy/lib/env.sh
 
     def _environ(self):
         environ = dict(os.environ, SLUICE_VAR=str(self.var), SLUICE_BUILD=str(self.build))
@@ -93,8 +95,8 @@ class Stack:
 
     def admin(self, *words):
         """Runs sluice-admin and answers its JSON."""
-        done = subprocess.run([self.build / "bin/sluice-admin", "--config",
-                               self.var / "config/admin.yaml", "--json", *words],
+        done = subprocess.run([self.build / "bin/sluice-admin", "--peer",
+                               self.var / "secrets/admin.peer", "--json", *words],
                               env=self._environ(), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60)
         if done.returncode != 0:

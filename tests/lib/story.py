@@ -29,7 +29,7 @@ class Story:
             self.served = getattr(module, "SERVED", False)
             self.own_stack = getattr(module, "OWN_STACK", False)
             self.tolerates = getattr(module, "TOLERATES", ())
-            self.run = module.story
+            self.run = lambda world: _run_python(module, world)
         else:
             told = yaml.safe_load(self.path.read_text())
             self.name = told["story"]
@@ -37,6 +37,12 @@ class Story:
             self.own_stack = told.get("own_stack", False)
             self.tolerates = tuple(told.get("tolerates", ()))
             self.run = lambda world: _tell(world, told)
+
+
+def _run_python(module, world):
+    # Python stories may use the steps of YAML ones.
+    world.tell_step = lambda step: _step(world, step)
+    module.story(world)
 
 
 def _tell(world, told):

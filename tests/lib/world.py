@@ -35,11 +35,11 @@ class World:
     def _own_gateway(self):
         # One at a time: the commands are short and hash passwords or take row locks.
         with _admin_lock:
-            project = self.stack.admin("project", "create", "--domain",
-                                       self.env["SLUICE_DOMAIN_NAME"], "--name", f"p_{self.uid}")
+            project = self.stack.admin("project", "create", f"p_{self.uid}", "--domain",
+                                       self.env["SLUICE_DOMAIN_NAME"])
             self.project = project["id"]
-            gateway = self.stack.admin("gateway", "create", "--project", self.project, "--name",
-                                       f"gw_{self.uid}")
+            gateway = self.stack.admin("gateway", "create", f"gw_{self.uid}", "--project",
+                                       self.project)
             self.instance = gateway["id"]
 
     # ---- management ----

@@ -1,0 +1,89 @@
+# state.sh - the deployment's directories, keys and configuration files. Everything here is made
+# once and kept; configuration is rendered anew each time and replaced only where it differs.
+#
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
+
+ADMIN=$BIN/sluice-admin
+ALLOW=$VAR/allow # who may connect to the buses, and as what; both watch it
+
+state_prepare() {
+    logged make_directories || die "$SHORT belongs to someone else: remove it, or set SLUICE_VAR"
+    logged postgres_init
+    make_keys
+    render_configuration
+}
+
+make_directories() {
+    mkdir -p "$CONFIG" "$SECRETS" "$ALLOW" "$VAR/node-1" "$VAR/node-2"
+    # In a directory that all users share: take only what is ours, and no link.
+    if [[ -L $SHORT || (-e $SHORT && ! -O $SHORT) ]]; then
+        return 1
+    fi
+    mkdir -p "$SOCKETS"
+    # PostgreSQL's user passes through on its way to its own directories.
+    chmod 711 "$SHORT"
+    chmod 700 "$SOCKETS"
+}
+
+# once FILE COMMAND…: runs the command unless its result is there.
+once() {
+    [[ -s $1 ]] || logged "${@:2}"
+}
+
+make_keys() {
+    local tcp=tcp://$HOST name role
+    once "$SECRETS/seal.key" "$ADMIN" seal-key new --out "$SECRETS/seal.key"
+    once "$SECRETS/bus-1.peer" "$ADMIN" bus new bus-1 --out "$SECRETS/bus-1.peer" \
+        --commands "ipc://$SOCKETS/c" --workers "ipc://$SOCKETS/w" --events "ipc://$SOCKETS/e"
+    once "$SECRETS/bus-2.peer" "$ADMIN" bus new bus-2 --out "$SECRETS/bus-2.peer" \
+        --commands "$tcp:$PORT_BUS2_COMMANDS" --workers "$tcp:$PORT_BUS2_WORKERS" \
+        --events "$tcp:$PORT_BUS2_EVENTS"
+    while read -r name role; do
+        once "$SECRETS/$name.peer" "$ADMIN" peer new "$name" --role "$role" \
+            --bus "$SECRETS/bus-1.peer" --bus "$SECRETS/bus-2.peer" --allow "$ALLOW" \
+            --out "$SECRETS/$name.peer"
+    done <<'PEERS'
+front front
+registry-1 worker:registry
+registry-2 worker:registry
+identity worker:identity
+publisher worker:publisher
+throttle-1 worker:throttle
+throttle-2 worker:throttle
+admin admin
+PEERS
+}
+
+# render TEMPLATE UNIT: fills @NAME@ in deploy/config/TEMPLATE.yaml; @UNIT@ and @N@ say which of
+# several it is. Nodes wait for the gateway, whose id is theirs.
+render() {
+    local text name unit=$2
+    local UNIT=$unit N=${unit##*-} GATEWAY=${SLUICE_INSTANCE_ID:-}
+    local HTTP_PORT TLS_PORT HEALTH_PORT
+    HTTP_PORT=PORT_NODE${N}_HTTP TLS_PORT=PORT_NODE${N}_TLS HEALTH_PORT=PORT_NODE${N}_HEALTH
+    HTTP_PORT=${!HTTP_PORT:-} TLS_PORT=${!TLS_PORT:-} HEALTH_PORT=${!HEALTH_PORT:-}
+    text=$(<"$TREE/deploy/config/$1.yaml")
+    while [[ $text =~ @([A-Z0-9_]+)@ ]]; do
+        name=${BASH_REMATCH[1]}
+        text=${text//"@$name@"/${!name}}
+    done
+    replace "$CONFIG/$unit.yaml" "$text"
+}
+
+# Writes TEXT to FILE by rename, unless it is there already.
+replace() {
+    [[ -f $1 && $(<"$1") == "$2" ]] && return 0
+    printf '%s\n' "$2" >"$1.new"
+    mv "$1.new" "$1"
+}
+
+render_configuration() {
+    local unit
+    for unit in bus-1 bus-2 registry-1 registry-2 throttle-1 throttle-2; do
+        render "${unit%-*}" "$unit"
+    done
+    for unit in front identity publisher; do
+        render "$unit" "$unit"
+    done
+}

@@ -1,0 +1,55 @@
+"""with both throttle workers stopped a limit of three admits at most three, and nothing waits"""
+import statistics
+import time
+
+from stack import wait_until
+
+OWN_STACK = True
+SERVED = True
+TOLERATES = (r"throttle", r"limits", r"shard", r"worker", r"unavailable", r"exchange")
+CALLS = 12
+PAUSE_MAX = 3.0  # times as slow as before, in the median; a waiting call would be far beyond
+
+
+def timed(world, path, node):
+    started = time.monotonic()
+    reply = world.call("GET", path, node)
+    return reply, time.monotonic() - started
+
+
+def revision(world):
+    path = f"/v2/{world.project}/sluice/instances/{world.instance}/nodes"
+    return min(node["revision"] for node in world.want(200, "GET", path)["nodes"])
+
+
+def story(world):
+    world.group("g")
+    for name in ("free", "before", "after"):
+        world.api(name)
+        world.publish(name)
+    bound = {}
+    for name in ("before", "after"):
+        world.throttle(f"t_{name}")
+        bound[name] = revision(world)
+        world.binding(name, f"t_{name}")
+        wait_until(lambda: revision(world) > bound[name], 5, "the binding on both nodes")
+    wait_until(lambda: time.time() % 3600 < 3560, 60, "the next hour")
+    replies = [timed(world, "/before", 1 + n % 2) for n in range(CALLS)]
+    assert [r.status for r, _ in replies].count(200) == 3, replies
+    usual = statistics.median(t for _, t in [timed(world, "/free", 1 + n % 2) for n in range(40)])
+    try:
+        for unit in ("throttle-1", "throttle-2"):
+            world.stack.sv("down", unit)
+        replies = [timed(world, "/after", 1 + n % 2) for n in range(CALLS)]
+        admitted = [r.status for r, _ in replies].count(200)
+        assert admitted <= 3, f"{admitted} admitted"
+        replies = [timed(world, "/after", 1 + n % 2) for n in range(CALLS)]
+        admitted += [r.status for r, _ in replies].count(200)
+        assert admitted <= 3, f"{admitted} admitted in all"
+        assert all(r.status in (200, 429) for r, _ in replies), replies
+        slow = statistics.median(t for _, t in replies)
+        assert slow < max(PAUSE_MAX * usual, 0.015), f"{slow * 1000:.1f} ms, before {usual * 1000:.1f}"
+    finally:
+        world.stack.sv("up", "throttle-1", "throttle-2")
+    wait_until(lambda: world.stack.pid("throttle-1") and world.stack.pid("throttle-2"), 10,
+               "the throttle workers")
