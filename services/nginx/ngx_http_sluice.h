@@ -22,6 +22,7 @@
 #include <ngx_http.h>
 
 #include "common/base/error.h"
+#include "common/crypto/crypto.h"
 #include "common/runtime/image.h"
 
 extern ngx_module_t ngx_http_sluice_module;

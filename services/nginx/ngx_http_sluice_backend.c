@@ -1,0 +1,336 @@
+// ngx_http_sluice_backend.c - hands a decided request to nginx's proxy, and chooses its peers.
+//
+// The request takes over the configuration of a location that nginx.conf declares for the purpose;
+// the proxy then reads path, method, Host and TLS name from the context. peer.init replaces the
+// upstream's configuration by a copy of the request's own: timeouts, tries, what may be tried
+// again. Addresses come from the image, resolved and checked by the agent; workers resolve nothing.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice.h"
+
+#define READ_FIRST_MAX 65536 // a body up to this many bytes is read before connecting
+#define REQUESTS_MAX   10000 // on one backend connection
+#define ADDRESSES_MAX  16    // of one name that are tried
+#define PORT_HTTP      80
+#define PORT_HTTPS     443
+
+// One address of the backend.
+struct peer {
+    struct ngx_http_sluice_pool_key key;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } address;
+    socklen_t address_len;
+};
+
+// What peer.init needs; made by the decision, in the request's pool.
+struct backend {
+    ngx_http_upstream_conf_t conf; // the request's own copy
+    ngx_msec_t timeout_ms;
+    ngx_uint_t tries;      // the first included
+    ngx_uint_t next_types; // NGX_HTTP_UPSTREAM_FT_*: what may be tried again
+    bool tls;
+    ngx_uint_t peer_count;
+    ngx_uint_t peer_next; // index of the next to try
+    ngx_str_t peer_name;  // text of the one being tried
+    ngx_http_upstream_t *upstream;
+    struct peer peers[];
+};
+
+// Where the next request of this worker begins in a list of addresses.
+static ngx_uint_t rotation;
+
+// -- the decision's end ---------------------------------------------------------------------------
+
+static void
+fill_peer(struct peer *peer, const struct sl_img_address *address, in_port_t port, uint32_t tls)
+{
+    ngx_memzero(peer, sizeof(*peer));
+    peer->key.family = address->family;
+    peer->key.port = port;
+    peer->key.tls = tls;
+    if (address->family == AF_INET) {
+        ngx_memcpy(peer->key.bytes, address->bytes, sizeof(peer->address.in4.sin_addr));
+        ngx_memcpy(&peer->address.in4.sin_addr, address->bytes, sizeof(peer->address.in4.sin_addr));
+        peer->address.in4.sin_family = AF_INET;
+        peer->address.in4.sin_port = port;
+        peer->address_len = sizeof(peer->address.in4);
+        return;
+    }
+    ngx_memcpy(peer->key.bytes, address->bytes, sizeof(peer->key.bytes));
+    ngx_memcpy(&peer->address.in6.sin6_addr, address->bytes, sizeof(address->bytes));
+    peer->address.in6.sin6_family = AF_INET6;
+    peer->address.in6.sin6_port = port;
+    peer->address_len = sizeof(peer->address.in6);
+}
+
+static ngx_int_t
+find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **ret_backend)
+{
+    ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
+    struct sl_str host = sl_img_text(&ctx->api->backend_host);
+    const struct sl_img_upstream *upstream = sl_image_upstream(smcf->image, host);
+    const struct sl_img_address *addresses;
+    struct backend *backend;
+    uint32_t tls;
+    ngx_uint_t count;
+
+    if (upstream == NULL || (upstream->addresses.count == 0 && !upstream->denied)) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_DNS);
+    }
+    if (upstream->addresses.count == 0) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_BACKEND_DENIED);
+    }
+    count = ngx_min(upstream->addresses.count, ADDRESSES_MAX);
+    backend = ngx_pcalloc(r->pool, sizeof(*backend) + count * sizeof(struct peer));
+    if (backend == NULL) {
+        return NGX_ERROR;
+    }
+    addresses = sl_img_items(&upstream->addresses);
+    tls = ctx->api->backend_tls ? ngx_murmur_hash2((u_char *)(uintptr_t)host.ptr, host.len) | 1 : 0;
+    for (ngx_uint_t i = 0; i < count; i++) {
+        fill_peer(&backend->peers[i], &addresses[i], htons(ctx->api->backend_port), tls);
+    }
+    backend->peer_count = count;
+    backend->peer_next = count > 1 ? rotation++ % count : 0;
+    *ret_backend = backend;
+    return NGX_OK;
+}
+
+// The documented retries: -1 is one, of what may be repeated; n is exactly n, whatever the method.
+static void
+set_retries(struct backend *backend, const struct sl_img_api *api)
+{
+    backend->next_types = NGX_HTTP_UPSTREAM_FT_ERROR | NGX_HTTP_UPSTREAM_FT_TIMEOUT;
+    if (api->retry_count < 0) {
+        backend->tries = 2;
+        return;
+    }
+    backend->tries = (ngx_uint_t)api->retry_count + 1;
+    if (api->retry_count > 0) {
+        backend->next_types |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
+    }
+}
+
+static ngx_int_t
+set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_str host = sl_img_text(&ctx->api->backend_host);
+    uint16_t port = ctx->api->backend_port;
+    u_char *text;
+
+    ctx->tls_name = ngx_http_sluice_copy(r->pool, host);
+    if (ctx->tls_name.data == NULL) {
+        return NGX_ERROR;
+    }
+    if (ctx->backend_host.len > 0) {
+        return NGX_OK; // a mapping set it
+    }
+    if (port == (ctx->api->backend_tls ? PORT_HTTPS : PORT_HTTP)) {
+        ctx->backend_host = ctx->tls_name;
+        return NGX_OK;
+    }
+    text = ngx_pnalloc(r->pool, host.len + sizeof(":65535"));
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+    ctx->backend_host.data = text;
+    ctx->backend_host.len =
+        (size_t)(ngx_sprintf(text, "%*s:%ui", host.len, host.ptr, (ngx_uint_t)port) - text);
+    return NGX_OK;
+}
+
+// Keeps from the backend what is between the client and us: the credential that was used, the
+// debug switch, and whatever Connection names.
+static void
+hide_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    static const struct sl_str kept[] = {{"close", 5}, {"keep-alive", 10}, {"upgrade", 7}};
+    ngx_table_elt_t *header;
+    struct sl_str rest;
+
+    if (ctx->appcode_used) {
+        header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+        while (header != NULL) {
+            ngx_http_sluice_header_hide(header);
+            header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+        }
+    }
+    if (r->headers_in.connection == NULL) {
+        return;
+    }
+    rest = ngx_http_sluice_view(&r->headers_in.connection->value);
+    while (rest.ptr != NULL) {
+        struct sl_str name = sl_str_trim(sl_str_split(&rest, ','));
+        u_char lower[64];
+        bool keep = name.len == 0 || name.len > sizeof(lower);
+
+        for (size_t i = 0; i < SL_COUNT(kept) && !keep; i++) {
+            keep = sl_str_equal_nocase(name, kept[i]);
+        }
+        if (keep) {
+            continue;
+        }
+        ngx_strlow(lower, (u_char *)(uintptr_t)name.ptr, name.len);
+        header = ngx_http_sluice_header(r, (const char *)lower, name.len);
+        if (header != NULL) {
+            ngx_http_sluice_header_hide(header);
+        }
+    }
+}
+
+static ngx_str_t
+method_name(ngx_http_request_t *r, enum sl_method method)
+{
+    static const ngx_str_t names[] = {
+        [SL_METHOD_GET] = ngx_string("GET"),         [SL_METHOD_POST] = ngx_string("POST"),
+        [SL_METHOD_PUT] = ngx_string("PUT"),         [SL_METHOD_DELETE] = ngx_string("DELETE"),
+        [SL_METHOD_HEAD] = ngx_string("HEAD"),       [SL_METHOD_PATCH] = ngx_string("PATCH"),
+        [SL_METHOD_OPTIONS] = ngx_string("OPTIONS"),
+    };
+
+    return (size_t)method < SL_COUNT(names) ? names[method] : r->method_name;
+}
+
+ngx_int_t
+ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
+    enum ngx_http_sluice_location location = NGX_HTTP_SLUICE_BUFFERED;
+    struct backend *backend = NULL;
+    ngx_int_t rc = find_peers(r, ctx, &backend);
+
+    if (backend == NULL) {
+        return rc;
+    }
+    if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
+        location = NGX_HTTP_SLUICE_STREAMED;
+    }
+    set_retries(backend, ctx->api);
+    backend->tls = ctx->api->backend_tls;
+    backend->timeout_ms = ctx->api->timeout_ms;
+    ctx->backend = backend;
+    ctx->backend_called = 1;
+    ctx->backend_method = method_name(r, ctx->api->backend_method);
+    rc = set_host(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+    hide_headers(r, ctx);
+    r->unparsed_uri = ctx->backend_uri; // what proxy_pass without a URI sends
+    r->valid_unparsed_uri = 1;
+    r->loc_conf = smcf->locations[location]->loc_conf;
+    ngx_http_update_location_config(r);
+    return NGX_OK;
+}
+
+// -- peers ----------------------------------------------------------------------------------------
+
+static ngx_int_t
+get_peer(ngx_peer_connection_t *pc, void *data)
+{
+    struct backend *backend = data;
+    struct peer *peer = &backend->peers[backend->peer_next];
+    ngx_connection_t *c;
+
+    backend->peer_next = (backend->peer_next + 1) % backend->peer_count;
+    backend->peer_name.len = ngx_sock_ntop(&peer->address.any, peer->address_len,
+                                           backend->peer_name.data, NGX_SOCKADDR_STRLEN, 1);
+    pc->sockaddr = &peer->address.any;
+    pc->socklen = peer->address_len;
+    pc->name = &backend->peer_name;
+    pc->cached = 0;
+    pc->connection = NULL;
+    c = ngx_http_sluice_pool_take(&peer->key);
+    if (c == NULL) {
+        return NGX_OK;
+    }
+    c->log = pc->log;
+    c->read->log = pc->log;
+    c->write->log = pc->log;
+    c->pool->log = pc->log;
+    pc->connection = c;
+    pc->cached = 1;
+    return NGX_DONE;
+}
+
+static bool
+is_reusable(const struct backend *backend, const ngx_connection_t *c, ngx_uint_t state)
+{
+    const ngx_http_upstream_t *u = backend->upstream;
+
+    return (state & NGX_PEER_FAILED) == 0 && c != NULL && !c->read->eof && !c->read->error &&
+           !c->read->timedout && !c->write->error && !c->write->timedout && u->keepalive &&
+           u->request_body_sent && c->requests < REQUESTS_MAX && !ngx_terminate && !ngx_exiting;
+}
+
+static void
+free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
+{
+    struct backend *backend = data;
+    ngx_connection_t *c = pc->connection;
+    struct peer *peer = (struct peer *)((u_char *)pc->sockaddr - offsetof(struct peer, address));
+
+    if (pc->tries > 0) {
+        pc->tries--;
+    }
+    if (is_reusable(backend, c, state) && ngx_handle_read_event(c->read, 0) == NGX_OK) {
+        pc->connection = NULL;
+        ngx_http_sluice_pool_put(&peer->key, c);
+    }
+}
+
+static ngx_int_t
+init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
+    ngx_http_upstream_t *u = r->upstream;
+    struct backend *backend = ctx == NULL ? NULL : ctx->backend;
+
+    (void)us;
+    if (backend == NULL) {
+        return NGX_ERROR; // nobody else may send a request here
+    }
+    backend->peer_name.data = ngx_pnalloc(r->pool, NGX_SOCKADDR_STRLEN);
+    if (backend->peer_name.data == NULL) {
+        return NGX_ERROR;
+    }
+    backend->upstream = u;
+    backend->conf = *u->conf;
+    backend->conf.connect_timeout = backend->timeout_ms;
+    backend->conf.send_timeout = backend->timeout_ms;
+    backend->conf.read_timeout = backend->timeout_ms;
+    backend->conf.next_upstream = backend->next_types;
+    u->conf = &backend->conf;
+#if (NGX_HTTP_SSL)
+    u->ssl = backend->tls;
+#endif
+    u->peer.data = backend;
+    u->peer.get = get_peer;
+    u->peer.free = free_peer;
+    u->peer.tries = backend->tries;
+    return NGX_OK;
+}
+
+static ngx_int_t
+init_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
+{
+    (void)cf;
+    us->peer.init = init_peer;
+    return NGX_OK;
+}
+
+char *
+ngx_http_sluice_backend_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_upstream_srv_conf_t *uscf =
+        ngx_http_conf_get_module_srv_conf(cf, ngx_http_upstream_module);
+
+    (void)cmd;
+    (void)conf;
+    uscf->peer.init_upstream = init_upstream;
+    uscf->flags = NGX_HTTP_UPSTREAM_CREATE;
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,148 @@
+// ngx_http_sluice_log.c - the variables $sluice_*: what the proxy sends and what the access log
+// says.
+//
+// One table; each row says which field of the request's context it shows. Absent values are "not
+// found", which log formats print as nothing and proxy_set_header leaves out.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice.h"
+
+enum field {
+    FIELD_REQUEST_ID,
+    FIELD_API_ID,
+    FIELD_APP_ID,
+    FIELD_GROUP_ID,
+    FIELD_ENV,
+    FIELD_PATH,
+    FIELD_ERROR_CODE,
+    FIELD_AUTH,
+    FIELD_THROTTLED,
+    FIELD_SOURCE,
+    FIELD_METHOD,
+    FIELD_HOST,
+    FIELD_TLS_NAME,
+    FIELD_UPGRADE,
+    FIELD_CONNECTION,
+    FIELD_FORWARDED_HOST,
+};
+
+static const struct {
+    ngx_str_t name;
+    enum field field;
+} variables[] = {
+    {ngx_string("sluice_request_id"), FIELD_REQUEST_ID},
+    {ngx_string("sluice_api_id"), FIELD_API_ID},
+    {ngx_string("sluice_app_id"), FIELD_APP_ID},
+    {ngx_string("sluice_group_id"), FIELD_GROUP_ID},
+    {ngx_string("sluice_env"), FIELD_ENV},
+    {ngx_string("sluice_path"), FIELD_PATH},
+    {ngx_string("sluice_error_code"), FIELD_ERROR_CODE},
+    {ngx_string("sluice_auth"), FIELD_AUTH},
+    {ngx_string("sluice_throttled"), FIELD_THROTTLED},
+    {ngx_string("sluice_source"), FIELD_SOURCE},
+    {ngx_string("sluice_backend_method"), FIELD_METHOD},
+    {ngx_string("sluice_backend_host"), FIELD_HOST},
+    {ngx_string("sluice_backend_tls_name"), FIELD_TLS_NAME},
+    {ngx_string("sluice_backend_upgrade"), FIELD_UPGRADE},
+    {ngx_string("sluice_backend_connection"), FIELD_CONNECTION},
+    {ngx_string("sluice_forwarded_host"), FIELD_FORWARDED_HOST},
+};
+
+static const struct sl_str proof_names[] = {
+    [NGX_HTTP_SLUICE_PROOF_NONE] = {"none", 4},
+    [NGX_HTTP_SLUICE_PROOF_APPCODE] = {"appcode", 7},
+    [NGX_HTTP_SLUICE_PROOF_SIGNATURE] = {"signature", 9},
+};
+
+static bool
+wants_upgrade(const ngx_http_request_t *r)
+{
+    return r->headers_in.upgrade != NULL && r->http_version == NGX_HTTP_VERSION_11;
+}
+
+static struct sl_str
+backend_field(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx, enum field field)
+{
+    switch (field) {
+    case FIELD_METHOD:
+        return ngx_http_sluice_view(&ctx->backend_method);
+    case FIELD_HOST:
+        return ngx_http_sluice_view(&ctx->backend_host);
+    case FIELD_TLS_NAME:
+        return ngx_http_sluice_view(&ctx->tls_name);
+    case FIELD_UPGRADE:
+        return wants_upgrade(r) ? ngx_http_sluice_view(&r->headers_in.upgrade->value)
+                                : (struct sl_str){NULL, 0};
+    case FIELD_CONNECTION:
+        return wants_upgrade(r) ? SL_STR("upgrade") : (struct sl_str){NULL, 0};
+    case FIELD_FORWARDED_HOST:
+        return r->headers_in.host != NULL ? ngx_http_sluice_view(&r->headers_in.host->value)
+                                          : (struct sl_str){NULL, 0};
+    default:
+        return (struct sl_str){NULL, 0};
+    }
+}
+
+static struct sl_str
+field_text(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx, enum field field)
+{
+    static const struct sl_str none = {NULL, 0};
+
+    switch (field) {
+    case FIELD_REQUEST_ID:
+        return (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1};
+    case FIELD_API_ID:
+        return ctx->routed ? (struct sl_str){ctx->api_id, SL_ID_LEN} : none;
+    case FIELD_APP_ID:
+        return ctx->has_app ? (struct sl_str){ctx->app_id, SL_ID_LEN} : none;
+    case FIELD_GROUP_ID:
+        return ctx->routed ? (struct sl_str){ctx->group_id, SL_ID_LEN} : none;
+    case FIELD_ENV:
+        return ctx->env_name;
+    case FIELD_PATH:
+        return ctx->path;
+    case FIELD_ERROR_CODE:
+        return ctx->error != NULL ? sl_str(sl_error_wire(ctx->error->code)) : none;
+    case FIELD_AUTH:
+        return proof_names[ctx->proof];
+    case FIELD_THROTTLED:
+        return ctx->throttled ? SL_STR("1") : SL_STR("0");
+    case FIELD_SOURCE:
+        return ctx->backend_called && ctx->error == NULL ? SL_STR("remote") : SL_STR("local");
+    default:
+        return backend_field(r, ctx, field);
+    }
+}
+
+static ngx_int_t
+get_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data)
+{
+    const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
+    struct sl_str text = {NULL, 0};
+
+    if (ctx != NULL) {
+        text = field_text(r, ctx, (enum field)data);
+    }
+    value->not_found = text.ptr == NULL;
+    value->valid = text.ptr != NULL;
+    value->no_cacheable = 0;
+    value->data = (u_char *)(uintptr_t)text.ptr;
+    value->len = (unsigned)(text.len & 0x0fffffff);
+    return NGX_OK;
+}
+
+ngx_int_t
+ngx_http_sluice_variables(ngx_conf_t *cf)
+{
+    for (size_t i = 0; i < SL_COUNT(variables); i++) {
+        ngx_str_t name = variables[i].name;
+        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_NOCACHEABLE);
+
+        if (variable == NULL) {
+            return NGX_ERROR;
+        }
+        variable->get_handler = get_variable;
+        variable->data = (uintptr_t)variables[i].field;
+    }
+    return NGX_OK;
+}

@@ -1,0 +1,58 @@
+// ngx_http_sluice_param.h - what the two files about parameters share.
+//
+// param.c reads the declared parameters and works out what the backend gets; target.c writes it
+// into path, query and headers. The work lives on the stack of one step; its texts are in the
+// request's pool or, for the step's duration, in the image.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NGX_HTTP_SLUICE_PARAM_H
+#define NGX_HTTP_SLUICE_PARAM_H
+
+#include "services/nginx/ngx_http_sluice.h"
+
+#define REQ_PARAMS_MAX     64 // declared parameters looked at; management allows 50
+#define BACKEND_PARAMS_MAX 64 // mapped parameters looked at
+
+// The value of one declared parameter of this request.
+struct param_value {
+    struct sl_str text; // decoded
+    bool present;       // sent, or given by its default
+    bool defaulted;     // by its default
+};
+
+// One parameter that the backend request gets.
+struct param_addition {
+    struct sl_str name;
+    struct sl_str text;
+    enum sl_location location;
+};
+
+// What the step works with.
+struct param_work {
+    ngx_http_request_t *request;
+    ngx_http_sluice_ctx_t *ctx;
+    struct param_value values[REQ_PARAMS_MAX];
+    struct param_addition additions[BACKEND_PARAMS_MAX + REQ_PARAMS_MAX];
+    size_t addition_count;
+};
+
+// Cuts the next `name=value` off a raw query; false at its end.
+bool ngx_http_sluice_query_next(struct sl_str *rest, struct sl_str *ret_pair,
+                                struct sl_str *ret_name, struct sl_str *ret_value);
+
+// Decodes percent escapes and, as forms do, '+'. A malformed escape stays as it is. The result is
+// `raw` itself or from the pool.
+struct sl_str ngx_http_sluice_query_decode(ngx_pool_t *pool, struct sl_str raw);
+
+// The value that the path of the request has for `{name}`; false when it declares none.
+bool ngx_http_sluice_path_value(const struct param_work *work, struct sl_str name,
+                                struct sl_str *ret_text);
+
+// Writes ctx->backend_uri. Refuses (GW_BAD_REQUEST) what would change the path's shape.
+ngx_int_t ngx_http_sluice_target_uri(struct param_work *work);
+
+// Hides the client's headers that stay away from the backend, adds those of the mappings. Refuses
+// (GW_BAD_REQUEST) a value that a header cannot hold.
+ngx_int_t ngx_http_sluice_target_headers(struct param_work *work);
+
+#endif

@@ -1,0 +1,191 @@
+// ngx_http_sluice_response.c - the gateway's own response headers, and the request body as it
+// comes.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice.h"
+
+#define RATE_TEXT_MAX 96 // bytes of "remain:9,limit:10,time:10 second"
+
+static ngx_http_output_header_filter_pt next_header_filter;
+static ngx_http_request_body_filter_pt next_body_filter;
+
+// -- headers --------------------------------------------------------------------------------------
+
+static ngx_table_elt_t *
+add_header(ngx_http_request_t *r, const char *name, size_t name_len, ngx_str_t value)
+{
+    ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+
+    if (header != NULL) {
+        header->hash = 1;
+        header->key.data = (u_char *)(uintptr_t)name;
+        header->key.len = name_len;
+        header->value = value;
+        header->lowcase_key = header->key.data;
+    }
+    return header;
+}
+
+static ngx_int_t
+add_number(ngx_http_request_t *r, const char *name, size_t name_len, ngx_msec_t number)
+{
+    ngx_str_t value = {0, ngx_pnalloc(r->pool, NGX_INT_T_LEN)};
+
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+    value.len = (size_t)(ngx_sprintf(value.data, "%M", number) - value.data);
+    return add_header(r, name, name_len, value) == NULL ? NGX_ERROR : NGX_OK;
+}
+
+static ngx_int_t
+add_rate(ngx_http_request_t *r, const ngx_http_sluice_rate_t *rate)
+{
+    static const char prefix[] = "X-Apig-RateLimit-";
+    u_char *name = ngx_pnalloc(r->pool, sizeof(prefix) + rate->name.len);
+    ngx_str_t value = {0, ngx_pnalloc(r->pool, RATE_TEXT_MAX)};
+
+    if (name == NULL || value.data == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_memcpy(ngx_cpymem(name, prefix, sizeof(prefix) - 1), rate->name.data, rate->name.len);
+    value.len = (size_t)(ngx_snprintf(value.data, RATE_TEXT_MAX, "remain:%L,limit:%L,time:%uD %s",
+                                      rate->remain, rate->limit, rate->interval, rate->unit) -
+                         value.data);
+    return add_header(r, (const char *)name, sizeof(prefix) - 1 + rate->name.len, value) == NULL
+               ? NGX_ERROR
+               : NGX_OK;
+}
+
+static ngx_msec_t
+elapsed_ms(const ngx_http_request_t *r)
+{
+    const ngx_time_t *now = ngx_timeofday();
+    ngx_msec_int_t ms = (ngx_msec_int_t)((now->sec - r->start_sec) * 1000) +
+                        ((ngx_msec_int_t)now->msec - (ngx_msec_int_t)r->start_msec);
+
+    return ms > 0 ? (ngx_msec_t)ms : 0;
+}
+
+// What `X-Apig-Mode: debug` asks for.
+static ngx_int_t
+add_debug_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    static const char latency[] = "X-Apig-Latency";
+    static const char upstream[] = "X-Apig-Upstream-Latency";
+
+    if (add_number(r, latency, sizeof(latency) - 1, elapsed_ms(r)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (ctx->backend_called && r->upstream != NULL && r->upstream->state != NULL &&
+        r->upstream->state->header_time != (ngx_msec_t)-1 &&
+        add_number(r, upstream, sizeof(upstream) - 1, r->upstream->state->header_time) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    for (ngx_uint_t i = 0; i < ctx->rate_count; i++) {
+        if (add_rate(r, &ctx->rates[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
+}
+
+static bool
+is_event_stream(const ngx_str_t *type)
+{
+    static const ngx_str_t wanted = ngx_string("text/event-stream");
+
+    return type->len >= wanted.len && ngx_strncasecmp(type->data, wanted.data, wanted.len) == 0;
+}
+
+static ngx_int_t
+header_filter(ngx_http_request_t *r)
+{
+    static const char id_name[] = "X-Request-Id";
+    static const char server_name[] = "Server";
+    static const ngx_str_t server = ngx_string("api-gateway");
+    ngx_http_sluice_ctx_t *ctx = r == r->main ? ngx_http_sluice_ctx(r) : NULL;
+    ngx_str_t id;
+
+    if (ctx == NULL) {
+        return next_header_filter(r);
+    }
+    id = (ngx_str_t){sizeof(ctx->request_id) - 1, (u_char *)ctx->request_id};
+    r->headers_out.server = add_header(r, server_name, sizeof(server_name) - 1, server);
+    if (r->headers_out.server == NULL || add_header(r, id_name, sizeof(id_name) - 1, id) == NULL) {
+        return NGX_ERROR;
+    }
+    if (ctx->debug && add_debug_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (r->upstream != NULL && is_event_stream(&r->headers_out.content_type)) {
+        r->upstream->buffering = 0;
+    }
+    return next_header_filter(r);
+}
+
+ngx_int_t
+ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str type,
+                     struct sl_str body)
+{
+    ngx_buf_t *buffer;
+    ngx_chain_t out = {NULL, NULL};
+    ngx_int_t rc;
+
+    r->headers_out.status = status;
+    r->headers_out.content_type = (ngx_str_t){type.len, (u_char *)(uintptr_t)type.ptr};
+    r->headers_out.content_type_len = type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.content_length_n = (off_t)body.len;
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+    buffer = ngx_calloc_buf(r->pool);
+    if (buffer == NULL) {
+        return NGX_ERROR;
+    }
+    buffer->start = buffer->pos = (u_char *)(uintptr_t)body.ptr;
+    buffer->end = buffer->last = buffer->pos + body.len;
+    buffer->memory = body.len > 0;
+    buffer->last_buf = 1;
+    buffer->last_in_chain = 1;
+    out.buf = buffer;
+    return ngx_http_output_filter(r, &out);
+}
+
+// -- the request's body ---------------------------------------------------------------------------
+
+static ngx_int_t
+body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
+
+    if (ctx == NULL) {
+        return next_body_filter(r, in);
+    }
+    for (const ngx_chain_t *cl = in; cl != NULL; cl = cl->next) {
+        size_t len = (size_t)(cl->buf->last - cl->buf->pos);
+
+        if (!ngx_buf_in_memory(cl->buf) || len == 0) {
+            continue;
+        }
+        ctx->body_bytes += (int64_t)len;
+        if (ctx->body_max_bytes > 0 && ctx->body_bytes > ctx->body_max_bytes) {
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+        if (ctx->body_hash != NULL) {
+            sl_sha256_update(ctx->body_hash, (struct sl_str){(const char *)cl->buf->pos, len});
+        }
+    }
+    return next_body_filter(r, in);
+}
+
+void
+ngx_http_sluice_response_init(void)
+{
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
+    next_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = body_filter;
+}

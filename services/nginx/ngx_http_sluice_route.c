@@ -1,0 +1,197 @@
+// ngx_http_sluice_route.c - Host → group, X-Stage → environment, path and method → API.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice.h"
+
+#include <arpa/inet.h>
+
+// nginx's bit of each method that an API can declare.
+static const struct {
+    ngx_uint_t bit;
+    enum sl_method method;
+} methods[] = {
+    {NGX_HTTP_GET, SL_METHOD_GET},         {NGX_HTTP_POST, SL_METHOD_POST},
+    {NGX_HTTP_PUT, SL_METHOD_PUT},         {NGX_HTTP_DELETE, SL_METHOD_DELETE},
+    {NGX_HTTP_HEAD, SL_METHOD_HEAD},       {NGX_HTTP_PATCH, SL_METHOD_PATCH},
+    {NGX_HTTP_OPTIONS, SL_METHOD_OPTIONS},
+};
+
+// The texts of APIG.0607, by what req_protocol holds.
+static const struct {
+    unsigned schemes;
+    const char *text;
+} scheme_texts[] = {
+    {SL_SCHEME_HTTP, "HTTP"},
+    {SL_SCHEME_HTTPS, "HTTPS"},
+    {SL_SCHEME_GRPCS, "GRPCS"},
+};
+
+static struct sl_image *
+image_of(ngx_http_request_t *r)
+{
+    ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
+
+    return smcf->image;
+}
+
+static enum sl_method
+method_of(const ngx_http_request_t *r)
+{
+    for (size_t i = 0; i < SL_COUNT(methods); i++) {
+        if (r->method == methods[i].bit) {
+            return methods[i].method;
+        }
+    }
+    return SL_METHOD_COUNT;
+}
+
+static bool
+is_address(struct sl_str host)
+{
+    char text[INET6_ADDRSTRLEN + 1];
+    u_char address[16];
+
+    if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
+        host.ptr++;
+        host.len -= 2;
+    }
+    if (host.len == 0 || host.len >= sizeof(text)) {
+        return false;
+    }
+    ngx_memcpy(text, host.ptr, host.len);
+    text[host.len] = '\0';
+    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+// Whether the address is one of the gateway's own.
+static bool
+is_own_address(const struct sl_img_gateway *gateway, struct sl_str host)
+{
+    const struct sl_img_str *addresses = sl_img_items(&gateway->addresses);
+
+    for (uint32_t i = 0; i < gateway->addresses.count; i++) {
+        if (sl_str_equal(sl_img_text(&addresses[i]), host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The group that a Host leads to; NULL when none.
+static const struct sl_img_group *
+group_of(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
+{
+    const struct sl_img_host *host;
+    const struct sl_img_group *group;
+
+    if (ctx->host.len == 0) { // HTTP/1.0 without Host: as if sent to our address
+        return sl_image_default_group(image);
+    }
+    host = sl_image_host(image, ctx->host);
+    if (host == NULL) {
+        return is_address(ctx->host) && is_own_address(ctx->gateway, ctx->host)
+                   ? sl_image_default_group(image)
+                   : NULL;
+    }
+    group = sl_image_group(image, host->group_id);
+    if (group == NULL || (host->debugging && !group->sl_domain_enabled)) {
+        return NULL;
+    }
+    ctx->host_is_debug = host->debugging ? 1 : 0;
+    return group;
+}
+
+static ngx_int_t
+check_protocol(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    unsigned came = SL_SCHEME_HTTP;
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl != NULL) {
+        came = SL_SCHEME_HTTPS | SL_SCHEME_GRPCS;
+    }
+#endif
+    if ((ctx->api->schemes & came) != 0) {
+        return NGX_OK;
+    }
+    for (size_t i = 0; i < SL_COUNT(scheme_texts); i++) {
+        if ((ctx->api->schemes & scheme_texts[i].schemes) != 0) {
+            return ngx_http_sluice_fail(ctx, SL_E_GW_PROTOCOL, scheme_texts[i].text);
+        }
+    }
+    return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG);
+}
+
+// Copies what must outlive a suspension.
+static ngx_int_t
+remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    const struct sl_img_api *api = ctx->api;
+    ngx_str_t env_id = ngx_http_sluice_copy(r->pool, sl_img_text(&api->env_id));
+
+    if (env_id.data == NULL) {
+        return NGX_ERROR;
+    }
+    ctx->env_id = ngx_http_sluice_view(&env_id);
+    ngx_memcpy(ctx->group_id, ctx->group->id, SL_ID_LEN);
+    ngx_memcpy(ctx->publish_id, api->publish_id, SL_ID_LEN);
+    ngx_memcpy(ctx->api_id, api->api_id, SL_ID_LEN);
+    ctx->routed = 1;
+    return NGX_OK;
+}
+
+ngx_int_t
+ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_image *image = image_of(r);
+    ngx_table_elt_t *stage;
+    ngx_int_t rc;
+
+    ctx->gateway = sl_image_ready(image) ? sl_image_gateway(image) : NULL;
+    if (ctx->gateway == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG);
+    }
+    ctx->body_max_bytes = ctx->gateway->body_max_bytes;
+    if (ctx->body_max_bytes > 0 && r->headers_in.content_length_n > ctx->body_max_bytes) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_BODY_TOO_LARGE);
+    }
+    ctx->method = method_of(r);
+    stage = ngx_http_sluice_header(r, "x-stage", sizeof("x-stage") - 1);
+    ctx->env_name = stage != NULL ? ngx_http_sluice_view(&stage->value) : SL_STR("RELEASE");
+    ctx->group = group_of(image, ctx);
+    if (ctx->group == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+    }
+    switch (
+        sl_image_route(image, ctx->group->id, ctx->env_name, ctx->method, ctx->path, &ctx->route)) {
+    case SL_ROUTE_FOUND:
+        break;
+    case SL_ROUTE_NO_METHOD:
+        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_METHOD);
+    case SL_ROUTE_NO_PATH:
+    default:
+        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+    }
+    ctx->api = ctx->route.api;
+    rc = remember(r, ctx);
+    return rc == NGX_OK ? check_protocol(r, ctx) : rc;
+}
+
+ngx_int_t
+ngx_http_sluice_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_image *image = image_of(r);
+
+    ctx->gateway = sl_image_gateway(image);
+    ctx->group = sl_image_group(image, ctx->group_id);
+    ctx->api = sl_image_api(image, ctx->group_id, ctx->env_name, ctx->publish_id);
+    ctx->app = ctx->has_app ? sl_image_app(image, ctx->app_id) : NULL;
+    if (ctx->gateway == NULL || ctx->group == NULL || ctx->api == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+    }
+    ctx->route.api = ctx->api;
+    if (ctx->has_app && ctx->app == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_APP_UNAUTHORIZED);
+    }
+    return NGX_OK;
+}

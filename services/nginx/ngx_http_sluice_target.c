@@ -1,0 +1,341 @@
+// ngx_http_sluice_target.c - path, query and headers of the backend request.
+//
+// What the API does not declare is passed on as it came: the query keeps its order and encoding,
+// the headers stay where they are. Only what a declaration or a mapping touches is rewritten.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice_param.h"
+
+// -- encoding -------------------------------------------------------------------------------------
+
+static bool
+must_escape_in_path(u_char byte)
+{
+    return byte <= ' ' || byte >= 0x7f || strchr("%?#\"<>\\^`{|}", byte) != NULL;
+}
+
+static bool
+must_escape_in_segment(u_char byte)
+{
+    return byte == '/' || must_escape_in_path(byte);
+}
+
+static bool
+must_escape_in_query(u_char byte)
+{
+    return byte <= ' ' || byte >= 0x7f || strchr("\"#%&+<=>[\\]^`{|}", byte) != NULL;
+}
+
+// Appends text, the bytes that `must_escape` names percent-encoded; returns the new end. The
+// destination holds 3 bytes for each.
+static u_char *
+append_escaped(u_char *out, struct sl_str text, bool (*must_escape)(u_char))
+{
+    static const u_char hex[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < text.len; i++) {
+        u_char byte = (u_char)text.ptr[i];
+
+        if (must_escape(byte)) {
+            *out++ = '%';
+            *out++ = hex[byte >> 4];
+            *out++ = hex[byte & 15];
+        } else {
+            *out++ = byte;
+        }
+    }
+    return out;
+}
+
+// Whether the client's own parameter stays away from the backend: declared without pass_through,
+// or replaced by a mapping of the same name.
+static bool
+is_withheld(const struct param_work *work, enum sl_location location, struct sl_str name)
+{
+    const struct sl_img_api *api = work->ctx->api;
+    const struct sl_img_req_param *params = sl_img_items(&api->req_params);
+    bool (*equal)(struct sl_str, struct sl_str) =
+        location == SL_IN_HEADER ? sl_str_equal_nocase : sl_str_equal;
+
+    for (size_t i = 0; i < work->addition_count; i++) {
+        if (work->additions[i].location == location && equal(work->additions[i].name, name)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < api->req_params.count; i++) {
+        if (params[i].location == location && !params[i].pass_through &&
+            equal(sl_img_text(&params[i].name), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// -- building -------------------------------------------------------------------------------------
+
+static const struct param_addition *
+path_addition(const struct param_work *work, struct sl_str name)
+{
+    for (size_t i = 0; i < work->addition_count; i++) {
+        if (work->additions[i].location == SL_IN_PATH &&
+            sl_str_equal(work->additions[i].name, name)) {
+            return &work->additions[i];
+        }
+    }
+    return NULL;
+}
+
+// The text that stands for `{name}` or `{name+}` of the backend's path. A name that no mapping
+// sets takes the path parameter of the same name.
+static bool
+template_value(const struct param_work *work, struct sl_str name, struct sl_str *ret_text)
+{
+    const struct param_addition *found = path_addition(work, name);
+
+    if (found != NULL) {
+        *ret_text = found->text;
+        return true;
+    }
+    return ngx_http_sluice_path_value(work, name, ret_text);
+}
+
+static size_t
+path_room(const struct param_work *work)
+{
+    size_t room = sl_img_text(&work->ctx->api->backend_path).len + work->ctx->route.remainder.len;
+
+    for (size_t i = 0; i < work->addition_count; i++) {
+        room += work->additions[i].text.len;
+    }
+    for (size_t i = 0; i < work->ctx->route.capture_count; i++) {
+        room += work->ctx->route.captures[i].len;
+    }
+    return room;
+}
+
+// Appends the template with its {name} parts filled. A name twice in the template would outgrow
+// the room, so the second is refused. NULL when a value is missing or is a dot segment.
+static u_char *
+append_template(const struct param_work *work, u_char *out, struct sl_str template)
+{
+    size_t budget = path_room(work);
+
+    while (template.len > 0) {
+        struct sl_str text;
+        struct sl_str name;
+        const char *end = NULL;
+        bool rest_of_path;
+
+        if (template.ptr[0] == '{') {
+            end = memchr(template.ptr, '}', template.len);
+        }
+        if (end == NULL) {
+            *out++ = (u_char) * template.ptr;
+            template.ptr++;
+            template.len--;
+            budget--;
+            continue;
+        }
+        name = (struct sl_str){template.ptr + 1, (size_t)(end - template.ptr - 1)};
+        template.len -= name.len + 2;
+        template.ptr = end + 1;
+        rest_of_path = name.len > 0 && name.ptr[name.len - 1] == '+';
+        name.len -= rest_of_path ? 1 : 0;
+        if (!template_value(work, name, &text) || text.len > budget ||
+            sl_str_equal(text, SL_STR(".")) || sl_str_equal(text, SL_STR(".."))) {
+            return NULL;
+        }
+        budget -= text.len;
+        out =
+            append_escaped(out, text, rest_of_path ? must_escape_in_path : must_escape_in_segment);
+    }
+    return out;
+}
+
+static u_char *
+append_path(const struct param_work *work, u_char *out)
+{
+    struct sl_str remainder = work->ctx->route.remainder;
+    u_char *begin = out;
+
+    out = append_template(work, out, sl_img_text(&work->ctx->api->backend_path));
+    if (out == NULL || out == begin) {
+        return out;
+    }
+    if (remainder.len > 0) { // joined with exactly one slash
+        if (out[-1] == '/') {
+            out--;
+        }
+        if (remainder.ptr[0] != '/') {
+            *out++ = '/';
+        }
+        out = append_escaped(out, remainder, must_escape_in_path);
+    }
+    return out;
+}
+
+static size_t
+query_room(const struct param_work *work)
+{
+    size_t room = work->ctx->raw_query.len + 2;
+
+    for (size_t i = 0; i < work->addition_count; i++) {
+        room += work->additions[i].location == SL_IN_QUERY
+                    ? 3 * (work->additions[i].name.len + work->additions[i].text.len) + 2
+                    : 0;
+    }
+    return room;
+}
+
+static bool
+touches(const struct param_work *work, enum sl_location location)
+{
+    const struct sl_img_api *api = work->ctx->api;
+    const struct sl_img_req_param *params = sl_img_items(&api->req_params);
+
+    for (size_t i = 0; i < work->addition_count; i++) {
+        if (work->additions[i].location == location) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < api->req_params.count; i++) {
+        if (params[i].location == location && !params[i].pass_through) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static u_char *
+append_query(const struct param_work *work, u_char *out)
+{
+    struct sl_str rest = work->ctx->raw_query;
+    struct sl_str pair;
+    struct sl_str name;
+    struct sl_str value;
+    u_char separator = '?';
+
+    if (!touches(work, SL_IN_QUERY)) {
+        if (rest.ptr != NULL) {
+            *out++ = '?';
+            out = ngx_cpymem(out, rest.ptr, rest.len);
+        }
+        return out;
+    }
+    while (ngx_http_sluice_query_next(&rest, &pair, &name, &value)) {
+        if (!is_withheld(work, SL_IN_QUERY,
+                         ngx_http_sluice_query_decode(work->request->pool, name))) {
+            *out++ = separator;
+            separator = '&';
+            out = ngx_cpymem(out, pair.ptr, pair.len);
+        }
+    }
+    for (size_t i = 0; i < work->addition_count; i++) {
+        if (work->additions[i].location == SL_IN_QUERY) {
+            *out++ = separator;
+            separator = '&';
+            out = append_escaped(out, work->additions[i].name, must_escape_in_query);
+            *out++ = '=';
+            out = append_escaped(out, work->additions[i].text, must_escape_in_query);
+        }
+    }
+    return out;
+}
+
+ngx_int_t
+ngx_http_sluice_target_uri(struct param_work *work)
+{
+    size_t room = 3 * path_room(work) + query_room(work) + 2;
+    ngx_str_t *uri = &work->ctx->backend_uri;
+    u_char *end;
+
+    uri->data = ngx_pnalloc(work->request->pool, room);
+    if (uri->data == NULL) {
+        return NGX_ERROR;
+    }
+    end = append_path(work, uri->data);
+    if (end == NULL) {
+        return ngx_http_sluice_fail(work->ctx, SL_E_GW_BAD_REQUEST);
+    }
+    if (end == uri->data) {
+        *end++ = '/';
+    }
+    end = append_query(work, end);
+    uri->len = (size_t)(end - uri->data);
+    return NGX_OK;
+}
+
+// -- headers --------------------------------------------------------------------------------------
+
+static bool
+is_header_text(struct sl_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        u_char byte = (u_char)text.ptr[i];
+
+        if ((byte < ' ' && byte != '\t') || byte == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static ngx_int_t
+add_header(struct param_work *work, const struct param_addition *addition)
+{
+    ngx_pool_t *pool = work->request->pool;
+    ngx_table_elt_t *header;
+    ngx_str_t key;
+    ngx_str_t value;
+
+    if (!is_header_text(addition->text)) {
+        return ngx_http_sluice_fail(work->ctx, SL_E_GW_BAD_REQUEST);
+    }
+    key = ngx_http_sluice_copy(pool, addition->name);
+    value = ngx_http_sluice_copy(pool, addition->text);
+    if (key.data == NULL || value.data == NULL) {
+        return NGX_ERROR;
+    }
+    if (sl_str_equal_nocase(addition->name, SL_STR("host"))) {
+        work->ctx->backend_host = value;
+        return NGX_OK;
+    }
+    header = ngx_list_push(&work->request->headers_in.headers);
+    if (header == NULL) {
+        return NGX_ERROR;
+    }
+    header->key = key;
+    header->value = value;
+    header->lowcase_key = ngx_pnalloc(pool, key.len);
+    if (header->lowcase_key == NULL) {
+        return NGX_ERROR;
+    }
+    header->hash = ngx_hash_strlow(header->lowcase_key, key.data, key.len);
+    return NGX_OK;
+}
+
+ngx_int_t
+ngx_http_sluice_target_headers(struct param_work *work)
+{
+    ngx_list_part_t *part = &work->request->headers_in.headers.part;
+    ngx_int_t rc = NGX_OK;
+
+    if (!touches(work, SL_IN_HEADER)) {
+        return NGX_OK;
+    }
+    for (; part != NULL; part = part->next) {
+        ngx_table_elt_t *header = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (is_withheld(work, SL_IN_HEADER, ngx_http_sluice_view(&header[i].key))) {
+                ngx_http_sluice_header_hide(&header[i]);
+            }
+        }
+    }
+    for (size_t i = 0; i < work->addition_count && rc == NGX_OK; i++) {
+        if (work->additions[i].location == SL_IN_HEADER) {
+            rc = add_header(work, &work->additions[i]);
+        }
+    }
+    return rc;
+}
