@@ -1,6 +1,6 @@
 """Runs the stories: run_stories.py --build DIR [--sanitized] [--jobs N] [STORY…]
 
-Prints a line a story, what the run saw of the contract, and `N passed, N failed`.
+Prints a line a story, what the run saw of the contract, and `stories: N passed, N failed`.
 """
 import argparse
 import concurrent.futures
@@ -151,7 +151,7 @@ def main():
             shutil.rmtree(home, ignore_errors=True)
     if not args.stories:
         print("\n".join(contract.report()))
-    print(f"{run.passed} passed, {run.failed} failed")
+    print(f"stories: {run.passed} passed, {run.failed} failed")
     sys.exit(1 if run.failed else 0)
 
 
