@@ -169,9 +169,8 @@ def check_operation(contract, operation):
         raise Refused(f"{operation.where}: path parameters and the path's braces differ")
     for parameter in parameters:
         where = f"{operation.where}: {parameter['in']} parameter {parameter['name']}"
-        if parameter["in"] != "header":
-            schema.check_bounds(contract, parameter.get("schema", {}), where)
-            schema.check_examples(contract, parameter, parameter.get("schema", {}), where)
+        schema.check_bounds(contract, parameter.get("schema", {}), where)
+        schema.check_examples(contract, parameter, parameter.get("schema", {}), where)
     request = contract.request_schema(operation)
     if request is not None:
         schema.check_bounds(contract, request, f"{operation.where}: body")

@@ -115,7 +115,7 @@ class Writer:
         if body:
             parts += [f".body = &{self.schema(self.contract.request_schema(operation))}",
                       f".body_required = {c_bool(body.get('required'))}"]
-        for place in ("path", "query"):
+        for place in ("path", "query", "header"):
             rows = [self.property(p["name"], p["schema"], p.get("required"))
                     for p in self.contract.parameters(operation) if p["in"] == place]
             parts += self.rows(f"{place}_params", f"{place}_param_count", rows)

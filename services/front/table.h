@@ -68,20 +68,22 @@ struct rest_action {
 
 // One operation.
 struct rest_row {
-    const char *method;                  // "POST"
-    const char *path;                    // template
-    const char *service;                 // "registry"
-    const char *command;                 // "group.create"
-    int status;                          // documented success
-    bool is_public;                      // no authentication
-    bool fill;                           // absent top-level body fields take their defaults
-    bool body_required;                  //
-    struct rest_action action;           // meaningful unless is_public
-    const struct schema *body;           // NULL: takes none
-    const struct property *path_params;  // in the order of the path
-    size_t path_param_count;             //
-    const struct property *query_params; //
-    size_t query_param_count;            //
+    const char *method;                   // "POST"
+    const char *path;                     // template
+    const char *service;                  // "registry"
+    const char *command;                  // "group.create"
+    int status;                           // documented success
+    bool is_public;                       // no authentication
+    bool fill;                            // absent top-level body fields take their defaults
+    bool body_required;                   //
+    struct rest_action action;            // meaningful unless is_public
+    const struct schema *body;            // NULL: takes none
+    const struct property *path_params;   // in the order of the path
+    size_t path_param_count;              //
+    const struct property *query_params;  //
+    size_t query_param_count;             //
+    const struct property *header_params; // join the query, under their own names
+    size_t header_param_count;            //
 };
 
 // One step of a path. Literal children come first and are sorted; a literal beats a parameter.

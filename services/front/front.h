@@ -1,0 +1,73 @@
+// front.h - one front process, and one request on its way through it.
+//
+// A request belongs to one thread at a time: the HTTP thread until dispatch_request, the bus
+// client's thread while it builds the answer, the HTTP thread again after the resume.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_FRONT_FRONT_H
+#define SL_FRONT_FRONT_H
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "common/wire/bus_client.h"
+#include "services/front/auth.h"
+#include "services/front/metrics.h"
+#include "services/front/validate.h"
+
+#define FRONT_MAGIC   0x66726f6eU
+#define REQUEST_MAGIC 0x72657175U
+
+// What all requests share.
+struct front {
+    SL_MAGIC;
+    struct sl_bus_client *bus;   // commands go out here
+    struct auth *auth;           // who may do what
+    struct validator *validator; // the contract's schemas
+    struct metrics *metrics;     // counted by every request
+    atomic_bool draining;        // SIGTERM came: readiness is off, connections close
+    atomic_long in_flight;       // requests between their first line and their last byte
+};
+
+enum request_state {
+    REQUEST_HEAD,     // the target is known, headers are read
+    REQUEST_BODY,     // the body is read
+    REQUEST_WAITING,  // suspended, its command is out
+    REQUEST_ANSWERED, // `answer` is complete
+};
+
+struct answer {
+    int status;         // HTTP status
+    struct sl_str body; // JSON, from the request's arena; empty: none
+    const char *allow;  // value of Allow; NULL: none
+    json_t *headers;    // more headers, name → string; the arena's; NULL: none
+    bool is_document;   // body is the constant /openapi.json
+};
+
+struct request {
+    SL_MAGIC;
+    struct front *front;
+    struct MHD_Connection *connection;
+    struct sl_arena *arena; // everything below that is not a constant
+    enum request_state state;
+    char id[SL_ID_SIZE];      // X-Request-Id
+    const char *method;       // as received
+    struct sl_str raw_path;   // undecoded, without the query
+    struct sl_str raw_query;  // undecoded, after '?'
+    struct sl_buf body;       // as received, at most SL_BODY_MAX
+    size_t body_seen;         // bytes that came, kept or not
+    struct route_match match; // row is NULL before it is found
+    struct answer answer;     //
+    int64_t start_us;         // sl_mono_us() of the first line
+};
+
+// A request header's value, or NULL.
+const char *request_header(void *request, const char *name);
+
+// Takes a complete request through route, auth, validate and dispatch. True: it is ANSWERED. False:
+// it belongs to the bus client's thread until its connection is resumed; hands off.
+bool handle_request(struct request *request);
+
+#endif

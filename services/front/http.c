@@ -1,0 +1,331 @@
+// http.c - libmicrohttpd's callbacks, and nothing that knows what a request means.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/front/http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/crypto/crypto.h"
+#include "services/front/deadline.h"
+#include "services/front/listen.h"
+#include "services/front/reply.h"
+
+#define HEADERS_MS       10000                // for a request's line and headers
+#define BODY_MS          30000                // for its body
+#define SEND_MS          30000                // for the client to take the answer
+#define IDLE_MS          75000                // between requests
+#define SWALLOW_MAX      (16 * SL_BODY_MAX)   // of an oversize body, before the connection breaks
+#define CONNECTIONS_MAX  4096                 // at once
+#define CONNECTION_BYTES (64 * 1024)          // line and headers of one request
+#define PEM_MAX          (256 * 1024)         // a certificate chain or key file
+#define REQUEST_MEMORY   (2 * SL_MESSAGE_MAX) // one request's arena
+
+struct http {
+    struct front *front;
+    struct MHD_Daemon *daemon;
+    struct deadline_list *deadlines;
+    int listener;      // -1 once libmicrohttpd has it, or after quiesce
+    char *certificate; // PEM; libmicrohttpd borrows it
+    char *key;         // PEM
+};
+
+static struct deadline *
+deadline_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static void
+on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
+              enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = arg;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        struct deadline *deadline = *socket_context;
+        deadline_free(&deadline);
+        *socket_context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL) {
+        *socket_context = deadline_new(http->deadlines, info->connect_fd, HEADERS_MS);
+    }
+}
+
+static bool
+is_request_id(const char *text)
+{
+    return text != NULL && strlen(text) == SL_ID_LEN &&
+           strspn(text, "0123456789abcdefABCDEF") == SL_ID_LEN;
+}
+
+// The target in origin form: an absolute one loses its scheme and authority.
+static const char *
+origin_form(const char *target)
+{
+    const char *rest = strncmp(target, "http://", 7) == 0    ? target + 7
+                       : strncmp(target, "https://", 8) == 0 ? target + 8
+                                                             : NULL;
+    return rest == NULL ? target : rest + strcspn(rest, "/?");
+}
+
+// The request line was read: what it returns is the request's context from here on.
+static void *
+on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct http *http = arg;
+    deadline_set(deadline_of(connection), HEADERS_MS);
+    struct sl_arena *arena = sl_arena_new(REQUEST_MEMORY);
+    struct request *request = arena != NULL ? sl_arena_alloc(arena, sizeof(*request)) : NULL;
+    if (request == NULL) {
+        sl_arena_free(&arena);
+        return NULL;
+    }
+    request->magic = REQUEST_MAGIC;
+    request->front = http->front;
+    request->connection = connection;
+    request->arena = arena;
+    request->start_us = sl_mono_us();
+    sl_buf_init(&request->body, SL_BODY_MAX);
+    struct sl_str rest = sl_str(sl_arena_dup(arena, origin_form(target)));
+    request->raw_path = sl_str_split(&rest, '?');
+    request->raw_query = rest;
+    atomic_fetch_add(&http->front->in_flight, 1);
+    return request;
+}
+
+static void
+on_completed(void *arg, struct MHD_Connection *connection, void **context,
+             enum MHD_RequestTerminationCode how)
+{
+    struct http *http = arg;
+    if (*context == NULL) {
+        return;
+    }
+    struct request *request = SL_CAST(request, REQUEST_MAGIC, *context);
+    *context = NULL;
+    deadline_set(deadline_of(connection), IDLE_MS);
+    metrics_count(http->front->metrics,
+                  how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? request->answer.status : 0,
+                  sl_mono_us() - request->start_us);
+    sl_buf_clear(&request->body);
+    struct sl_arena *arena = request->arena;
+    sl_arena_free(&arena);
+    atomic_fetch_sub(&http->front->in_flight, 1);
+}
+
+static bool
+is_announced_too_long(const struct request *request)
+{
+    const char *text = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                   MHD_HTTP_HEADER_CONTENT_LENGTH);
+    int64_t length = 0;
+    return text != NULL && sl_str_int(sl_str(text), &length) && length > (int64_t)SL_BODY_MAX;
+}
+
+static enum MHD_Result
+begin(struct request *request, const char *method)
+{
+    const char *id = request_header(request, "X-Request-Id");
+    request->method = sl_arena_dup(request->arena, method);
+    if (is_request_id(id)) {
+        memcpy(request->id, id, SL_ID_SIZE);
+    } else {
+        sl_random_id(request->id);
+    }
+    request->state = REQUEST_BODY;
+    deadline_set(deadline_of(request->connection), BODY_MS);
+    if (request->method == NULL) {
+        return MHD_NO;
+    }
+    if (is_announced_too_long(request)) {
+        request->body_seen = SL_BODY_MAX + 1;
+        (void)handle_request(request);
+        return reply_send(request);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result
+read_body(struct request *request, const char *bytes, size_t *size)
+{
+    request->body_seen += *size;
+    if (request->body_seen <= SL_BODY_MAX) {
+        sl_buf_add(&request->body, bytes, *size);
+    }
+    *size = 0;
+    return request->body_seen > SWALLOW_MAX || request->body.failed ? MHD_NO : MHD_YES;
+}
+
+// long because libmicrohttpd's callback has these parameters.
+static enum MHD_Result
+on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+           const char *version, const char *bytes, size_t *size, void **context)
+{
+    (void)arg;
+    (void)url;
+    (void)version;
+    if (*context == NULL) {
+        return MHD_NO;
+    }
+    struct request *request = SL_CAST(request, REQUEST_MAGIC, *context);
+    if (request->state == REQUEST_HEAD) {
+        return begin(request, method);
+    }
+    if (*size > 0) {
+        return read_body(request, bytes, size);
+    }
+    if (request->state == REQUEST_BODY) {
+        // A command has its own deadline; the socket waits as long as that may take.
+        deadline_set(deadline_of(connection), SL_DEADLINE_MS + SL_WAIT_MAX_MS + SEND_MS);
+        if (!handle_request(request)) {
+            return MHD_YES;
+        }
+    }
+    deadline_set(deadline_of(connection), SEND_MS);
+    return reply_send(request);
+}
+
+// Targets stay as they came: signatures and routing decode for themselves.
+static size_t
+leave_escaped(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg;
+    (void)connection;
+    return strlen(text);
+}
+
+static void
+log_library(void *arg, const char *format, va_list values)
+{
+    char text[256];
+    (void)arg;
+    vsnprintf(text, sizeof(text), format, values);
+    text[strcspn(text, "\n")] = '\0';
+    sl_log(SL_DEBUG, "libmicrohttpd", SL_LOG_STR("text", text));
+}
+
+static char *
+read_pem(const char *path, struct sl_error *err)
+{
+    FILE *file = fopen(path, "re");
+    char *text = file != NULL ? calloc(1, PEM_MAX + 1) : NULL;
+    size_t len = text != NULL ? fread(text, 1, PEM_MAX, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (len == 0) {
+        free(text);
+        (void)sl_fail(err, SL_E_CONFIG, "a TLS file cannot be read");
+        (void)sl_error_detail(err, "%s", path);
+        return NULL;
+    }
+    return text;
+}
+
+static int
+open_listener(struct http *http, const struct http_options *options, struct sl_error *err)
+{
+    bool loopback = false;
+    if (options->tls_certificate[0] != '\0') {
+        http->certificate = read_pem(options->tls_certificate, err);
+        http->key = http->certificate != NULL ? read_pem(options->tls_key, err) : NULL;
+        if (http->key == NULL) {
+            return -1;
+        }
+    } else if (!options->plain) {
+        return sl_fail(err, SL_E_CONFIG, "tls_certificate is needed, or plain: true on loopback");
+    }
+    http->listener = listen_open(options->listen, &loopback, err);
+    if (http->listener >= 0 && http->certificate == NULL && !loopback) {
+        return sl_fail(err, SL_E_CONFIG, "plain HTTP is for loopback only");
+    }
+    return http->listener >= 0 ? 0 : -1;
+}
+
+static int
+start_daemon(struct http *http, const struct http_options *options, struct sl_error *err)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_ERROR_LOG | (http->certificate != NULL ? MHD_USE_TLS : 0U);
+    struct MHD_OptionItem rows[8];
+    size_t count = 0;
+    if (options->threads > 1) {
+        rows[count++] =
+            (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads, NULL};
+    }
+    if (http->certificate != NULL) {
+        rows[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate};
+        rows[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, http->key};
+        rows[count++] = (struct MHD_OptionItem){
+            MHD_OPTION_HTTPS_PRIORITIES, 0,
+            (char *)(uintptr_t) "SECURE192:SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"};
+    }
+    rows[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    http->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+        MHD_OPTION_LISTEN_SOCKET, http->listener, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        http, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_ARRAY, rows, MHD_OPTION_END);
+    if (http->daemon == NULL) {
+        return sl_fail(err, SL_E_CONFIG, "the listener cannot be started");
+    }
+    return 0;
+}
+
+struct http *
+http_new(struct front *front, const struct http_options *options, struct sl_error *err)
+{
+    struct http *http = calloc(1, sizeof(*http));
+    if (http == NULL) {
+        (void)sl_fail(err, SL_E_INTERNAL);
+        return NULL;
+    }
+    http->front = front;
+    http->listener = -1;
+    if (open_listener(http, options, err) != 0 ||
+        (http->deadlines = deadline_list_new(err)) == NULL ||
+        start_daemon(http, options, err) != 0) {
+        http_free(&http);
+        return NULL;
+    }
+    return http;
+}
+
+void
+http_quiesce(struct http *http)
+{
+    int fd = MHD_quiesce_daemon(http->daemon);
+    if (fd >= 0) {
+        close(fd);
+        http->listener = -1;
+    }
+}
+
+void
+http_free(struct http **http)
+{
+    if (*http == NULL) {
+        return;
+    }
+    struct http *self = SL_TAKE(*http);
+    if (self->daemon != NULL) {
+        MHD_stop_daemon(self->daemon);
+    } else if (self->listener >= 0) {
+        close(self->listener);
+    }
+    deadline_list_free(&self->deadlines);
+    free(self->certificate);
+    free(self->key);
+    free(self);
+}

@@ -1,0 +1,214 @@
+// main.c - sluice-front, as a table of contents.
+//
+// Settings, then the parts in the order in which they need each other, then waiting for a signal,
+// then the same parts backwards.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/config.h"
+#include "common/base/log.h"
+#include "services/front/health.h"
+#include "services/front/http.h"
+
+#define THREADS_MAX   64
+#define SETTINGS_MAX  (64 * 1024)                       // memory of settings, bytes
+#define DRAIN_MS      (SL_DEADLINE_MS + SL_WAIT_MAX_MS) // requests in flight may take so long
+#define DRAIN_POLL_NS 20000000L
+#define CREDITS       4096 // commands out at once
+
+struct settings {
+    const char *name;
+    const char *listen;
+    const char *health_listen;
+    const char *peer_file;
+    const char *tls_certificate;
+    const char *tls_key;
+    bool plain;
+    int64_t threads;
+    const char *log_level;
+};
+
+static const struct sl_setting rows[] = {
+    {.name = "health_listen",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, health_listen),
+     .fallback = "127.0.0.1:7090",
+     .help = "address:port of /healthz, /readyz and /metrics"},
+    {.name = "listen",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, listen),
+     .fallback = "0.0.0.0:7443",
+     .help = "address:port of the management API"},
+    {.name = "log_level",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, log_level),
+     .fallback = "info",
+     .help = "debug, info, warning or alert"},
+    {.name = "name",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, name),
+     .fallback = "front",
+     .help = "this process in log lines"},
+    {.name = "peer_file",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, peer_file),
+     .help = "who this process is on the bus (common/wire/peer.h)"},
+    {.name = "plain",
+     .type = SL_SETTING_BOOL,
+     .offset = offsetof(struct settings, plain),
+     .fallback = "false",
+     .help = "plain HTTP instead of TLS; on loopback only"},
+    {.name = "threads",
+     .type = SL_SETTING_INT,
+     .offset = offsetof(struct settings, threads),
+     .fallback = "0",
+     .min = 0,
+     .max = THREADS_MAX,
+     .help = "HTTP threads; 0: as many as cores"},
+    {.name = "tls_certificate",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, tls_certificate),
+     .fallback = "",
+     .help = "PEM file, chain included"},
+    {.name = "tls_key",
+     .type = SL_SETTING_TEXT,
+     .offset = offsetof(struct settings, tls_key),
+     .fallback = "",
+     .help = "PEM file"},
+};
+
+static void
+block_signals(sigset_t *ret_set)
+{
+    sigemptyset(ret_set);
+    sigaddset(ret_set, SIGTERM);
+    sigaddset(ret_set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, ret_set, NULL);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static unsigned
+count_threads(int64_t wanted)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = wanted > 0 ? wanted : (int64_t)(cores > 0 ? cores : 1);
+    return (unsigned)(threads < THREADS_MAX ? threads : THREADS_MAX);
+}
+
+// Waits until nothing is in flight, at most DRAIN_MS.
+static void
+wait_idle(const struct front *front)
+{
+    const struct timespec pause = {.tv_nsec = DRAIN_POLL_NS};
+    int64_t until_ms = sl_mono_ms() + DRAIN_MS;
+    while (atomic_load(&front->in_flight) > 0 && sl_mono_ms() < until_ms) {
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void
+drain(struct front *front, struct http *http)
+{
+    sl_log(SL_INFO, "draining", SL_LOG_INT("in_flight", atomic_load(&front->in_flight)));
+    atomic_store(&front->draining, true);
+    http_quiesce(http);
+    wait_idle(front);
+}
+
+// The parts that a front needs before it listens.
+static int
+open_parts(struct front *front, const struct sl_peer *peer, struct sl_error *err)
+{
+    const struct sl_bus_client_options options = {.peer = peer, .credits = CREDITS};
+    front->magic = FRONT_MAGIC;
+    return (front->metrics = metrics_new(err)) != NULL &&
+                   (front->validator = validate_new(err)) != NULL &&
+                   (front->bus = sl_bus_client_new(&options, err)) != NULL &&
+                   (front->auth = auth_new(peer, err)) != NULL
+               ? 0
+               : -1;
+}
+
+// Suspended requests are answered as the bus client goes; only then may HTTP stop.
+static void
+close_parts(struct front *front, struct http **http, struct health **health)
+{
+    health_free(health);
+    sl_bus_client_free(&front->bus);
+    http_free(http);
+    if (front->auth != NULL) {
+        auth_free(&front->auth);
+    }
+    validate_free(&front->validator);
+    metrics_free(&front->metrics);
+}
+
+static int
+run(const struct settings *settings, struct sl_arena *arena, struct sl_error *err)
+{
+    sigset_t signals;
+    int signal_number = 0;
+    struct sl_peer peer = {.bus_count = 0};
+    struct front front = {.bus = NULL};
+    struct http *http = NULL;
+    struct health *health = NULL;
+    const struct http_options options = {
+        .listen = settings->listen,
+        .tls_certificate = settings->tls_certificate,
+        .tls_key = settings->tls_key,
+        .plain = settings->plain,
+        .threads = count_threads(settings->threads),
+    };
+    block_signals(&signals);
+    if (sl_peer_load(settings->peer_file, arena, &peer, err) != 0) {
+        return -1;
+    }
+    int result = open_parts(&front, &peer, err);
+    if (result == 0 && ((http = http_new(&front, &options, err)) == NULL ||
+                        (health = health_new(&front, settings->health_listen, err)) == NULL)) {
+        result = -1;
+    }
+    if (result == 0) {
+        sl_log(SL_INFO, "serving", SL_LOG_STR("listen", settings->listen));
+        sigwait(&signals, &signal_number);
+        drain(&front, http);
+    }
+    close_parts(&front, &http, &health);
+    return result;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct settings settings;
+    struct sl_error err = {.code = SL_E_OK};
+    enum sl_log_level level = SL_INFO;
+    SL_AUTO(sl_arena) arena = sl_arena_new(SETTINGS_MAX);
+    const char *path =
+        sl_config_args(argc, argv, "the management API's HTTP front", rows, SL_COUNT(rows));
+    sl_log_init("front", SL_INFO);
+    if (arena == NULL || sl_config_load(rows, SL_COUNT(rows), path, arena, &settings, &err) != 0) {
+        sl_log_error(SL_ALERT, "cannot start", &err);
+        return EXIT_FAILURE;
+    }
+    if (!sl_log_level_parse(settings.log_level, &level)) {
+        (void)sl_fail(&err, SL_E_CONFIG, "log_level");
+        sl_log_error(SL_ALERT, "cannot start", &err);
+        return EXIT_FAILURE;
+    }
+    sl_log_init(settings.name, level);
+    if (run(&settings, arena, &err) != 0) {
+        sl_log_error(SL_ALERT, "cannot start", &err);
+        return EXIT_FAILURE;
+    }
+    sl_log(SL_INFO, "stopped");
+    return EXIT_SUCCESS;
+}

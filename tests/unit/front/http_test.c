@@ -1,0 +1,448 @@
+// http_test.c - the listener over real sockets, with a bus and an auth of the test's own.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/front/http.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "services/front/health.h"
+#include "tests/unit/test.h"
+
+#define PORT        17110
+#define HEALTH_PORT 17111
+#define GROUPS      "/v2/p1/apigw/instances/i1/api-groups"
+
+// The bus of this test: answers on a thread of its own, as the real one does.
+struct sl_bus_client {
+    size_t live;
+    int delay_ms;         // before an answer
+    enum sl_code refusal; // SL_E_OK: none
+    char name[64];        // of the last command
+    char id[SL_ID_SIZE];  // of the last command
+    char body[256];       // of the last command
+    int64_t deadline_ms;  // of the last command
+    const char *answer;   // JSON
+    json_t *headers;      // of the answer
+};
+
+struct auth {
+    bool fresh;
+    bool denies;
+    char action[64]; // last asked for
+};
+
+struct call {
+    struct sl_bus_client *client;
+    sl_reply_fn *fn;
+    void *arg;
+};
+
+static void *
+answer_call(void *arg)
+{
+    struct call *call = arg;
+    const struct timespec pause = {.tv_nsec = call->client->delay_ms * 1000000L};
+    struct sl_reply reply = {.body = sl_str(call->client->answer),
+                             .headers = call->client->headers};
+    nanosleep(&pause, NULL);
+    if (call->client->refusal != SL_E_OK) {
+        reply.failed = true;
+        (void)sl_fail(&reply.error, call->client->refusal, "it");
+    }
+    call->fn(call->arg, &reply);
+    free(call);
+    return NULL;
+}
+
+void
+sl_bus_call(struct sl_bus_client *client, const struct sl_command *command, sl_reply_fn *fn,
+            void *arg)
+{
+    struct call *call = calloc(1, sizeof(*call));
+    pthread_t thread;
+    char *body = json_dumps(command->body, JSON_COMPACT);
+    *call = (struct call){client, fn, arg};
+    snprintf(client->name, sizeof(client->name), "%s %s", command->service, command->name);
+    snprintf(client->id, sizeof(client->id), "%s", command->id);
+    snprintf(client->body, sizeof(client->body), "%s", body != NULL ? body : "");
+    client->deadline_ms = command->deadline_ms;
+    free(body);
+    assert_int_equal(pthread_create(&thread, NULL, answer_call, call), 0);
+    pthread_detach(thread);
+}
+
+size_t
+sl_bus_client_live(const struct sl_bus_client *client)
+{
+    return client->live;
+}
+
+bool
+auth_fresh(const struct auth *auth)
+{
+    return auth->fresh;
+}
+
+int
+auth_check(struct auth *auth, const struct auth_request *request, struct sl_arena *arena,
+           struct sl_actor *ret_actor, struct sl_error *err)
+{
+    (void)arena;
+    snprintf(auth->action, sizeof(auth->action), "%s", request->action);
+    if (auth->denies) {
+        return sl_fail(err, SL_E_TOKEN_INVALID);
+    }
+    *ret_actor = (struct sl_actor){"u", "n", "d", request->project};
+    return 0;
+}
+
+struct fixture {
+    struct sl_bus_client bus;
+    struct auth auth;
+    struct front front;
+    struct http *http;
+    struct health *health;
+};
+
+// Sends bytes, answers everything until the other side closes.
+static char *
+exchange(int port, const char *bytes, size_t len)
+{
+    static char text[2 * 1024 * 1024];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    size_t used = 0;
+    ssize_t got = 0;
+    inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    while (len > 0 && (got = send(fd, bytes, len, MSG_NOSIGNAL)) > 0) {
+        bytes += got;
+        len -= (size_t)got;
+    }
+    while ((got = recv(fd, text + used, sizeof(text) - 1 - used, 0)) > 0) {
+        used += (size_t)got;
+    }
+    close(fd);
+    text[used] = '\0';
+    return text;
+}
+
+static char *
+ask(int port, const char *method, const char *target, const char *headers, const char *body)
+{
+    char request[4096];
+    int len = snprintf(request, sizeof(request),
+                       "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %zu\r\n"
+                       "%s\r\n%s",
+                       method, target, strlen(body), headers, body);
+    return exchange(port, request, (size_t)len);
+}
+
+static void
+answers(const char *reply, int status, const char *part)
+{
+    char line[32];
+    snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
+    if (strncmp(reply, line, strlen(line)) != 0 || strstr(reply, part) == NULL) {
+        print_error("not %d with %s:\n%s\n", status, part, reply);
+    }
+    assert_memory_equal(reply, line, strlen(line));
+    assert_non_null(strstr(reply, part));
+}
+
+static void
+a_good_request_becomes_a_command_and_its_reply_the_answer(void **state)
+{
+    struct fixture *f = *state;
+    f->bus.answer = "{\"id\":\"g1\"}";
+    const char *reply = ask(PORT, "POST", GROUPS, "Content-Type: application/json\r\n",
+                            "{\"name\":\"abc\",\"remark\":\"\"}");
+    answers(reply, 201, "\r\n\r\n{\"id\":\"g1\"}");
+    assert_non_null(strstr(reply, "Content-Type: application/json\r\n"));
+    assert_string_equal(f->bus.name, "registry group.create");
+    assert_string_equal(f->bus.body, "{\"name\":\"abc\",\"remark\":\"\",\"version\":\"V1\"}");
+    assert_string_equal(f->auth.action, "apig:groups:create");
+    assert_int_equal(strlen(f->bus.id), SL_ID_LEN);
+}
+
+static void
+a_reply_without_a_body_has_none(void **state)
+{
+    struct fixture *f = *state;
+    f->bus.answer = "";
+    const char *reply = ask(PORT, "DELETE", GROUPS "/g1", "", "");
+    answers(reply, 204, "X-Request-Id: ");
+    assert_null(strstr(reply, "Content-Type"));
+}
+
+static void
+a_refusal_is_rendered_from_its_row(void **state)
+{
+    struct fixture *f = *state;
+    f->bus.refusal = SL_E_PARAM_INVALID;
+    answers(ask(PORT, "GET", GROUPS, "X-Request-Id: 0123456789abcdef0123456789ABCDEF\r\n", ""), 400,
+            "\r\n\r\n{\"error_code\":\"APIG.2011\",\"error_msg\":\"Invalid parameter value,"
+            "parameterName:it. Please refer to the support documentation\","
+            "\"request_id\":\"0123456789abcdef0123456789ABCDEF\"}");
+    f->bus.refusal = SL_E_OK;
+}
+
+static void
+a_request_id_that_is_not_one_is_replaced(void **state)
+{
+    (void)state;
+    const char *reply = ask(PORT, "GET", GROUPS, "X-Request-Id: x\r\n", "");
+    answers(reply, 200, "X-Request-Id: ");
+    assert_int_equal(strspn(strstr(reply, "X-Request-Id: ") + 14, "0123456789abcdef"), SL_ID_LEN);
+}
+
+static void
+unknown_paths_and_methods_have_answers_of_their_own(void **state)
+{
+    (void)state;
+    answers(ask(PORT, "GET", "/nothing", "", ""), 404, "SLUICE.0101");
+    const char *reply = ask(PORT, "PATCH", GROUPS, "", "");
+    answers(reply, 405, "Allow: GET, HEAD, POST\r\n");
+    answers(reply, 405, "SLUICE.0102");
+}
+
+static void
+a_wrong_type_or_malformed_body_is_told_apart(void **state)
+{
+    (void)state;
+    answers(ask(PORT, "POST", GROUPS, "Content-Type: text/plain\r\n", "{}"), 415, "SLUICE.0105");
+    answers(ask(PORT, "POST", GROUPS, "", "{\"name\":"), 400, "is not valid JSON");
+    answers(ask(PORT, "POST", GROUPS, "", "{\"name\":\"abc\",\"name\":\"abc\"}"), 400,
+            "stands twice");
+    answers(ask(PORT, "GET", GROUPS, "Content-Type: application/json\r\n", ""), 200, "\r\n\r\n");
+}
+
+static void
+an_oversize_body_is_refused_announced_or_not(void **state)
+{
+    (void)state;
+    answers(exchange(PORT,
+                     "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n"
+                     "Connection: close\r\n\r\n",
+                     strlen("POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n"
+                            "Connection: close\r\n\r\n")),
+            413, "SLUICE.0104");
+    size_t chunk = 0x100010;
+    char *bytes = malloc(chunk + 1024);
+    int used = snprintf(bytes, 1024,
+                        "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+                        "Connection: close\r\n\r\n%zx\r\n",
+                        chunk);
+    memset(bytes + used, ' ', chunk);
+    memcpy(bytes + (size_t)used + chunk, "\r\n0\r\n\r\n", 7);
+    answers(exchange(PORT, bytes, (size_t)used + chunk + 7), 413, "SLUICE.0104");
+    free(bytes);
+}
+
+static void
+the_credential_is_judged_before_the_body(void **state)
+{
+    struct fixture *f = *state;
+    f->auth.denies = true;
+    answers(ask(PORT, "POST", GROUPS, "", "{"), 401, "APIG.1002");
+    f->auth.denies = false;
+}
+
+static void
+the_action_follows_the_value_it_depends_on(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = "/v2/p1/apigw/instances/i1/apis/action";
+    (void)ask(PORT, "POST", path, "", "{\"action\":\"offline\",\"env_id\":\"e\",\"api_id\":\"a\"}");
+    assert_string_equal(f->auth.action, "apig:apis:offline");
+    (void)ask(PORT, "POST", path, "", "{\"action\":\"online\",\"env_id\":\"e\",\"api_id\":\"a\"}");
+    assert_string_equal(f->auth.action, "apig:apis:publish");
+    answers(ask(PORT, "POST", path, "", "{\"action\":\"x\",\"env_id\":\"e\",\"api_id\":\"a\"}"),
+            400, "parameterName:action");
+    (void)ask(PORT, "POST", "/v3/auth/tokens", "", "{}");
+    assert_string_equal(f->auth.action, AUTH_NO_ACTION);
+    (void)ask(PORT, "GET", "/v3/projects", "", "");
+    assert_string_equal(f->auth.action, "");
+}
+
+static void
+waiting_extends_the_deadline_and_reaches_the_worker(void **state)
+{
+    struct fixture *f = *state;
+    (void)ask(PORT, "POST", "/v2/p1/apigw/instances/i1/apis/action?wait_ms=700", "",
+              "{\"action\":\"online\",\"env_id\":\"e\",\"api_id\":\"a\"}");
+    assert_int_equal(f->bus.deadline_ms, SL_DEADLINE_MS + 700);
+    assert_non_null(strstr(f->bus.body, "\"wait_ms\":700"));
+}
+
+static void
+headers_of_the_reply_are_passed_on(void **state)
+{
+    struct fixture *f = *state;
+    f->bus.headers = json_pack("{s:s}", "X-Subject-Token", "secret");
+    answers(ask(PORT, "GET", GROUPS, "", ""), 200, "X-Subject-Token: secret\r\n");
+    json_decref(f->bus.headers);
+    f->bus.headers = NULL;
+}
+
+static void
+the_contract_is_served_to_anyone(void **state)
+{
+    struct fixture *f = *state;
+    f->auth.denies = true;
+    answers(ask(PORT, "GET", "/openapi.json", "", ""), 200, "\"openapi\":\"3.0.3\"");
+    f->auth.denies = false;
+}
+
+static void
+an_absolute_target_is_taken(void **state)
+{
+    (void)state;
+    answers(ask(PORT, "GET", "http://h" GROUPS "?limit=x", "", ""), 400, "parameterName:limit");
+}
+
+static void
+health_listener_tells_ready_from_alive(void **state)
+{
+    struct fixture *f = *state;
+    answers(ask(HEALTH_PORT, "GET", "/healthz", "", ""), 200, "ok");
+    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 200, "ready");
+    f->bus.live = 0;
+    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 503, "no bus answers");
+    f->bus.live = 1;
+    f->auth.fresh = false;
+    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 503, "not current");
+    f->auth.fresh = true;
+    const char *reply = ask(HEALTH_PORT, "GET", "/metrics", "", "");
+    answers(reply, 200, "sluice_front_requests_total{status=\"2xx\"}");
+    answers(reply, 200, "sluice_front_request_seconds_bucket{le=\"+Inf\"}");
+    answers(ask(HEALTH_PORT, "GET", "/nothing", "", ""), 404, "not found");
+    answers(ask(HEALTH_PORT, "POST", "/healthz", "", ""), 405, "");
+}
+
+static void *
+ask_slow(void *arg)
+{
+    const struct timespec pause = {.tv_nsec = 20000000L};
+    (void)arg;
+    // An address of its own: exchange() has one buffer.
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    static const char bytes[] = "GET " GROUPS " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    static char text[4096];
+    inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, bytes, sizeof(bytes) - 1, 0), sizeof(bytes) - 1);
+    nanosleep(&pause, NULL);
+    size_t used = 0;
+    ssize_t got = 0;
+    while ((got = recv(fd, text + used, sizeof(text) - 1 - used, 0)) > 0) {
+        used += (size_t)got;
+    }
+    close(fd);
+    return text;
+}
+
+static void
+what_is_in_flight_is_finished_when_the_listener_quiesces(void **state)
+{
+    struct fixture *f = *state;
+    const struct timespec pause = {.tv_nsec = 5000000L};
+    pthread_t thread;
+    void *text = NULL;
+    f->bus.delay_ms = 200;
+    assert_int_equal(pthread_create(&thread, NULL, ask_slow, NULL), 0);
+    while (atomic_load(&f->front.in_flight) == 0) {
+        nanosleep(&pause, NULL);
+    }
+    atomic_store(&f->front.draining, true);
+    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 503, "draining");
+    http_quiesce(f->http);
+    pthread_join(thread, &text);
+    answers(text, 200, "Connection: close");
+    while (atomic_load(&f->front.in_flight) > 0) {
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void
+plain_http_is_for_loopback_and_only_when_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct http_options options = {
+        .listen = "127.0.0.1:17112", .tls_certificate = "", .tls_key = "", .threads = 1};
+    struct sl_error err;
+    assert_null(http_new(&f->front, &options, &err));
+    assert_int_equal(err.code, SL_E_CONFIG);
+    options.plain = true;
+    options.listen = "0.0.0.0:17112";
+    assert_null(http_new(&f->front, &options, &err));
+    assert_int_equal(err.code, SL_E_CONFIG);
+    options.listen = "localhost";
+    assert_null(http_new(&f->front, &options, &err));
+    options.listen = "127.0.0.1:17112";
+    options.tls_certificate = "/nonexistent";
+    assert_null(http_new(&f->front, &options, &err));
+}
+
+static int
+begin(void **state)
+{
+    static struct fixture f = {.bus = {.live = 1, .answer = "{}"}, .auth = {.fresh = true}};
+    const struct http_options options = {.listen = "127.0.0.1:17110",
+                                         .tls_certificate = "",
+                                         .tls_key = "",
+                                         .plain = true,
+                                         .threads = 2};
+    struct sl_error err = {.code = SL_E_OK};
+    f.front.bus = &f.bus;
+    f.front.auth = &f.auth;
+    f.front.metrics = metrics_new(&err);
+    f.front.validator = validate_new(&err);
+    f.http = http_new(&f.front, &options, &err);
+    f.health = health_new(&f.front, "127.0.0.1:17111", &err);
+    *state = &f;
+    return f.http != NULL && f.health != NULL ? 0 : -1;
+}
+
+static int
+end(void **state)
+{
+    struct fixture *f = *state;
+    health_free(&f->health);
+    http_free(&f->http);
+    validate_free(&f->front.validator);
+    metrics_free(&f->front.metrics);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_request_becomes_a_command_and_its_reply_the_answer),
+        cmocka_unit_test(a_reply_without_a_body_has_none),
+        cmocka_unit_test(a_refusal_is_rendered_from_its_row),
+        cmocka_unit_test(a_request_id_that_is_not_one_is_replaced),
+        cmocka_unit_test(unknown_paths_and_methods_have_answers_of_their_own),
+        cmocka_unit_test(a_wrong_type_or_malformed_body_is_told_apart),
+        cmocka_unit_test(an_oversize_body_is_refused_announced_or_not),
+        cmocka_unit_test(the_credential_is_judged_before_the_body),
+        cmocka_unit_test(the_action_follows_the_value_it_depends_on),
+        cmocka_unit_test(waiting_extends_the_deadline_and_reaches_the_worker),
+        cmocka_unit_test(headers_of_the_reply_are_passed_on),
+        cmocka_unit_test(the_contract_is_served_to_anyone),
+        cmocka_unit_test(an_absolute_target_is_taken),
+        cmocka_unit_test(health_listener_tells_ready_from_alive),
+        cmocka_unit_test(what_is_in_flight_is_finished_when_the_listener_quiesces),
+        cmocka_unit_test(plain_http_is_for_loopback_and_only_when_asked_for),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
