@@ -1,0 +1,257 @@
+// store_test.c - the durable copy: what was committed is there again, what is damaged is not.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/test.h"
+
+#include "common/runtime/store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    char path[64];
+    struct sl_store *store;
+};
+
+static int
+open_place(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+    snprintf(place->path, sizeof(place->path), "/tmp/sluice-store-XXXXXX");
+    struct sl_error err;
+    bool discarded = true;
+    if (mkdtemp(place->path) == NULL) {
+        return -1;
+    }
+    place->store = sl_store_open(place->path, &discarded, &err);
+    *state = place;
+    return place->store != NULL && !discarded ? 0 : -1;
+}
+
+static int
+close_place(void **state)
+{
+    struct place *place = *state;
+    char file[128];
+    sl_store_free(&place->store);
+    snprintf(file, sizeof(file), "%s/data.mdb", place->path);
+    unlink(file);
+    snprintf(file, sizeof(file), "%s/lock.mdb", place->path);
+    unlink(file);
+    rmdir(place->path);
+    free(place);
+    return 0;
+}
+
+static void
+put(struct place *place, const char *kind, const char *key, const char *body)
+{
+    struct sl_error err;
+    struct sl_store_record record = {kind, key, 3, 1, sl_str(body)};
+    assert_int_equal(sl_store_put(place->store, &record, &err), 0);
+}
+
+static bool
+reopen(struct place *place)
+{
+    struct sl_error err;
+    bool discarded = false;
+    sl_store_free(&place->store);
+    place->store = sl_store_open(place->path, &discarded, &err);
+    assert_non_null(place->store);
+    return discarded;
+}
+
+static int
+append(void *arg, const struct sl_store_record *record, struct sl_error *err)
+{
+    (void)err;
+    char *text = arg;
+    size_t len = strlen(text);
+    snprintf(text + len, 256 - len, "%s/%s=%.*s@%d/%d ", record->kind, record->key,
+             SL_STR_FMT(record->body), (int)record->revision, (int)record->min_reader);
+    return 0;
+}
+
+static void
+assert_contents(struct place *place, const char *expected)
+{
+    char text[256] = "";
+    struct sl_error err;
+    assert_int_equal(sl_store_each(place->store, append, text, &err), 0);
+    assert_string_equal(text, expected);
+}
+
+static void
+assert_position(struct place *place, const char *expected_epoch, uint64_t expected)
+{
+    char epoch[SL_ID_SIZE];
+    uint64_t revision = 0;
+    sl_store_position(place->store, epoch, &revision);
+    assert_string_equal(epoch, expected_epoch);
+    assert_int_equal(revision, expected);
+}
+
+static void
+what_was_committed_is_there_after_reopening(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    assert_position(place, "", 0);
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "b", "body-b");
+    put(place, "api", "a", "body-a");
+    put(place, "host", "*.x.example", "");
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+    assert_false(reopen(place));
+    assert_position(place, "e1", 3);
+    assert_contents(place, "api/a=body-a@3/1 api/b=body-b@3/1 host/*.x.example=@3/1 ");
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    assert_int_equal(sl_store_remove(place->store, "api", "b", &err), 0);
+    assert_int_equal(sl_store_remove(place->store, "api", "never", &err), 0);
+    assert_int_equal(sl_store_commit(place->store, "e1", 4, &err), 0);
+    assert_contents(place, "api/a=body-a@3/1 host/*.x.example=@3/1 ");
+}
+
+static void
+an_aborted_change_leaves_nothing(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "x");
+    sl_store_abort(place->store);
+    assert_contents(place, "");
+    assert_position(place, "", 0);
+}
+
+static void
+a_change_afresh_replaces_everything(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "x");
+    assert_int_equal(sl_store_commit(place->store, "e1", 1, &err), 0);
+    assert_int_equal(sl_store_begin(place->store, true, &err), 0);
+    put(place, "api", "c", "y");
+    assert_int_equal(sl_store_commit(place->store, "e2", 9, &err), 0);
+    assert_contents(place, "api/c=y@3/1 ");
+    assert_position(place, "e2", 9);
+}
+
+static void
+count_blob(void *arg, const char *name, struct sl_str bytes)
+{
+    char *text = arg;
+    snprintf(text + strlen(text), 64, "%s:%.*s ", name, SL_STR_FMT(bytes));
+}
+
+static void
+blobs_stand_beside_the_entries_and_survive_a_fresh_start(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, true, &err), 0);
+    assert_int_equal(sl_store_put_blob(place->store, "key/1", SL_STR("k1"), &err), 0);
+    assert_int_equal(sl_store_put_blob(place->store, "key/2", SL_STR("k2"), &err), 0);
+    assert_int_equal(sl_store_commit(place->store, "e1", 1, &err), 0);
+    assert_int_equal(sl_store_begin(place->store, true, &err), 0);
+    assert_int_equal(sl_store_remove_blob(place->store, "key/1", &err), 0);
+    assert_int_equal(sl_store_commit(place->store, "e1", 2, &err), 0);
+    char text[256] = "";
+    assert_int_equal(sl_store_blobs(place->store, count_blob, text, &err), 0);
+    assert_string_equal(text, "key/2:k2 ");
+}
+
+// Fills the store, closes it, and writes `len` bytes over its file from `at` on.
+static void
+damage(struct place *place, const char *old, const char *new)
+{
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "a body that one can find again");
+    assert_int_equal(sl_store_commit(place->store, "e1", 1, &err), 0);
+    sl_store_free(&place->store);
+    char file[128];
+    snprintf(file, sizeof(file), "%s/data.mdb", place->path);
+    int fd = open(file, O_RDWR);
+    struct stat status;
+    assert_int_equal(fstat(fd, &status), 0);
+    char *bytes = malloc((size_t)status.st_size);
+    assert_int_equal(read(fd, bytes, (size_t)status.st_size), status.st_size);
+    bool found = false;
+    for (char *at = bytes;
+         (at = memmem(at, (size_t)(bytes + status.st_size - at), old, strlen(old))) != NULL; at++) {
+        assert_int_equal(pwrite(fd, new, strlen(new), at - bytes), strlen(new));
+        found = true;
+    }
+    assert_true(found);
+    free(bytes);
+    close(fd);
+}
+
+static void
+a_damaged_body_makes_the_store_start_empty(void **state)
+{
+    struct place *place = *state;
+    damage(place, "one can find", "One can find");
+    assert_true(reopen(place));
+    assert_contents(place, "");
+    assert_position(place, "", 0);
+}
+
+static void
+a_file_of_rubbish_makes_the_store_start_empty(void **state)
+{
+    struct place *place = *state;
+    char file[128];
+    sl_store_free(&place->store);
+    snprintf(file, sizeof(file), "%s/data.mdb", place->path);
+    int fd = open(file, O_WRONLY | O_TRUNC);
+    for (int i = 0; i < 4096; i++) {
+        assert_int_equal(write(fd, "rubbish!", 8), 8);
+    }
+    close(fd);
+    assert_true(reopen(place));
+    assert_contents(place, "");
+}
+
+static void
+a_file_cut_short_makes_the_store_start_empty(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    static char large[300000];
+    memset(large, 'x', sizeof(large) - 1);
+    put(place, "api", "a", large);
+    assert_int_equal(sl_store_commit(place->store, "e1", 1, &err), 0);
+    sl_store_free(&place->store);
+    char file[128];
+    snprintf(file, sizeof(file), "%s/data.mdb", place->path);
+    assert_int_equal(truncate(file, 20480), 0);
+    assert_true(reopen(place));
+    assert_contents(place, "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_committed_is_there_after_reopening),
+        TEST(an_aborted_change_leaves_nothing),
+        TEST(a_change_afresh_replaces_everything),
+        TEST(blobs_stand_beside_the_entries_and_survive_a_fresh_start),
+        TEST(a_damaged_body_makes_the_store_start_empty),
+        TEST(a_file_of_rubbish_makes_the_store_start_empty),
+        TEST(a_file_cut_short_makes_the_store_start_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
