@@ -36,7 +36,7 @@ struct sl_bus_client *sl_bus_client_new(const struct sl_bus_client_options *opti
 void sl_bus_client_free(struct sl_bus_client **client);
 
 // Sends a command (copied). Thread-safe, never blocks. `fn` is called exactly once, also when this
-// fails to send.
+// fails to send. Without an id (NULL or "") the command gets a fresh one.
 void sl_bus_call(struct sl_bus_client *client, const struct sl_command *command, sl_reply_fn *fn,
                  void *arg);
 
@@ -50,6 +50,16 @@ int sl_bus_request(struct sl_bus_client *client, const struct sl_command *comman
 // events matter, from any thread.
 int sl_bus_subscribe(struct sl_bus_client *client, const char *prefix, sl_event_fn *fn, void *arg,
                      struct sl_error *err) SL_MUST_CHECK;
+
+// Runs `fn` on the client thread about every 10 ms until it is forgotten. Not with own_dispatch:
+// its owner has a loop. At most 8 a client.
+typedef void sl_timer_fn(void *arg);
+void sl_bus_every(struct sl_bus_client *client, sl_timer_fn *fn, void *arg);
+bool sl_bus_owns_dispatch(const struct sl_bus_client *client);
+
+// Afterwards no callback that was given `arg` runs any more: subscriptions and timers with it end,
+// replies to its calls are dropped. Waits for a callback that runs on another thread.
+void sl_bus_forget(struct sl_bus_client *client, const void *arg);
 
 // How many buses answer heartbeats now.
 size_t sl_bus_client_live(const struct sl_bus_client *client);

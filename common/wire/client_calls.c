@@ -1,0 +1,234 @@
+// client_calls.c - commands in flight: which bus has each, when it goes elsewhere, when it ends.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/wire/client_state.h"
+
+#include <czmq.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NO_BUS_MS 2000 // a command waits so long for any bus to be there
+#define NO_WORKER_MS                                                                               \
+    1500               // and so long for a worker of its service: one that restarts is back by then
+#define RETRY_MS    25 // between two tries
+#define LOST_MAX    5  // workers that may die under one command before it is suspected
+#define SCAN_MS     5  // deadlines are looked at this often
+#define NUMBER_TEXT 24 // a decimal 64-bit number with terminator
+
+static void
+remove_call(struct sl_bus_client *client, struct call *call)
+{
+    zhashx_delete(client->calls_by_id, call->id);
+    if (call->prev != NULL) {
+        call->prev->next = call->next;
+    } else {
+        client->calls = call->next;
+    }
+    if (call->next != NULL) {
+        call->next->prev = call->prev;
+    }
+}
+
+static void
+end_with_error(struct sl_bus_client *client, struct call *call, enum sl_code code, const char *why)
+{
+    remove_call(client, call);
+    client_deliver_error(client, call, code, why);
+}
+
+static bool
+send_to(struct sl_bus_client *client, struct call *call, size_t index)
+{
+    char deadline[NUMBER_TEXT];
+    snprintf(deadline, sizeof(deadline), "%lld", (long long)(call->end_ms - client->now_ms));
+    const struct sl_str parts[] = {SL_STR("C"),
+                                   sl_str(call->id),
+                                   sl_str(call->service),
+                                   sl_str(deadline),
+                                   {call->envelope.ptr, call->envelope.len}};
+    return sl_link_send(&client->buses[index].commands, parts, SL_COUNT(parts));
+}
+
+// Sends the call to the next live bus that has not refused it. Answers whether one took it; its
+// bus stays -1 otherwise.
+static bool
+try_buses(struct sl_bus_client *client, struct call *call)
+{
+    size_t count = client->peer->bus_count;
+    for (size_t i = 0; i < count; i++) {
+        size_t index = (client->turn + i) % count;
+        bool is_open = (call->tried & (1U << index)) == 0 &&
+                       sl_link_is_live(&client->buses[index].commands, client->now_ms);
+        if (is_open && send_to(client, call, index)) {
+            call->bus = (int)index;
+            client->turn = index + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+has_live_bus(const struct sl_bus_client *client)
+{
+    for (size_t i = 0; i < client->peer->bus_count; i++) {
+        if (sl_link_is_live(&client->buses[i].commands, client->now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Sends a call that no bus holds, or decides what becomes of it.
+static void
+advance(struct sl_bus_client *client, struct call *call)
+{
+    if (call->end_ms <= client->now_ms) {
+        end_with_error(client, call, SL_E_DEADLINE, "deadline");
+        return;
+    }
+    if (call->retry_ms > client->now_ms || try_buses(client, call)) {
+        return;
+    }
+    bool is_patient = has_live_bus(client) ? call->refused_ms == 0 ||
+                                                 client->now_ms - call->refused_ms < NO_WORKER_MS
+                                           : client->now_ms - call->start_ms < NO_BUS_MS;
+    if (!is_patient) {
+        end_with_error(client, call, SL_E_UNAVAILABLE,
+                       call->refused_ms == 0 ? "no bus" : "no worker");
+        return;
+    }
+    call->tried = 0;
+    call->retry_ms = client->now_ms + RETRY_MS;
+}
+
+static void
+accept_call(struct sl_bus_client *client, struct call *call)
+{
+    if (call->is_rejected) {
+        client_deliver_error(client, call, SL_E_UNAVAILABLE, "no credit");
+        return;
+    }
+    if (zhashx_insert(client->calls_by_id, call->id, call) != 0) {
+        client_deliver_error(client, call, SL_E_BUS_MESSAGE, "command id is in flight");
+        return;
+    }
+    call->prev = NULL;
+    call->next = client->calls;
+    if (client->calls != NULL) {
+        client->calls->prev = call;
+    }
+    client->calls = call;
+    advance(client, call);
+}
+
+void
+client_take_inbox(struct sl_bus_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    struct call *call = SL_TAKE(client->inbox_first);
+    client->inbox_last = NULL;
+    pthread_mutex_unlock(&client->lock);
+    while (call != NULL) {
+        struct call *next = call->next;
+        accept_call(client, call);
+        call = next;
+    }
+}
+
+// The bus could not have it done: elsewhere, later, or not at all.
+static void
+on_refusal(struct sl_bus_client *client, struct call *call, struct sl_str reason)
+{
+    size_t index = (size_t)call->bus;
+    call->bus = -1;
+    call->retry_ms = 0;
+    if (sl_str_equal(reason, SL_STR("forbidden"))) {
+        end_with_error(client, call, SL_E_BUS_FORBIDDEN, call->service);
+    } else if (sl_str_equal(reason, SL_STR("worker lost"))) {
+        call->tried = 0;
+        if (++call->lost > LOST_MAX) {
+            end_with_error(client, call, SL_E_UNAVAILABLE, "workers die under it");
+        } else {
+            advance(client, call);
+        }
+    } else if (sl_str_equal(reason, SL_STR("no credit"))) {
+        call->tried |= 1U << index;
+        if (!try_buses(client, call)) {
+            end_with_error(client, call, SL_E_UNAVAILABLE, "no credit");
+        }
+    } else if (sl_str_equal(reason, SL_STR("no worker"))) {
+        call->tried |= 1U << index;
+        call->refused_ms = call->refused_ms == 0 ? client->now_ms : call->refused_ms;
+        advance(client, call);
+    } else {
+        end_with_error(client, call, SL_E_BUS_MESSAGE, "refused by the bus");
+    }
+}
+
+void
+client_on_message(struct sl_bus_client *client, size_t index, struct sl_link_message *message)
+{
+    client->buses[index].commands.heard_ms = client->now_ms;
+    struct sl_str word = sl_link_part(message, 0);
+    struct sl_str id = sl_link_part(message, 1);
+    if (message->count != 3 || id.len != SL_ID_LEN) {
+        return; // a heartbeat
+    }
+    char key[SL_ID_SIZE] = "";
+    memcpy(key, id.ptr, id.len);
+    struct call *call = zhashx_lookup(client->calls_by_id, key);
+    if (call == NULL) {
+        return; // answered by another bus before
+    }
+    if (sl_str_equal(word, SL_STR("R"))) {
+        remove_call(client, call);
+        client_deliver_reply(client, call, sl_link_part(message, 2));
+    } else if (sl_str_equal(word, SL_STR("B")) && call->bus == (int)index) {
+        on_refusal(client, call, sl_link_part(message, 2));
+    }
+}
+
+void
+client_on_link_change(struct sl_bus_client *client, size_t index)
+{
+    struct call *next = NULL;
+    for (struct call *call = client->calls; call != NULL; call = next) {
+        next = call->next;
+        call->tried &= ~(1U << index);
+        if (call->bus == (int)index) {
+            call->bus = -1;
+            call->retry_ms = 0;
+            // It may have waited long inside a live bus; the wait for another begins here.
+            call->start_ms = client->now_ms;
+        }
+        if (call->bus == -1) {
+            advance(client, call);
+        }
+    }
+}
+
+void
+client_scan_calls(struct sl_bus_client *client)
+{
+    if (client->now_ms < client->scan_ms) {
+        return;
+    }
+    client->scan_ms = client->now_ms + SCAN_MS;
+    struct call *next = NULL;
+    for (struct call *call = client->calls; call != NULL; call = next) {
+        next = call->next;
+        if (call->bus == -1 || call->end_ms <= client->now_ms) {
+            advance(client, call);
+        }
+    }
+}
+
+void
+client_end_calls(struct sl_bus_client *client)
+{
+    client_take_inbox(client);
+    while (client->calls != NULL) {
+        end_with_error(client, client->calls, SL_E_UNAVAILABLE, "client stops");
+    }
+}

@@ -1,0 +1,191 @@
+// link.c - see link.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/wire/link.h"
+
+#include "common/base/limits.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define QUEUE            20000 // messages that wait for one connection
+#define RECONNECT_MS     20
+#define RECONNECT_MAX_MS 250
+#define LINGER_MS        500 // last replies get out of a process that ends
+#define HANDSHAKE_MS     5000
+#define PING_MS          1000
+#define PING_DEAD_MS     3000
+#define MESSAGE_SLACK    65536 // of a message beside its body
+
+static int
+set_options(void *socket, const struct sl_peer *peer, const struct sl_bus_address *bus)
+{
+    const struct {
+        int option;
+        int value;
+    } numbers[] = {{ZMQ_LINGER, LINGER_MS},
+                   {ZMQ_IMMEDIATE, 1}, // nothing queues for a bus that is not there
+                   {ZMQ_RCVHWM, QUEUE},
+                   {ZMQ_SNDHWM, QUEUE},
+                   {ZMQ_RECONNECT_IVL, RECONNECT_MS},
+                   {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
+                   {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
+                   {ZMQ_HEARTBEAT_IVL, PING_MS},
+                   {ZMQ_HEARTBEAT_TIMEOUT, PING_DEAD_MS}};
+    for (size_t i = 0; i < SL_COUNT(numbers); i++) {
+        if (zmq_setsockopt(socket, numbers[i].option, &numbers[i].value, sizeof(int)) != 0) {
+            return -1;
+        }
+    }
+    int64_t largest = SL_MESSAGE_MAX + MESSAGE_SLACK;
+    size_t key_len = SL_Z85_SIZE - 1;
+    if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof(largest)) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, bus->public_key, key_len) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, peer->public_key, key_len) != 0) {
+        return -1;
+    }
+    return zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, peer->secret_key, key_len);
+}
+
+static int
+open_monitor(struct sl_link *link, void *context)
+{
+    static atomic_uint serial;
+    char endpoint[64];
+    snprintf(endpoint, sizeof(endpoint), "inproc://sluice-monitor-%u",
+             atomic_fetch_add(&serial, 1));
+    int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+    if (zmq_socket_monitor(link->socket, endpoint, events) != 0) {
+        return -1;
+    }
+    link->monitor = zmq_socket(context, ZMQ_PAIR);
+    int linger = 0;
+    return link->monitor != NULL &&
+                   zmq_setsockopt(link->monitor, ZMQ_LINGER, &linger, sizeof(linger)) == 0 &&
+                   zmq_connect(link->monitor, endpoint) == 0
+               ? 0
+               : -1;
+}
+
+int
+sl_link_open(struct sl_link *link, void *context, enum sl_link_kind kind,
+             const struct sl_peer *peer, const struct sl_bus_address *bus, struct sl_error *err)
+{
+    int type = kind == SL_LINK_EVENTS ? ZMQ_SUB : ZMQ_DEALER;
+    const char *const endpoints[] = {[SL_LINK_COMMANDS] = bus->commands,
+                                     [SL_LINK_WORKERS] = bus->workers,
+                                     [SL_LINK_EVENTS] = bus->events};
+    const char *endpoint = endpoints[kind];
+    *link = (struct sl_link){.socket = zmq_socket(context, type)};
+    if (link->socket == NULL || set_options(link->socket, peer, bus) != 0 ||
+        open_monitor(link, context) != 0 || zmq_connect(link->socket, endpoint) != 0) {
+        sl_fail(err, SL_E_CONFIG, endpoint);
+        sl_error_detail(err, "%s", zmq_strerror(errno));
+        sl_link_close(link);
+        return -1;
+    }
+    return 0;
+}
+
+void
+sl_link_close(struct sl_link *link)
+{
+    if (link->socket != NULL) {
+        zmq_socket_monitor(link->socket, NULL, 0);
+        zmq_close(link->socket);
+    }
+    if (link->monitor != NULL) {
+        zmq_close(link->monitor);
+    }
+    *link = (struct sl_link){.socket = NULL};
+}
+
+enum sl_link_change
+sl_link_watch(struct sl_link *link, int64_t now_ms)
+{
+    enum sl_link_change change = SL_LINK_SAME;
+    struct sl_link_message message;
+    struct sl_link events = {.socket = link->monitor};
+    while (sl_link_receive(&events, &message)) {
+        // The first part: 16 bits of event, 32 bits of value, both in host order.
+        uint16_t event = 0;
+        struct sl_str head = sl_link_part(&message, 0);
+        if (head.len >= sizeof(event)) {
+            memcpy(&event, head.ptr, sizeof(event));
+        }
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            change = SL_LINK_UP;
+            link->heard_ms = now_ms;
+            link->beat_at_ms = now_ms;
+        } else if (event == ZMQ_EVENT_DISCONNECTED) {
+            change = SL_LINK_DOWN;
+            link->heard_ms = 0;
+        }
+        sl_link_message_clear(&message);
+    }
+    return change;
+}
+
+bool
+sl_link_is_live(const struct sl_link *link, int64_t now_ms)
+{
+    return link->heard_ms != 0 && now_ms - link->heard_ms <= SL_LINK_DEAD_MS;
+}
+
+bool
+sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
+        if (zmq_send(link->socket, parts[i].ptr, parts[i].len, flags) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message)
+{
+    ret_message->count = 0;
+    zmq_msg_t surplus;
+    bool has_more = true;
+    while (has_more) {
+        bool fits = ret_message->count < SL_LINK_PARTS;
+        zmq_msg_t *part = fits ? &ret_message->part[ret_message->count] : &surplus;
+        zmq_msg_init(part);
+        if (zmq_msg_recv(part, link->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(part);
+            sl_link_message_clear(ret_message);
+            return false;
+        }
+        has_more = zmq_msg_more(part) != 0;
+        if (fits) {
+            ret_message->count++;
+        } else {
+            zmq_msg_close(part);
+        }
+    }
+    return true;
+}
+
+void
+sl_link_message_clear(struct sl_link_message *message)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        zmq_msg_close(&message->part[i]);
+    }
+    message->count = 0;
+}
+
+struct sl_str
+sl_link_part(struct sl_link_message *message, size_t index)
+{
+    if (index >= message->count) {
+        return (struct sl_str){"", 0};
+    }
+    return (struct sl_str){zmq_msg_data(&message->part[index]),
+                           zmq_msg_size(&message->part[index])};
+}

@@ -1,0 +1,68 @@
+// link.h - one socket of a peer to one bus, and whether it is connected.
+//
+// Inside the room only: bus_client.c and worker.c. CURVE, limits and reconnecting are set here;
+// a monitor tells at once when the connection breaks. One thread owns a link.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_WIRE_LINK_H
+#define SL_WIRE_LINK_H
+
+#include <zmq.h>
+
+#include "common/base/str.h"
+#include "common/wire/peer.h"
+
+#define SL_LINK_BEAT_MS 500  // heartbeats each way
+#define SL_LINK_DEAD_MS 2000 // a bus silent for longer is dead
+
+struct sl_link {
+    void *socket;       // DEALER or SUB
+    void *monitor;      // PAIR with the socket's events
+    int64_t heard_ms;   // last sign of life (sl_mono_ms); 0: not connected
+    int64_t beat_at_ms; // when the next heartbeat is due
+};
+
+// Which of a bus's sockets.
+enum sl_link_kind {
+    SL_LINK_COMMANDS, // DEALER
+    SL_LINK_WORKERS,  // DEALER
+    SL_LINK_EVENTS,   // SUB
+};
+
+enum sl_link_change {
+    SL_LINK_SAME,
+    SL_LINK_UP,   // handshake done
+    SL_LINK_DOWN, // connection broke
+};
+
+// Connects to one socket of a bus, in the background. -1 (CONFIG) when its endpoint is malformed.
+int sl_link_open(struct sl_link *link, void *context, enum sl_link_kind kind,
+                 const struct sl_peer *peer, const struct sl_bus_address *bus,
+                 struct sl_error *err) SL_MUST_CHECK;
+void sl_link_close(struct sl_link *link);
+
+// Reads what the monitor saw; the last change counts.
+enum sl_link_change sl_link_watch(struct sl_link *link, int64_t now_ms);
+
+// Whether the bus was heard of lately.
+bool sl_link_is_live(const struct sl_link *link, int64_t now_ms);
+
+// Sends parts without waiting; false when the connection is gone or its queue is full.
+bool sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count);
+
+#define SL_LINK_PARTS 4 // parts of the longest message that a bus sends
+
+// A received message.
+struct sl_link_message {
+    zmq_msg_t part[SL_LINK_PARTS];
+    size_t count;
+};
+
+// Receives a message without waiting; false when there is none. Longer ones are cut.
+bool sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message);
+void sl_link_message_clear(struct sl_link_message *message);
+
+// Part `index`, or an empty view.
+struct sl_str sl_link_part(struct sl_link_message *message, size_t index);
+
+#endif

@@ -1,0 +1,93 @@
+// worker_state.h - what the files of the worker loop share; no one else includes it.
+//
+// The I/O thread owns the links. Handler threads take jobs from a queue and leave what is to be
+// sent in an outbox; both, the offer and the deferred replies are guarded by `lock`.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_WIRE_WORKER_STATE_H
+#define SL_WIRE_WORKER_STATE_H
+
+#include <pthread.h>
+
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "common/wire/link.h"
+#include "common/wire/worker.h"
+
+#define SL_TOKEN_SIZE   24 // a bus's token as decimal text, with terminator
+#define SL_SERVICE_SIZE 64 // a service's name with terminator
+
+// A command that a handler thread is to run.
+struct job {
+    struct job *next;              //
+    size_t bus;                    // that sent it
+    char bus_token[SL_TOKEN_SIZE]; // of the bus
+    int64_t end_ms;                // nobody waits longer (sl_mono_ms)
+    size_t len;                    // of envelope[]
+    char envelope[];
+};
+
+// Something for the I/O thread to send.
+struct outgoing {
+    struct outgoing *next;         //
+    bool is_event;                 // to every bus; else a reply to one
+    size_t bus;                    // a reply: which bus
+    char bus_token[SL_TOKEN_SIZE]; // a reply: its token
+    size_t topic_len;              // an event
+    size_t len;                    // bytes[] without the topic
+    char bytes[];                  // topic, then body or reply
+};
+
+// A reply that someone else will give.
+struct deferred {
+    struct deferred *next;         //
+    uint64_t token;                // of the call
+    size_t bus;                    //
+    char bus_token[SL_TOKEN_SIZE]; //
+};
+
+struct worker_thread {
+    struct sl_worker *worker; //
+    pthread_t thread;         //
+};
+
+struct sl_worker {
+    struct sl_worker_options options; //
+    size_t credits;                   //
+    void *context;                    // ZeroMQ's
+    int wake_fd;                      // eventfd: the outbox or the offer changed
+    pthread_t io_thread;              //
+    struct worker_thread *threads;    // options.threads of them
+
+    pthread_mutex_t lock;                  //
+    pthread_cond_t job_came;               //
+    struct job *jobs_first, *jobs_last;    // lock
+    struct outgoing *out_first, *out_last; // lock
+    struct deferred *deferred;             // lock
+    char (*services)[SL_SERVICE_SIZE];     // lock; offered, not sorted
+    size_t service_count, service_cap;     // lock
+    int64_t offer_version;                 // lock; grows with every change
+    size_t load;                           // lock; commands taken and not answered
+    uint64_t last_token;                   // lock; of calls
+    size_t threads_open;                   // lock; with a context
+    size_t threads_running;                // lock
+    bool is_draining;                      // lock; takes no work, ends when it is done
+    bool is_stopping;                      // lock; handler threads end
+
+    struct sl_link links[SL_BUSES_MAX];  // I/O thread
+    int64_t known_offer[SL_BUSES_MAX];   // I/O thread; which offer each bus has; -1: none
+    int64_t offer_sent_ms[SL_BUSES_MAX]; // I/O thread; when it was sent last
+};
+
+// worker_io.c
+void *worker_run_io(void *arg);
+void worker_wake(struct sl_worker *worker);
+
+// worker_thread.c
+void *worker_run_thread(void *arg);
+
+// Leaves a packed reply for the I/O thread and gives the credit back. Takes `lock`.
+void worker_send_reply(struct sl_worker *worker, size_t bus, const char *bus_token,
+                       const struct sl_reply *reply);
+
+#endif

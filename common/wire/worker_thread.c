@@ -1,0 +1,267 @@
+// worker_thread.c - a handler thread: its context, one command after the other, their replies.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/wire/worker_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BACKOFF_MS     50   // before the second try to open a context
+#define BACKOFF_MAX_MS 1000 // between two tries
+
+static void
+enqueue_out(struct sl_worker *worker, struct outgoing *out)
+{
+    if (worker->out_last != NULL) {
+        worker->out_last->next = out;
+    } else {
+        worker->out_first = out;
+    }
+    worker->out_last = out;
+}
+
+static struct outgoing *
+new_outgoing(struct sl_str topic, struct sl_str bytes)
+{
+    struct outgoing *out = calloc(1, sizeof(*out) + topic.len + bytes.len);
+    assert(out != NULL);
+    out->topic_len = topic.len;
+    out->len = bytes.len;
+    if (topic.len > 0) {
+        memcpy(out->bytes, topic.ptr, topic.len);
+    }
+    if (bytes.len > 0) {
+        memcpy(out->bytes + topic.len, bytes.ptr, bytes.len);
+    }
+    return out;
+}
+
+void
+worker_send_reply(struct sl_worker *worker, size_t bus, const char *bus_token,
+                  const struct sl_reply *reply)
+{
+    SL_AUTO_BUF buf;
+    struct sl_error err;
+    sl_buf_init(&buf, SL_MESSAGE_MAX);
+    if (sl_reply_pack(&buf, reply, &err) != 0) {
+        struct sl_reply failure = sl_reply_of_error(&err);
+        sl_buf_clear(&buf);
+        int rc = sl_reply_pack(&buf, &failure, NULL);
+        assert(rc == 0);
+    }
+    struct outgoing *out =
+        new_outgoing((struct sl_str){NULL, 0}, (struct sl_str){buf.ptr, buf.len});
+    out->bus = bus;
+    memcpy(out->bus_token, bus_token, sizeof(out->bus_token));
+    pthread_mutex_lock(&worker->lock);
+    worker->load--;
+    enqueue_out(worker, out);
+    pthread_mutex_unlock(&worker->lock);
+    worker_wake(worker);
+}
+
+void
+sl_worker_publish(struct sl_worker *worker, const char *topic, struct sl_str body)
+{
+    struct outgoing *out = new_outgoing(sl_str(topic), body);
+    out->is_event = true;
+    pthread_mutex_lock(&worker->lock);
+    enqueue_out(worker, out);
+    pthread_mutex_unlock(&worker->lock);
+    worker_wake(worker);
+}
+
+uint64_t
+sl_call_defer(struct sl_call *call)
+{
+    call->deferred = true;
+    return call->token;
+}
+
+void
+sl_worker_reply(struct sl_worker *worker, uint64_t token, const struct sl_reply *reply)
+{
+    pthread_mutex_lock(&worker->lock);
+    struct deferred **at = &worker->deferred;
+    while (*at != NULL && (*at)->token != token) {
+        at = &(*at)->next;
+    }
+    struct deferred *found = *at;
+    if (found != NULL) {
+        *at = found->next;
+    }
+    pthread_mutex_unlock(&worker->lock);
+    assert(found != NULL); // once a token
+    worker_send_reply(worker, found->bus, found->bus_token, reply);
+    free(found);
+}
+
+// Notes where the reply goes before the handler runs: a deferred reply may come before the handler
+// has returned.
+static struct deferred *
+note_call(struct sl_worker *worker, const struct job *job)
+{
+    struct deferred *note = calloc(1, sizeof(*note));
+    assert(note != NULL);
+    note->bus = job->bus;
+    memcpy(note->bus_token, job->bus_token, sizeof(note->bus_token));
+    pthread_mutex_lock(&worker->lock);
+    note->token = ++worker->last_token;
+    note->next = worker->deferred;
+    worker->deferred = note;
+    pthread_mutex_unlock(&worker->lock);
+    return note;
+}
+
+static int
+compare_command(const void *name, const void *row)
+{
+    return strcmp(name, ((const struct sl_handler *)row)->command);
+}
+
+static sl_handler_fn *
+find_handler(const struct sl_worker_options *options, const char *name)
+{
+    const struct sl_handler *row = bsearch(name, options->handlers, options->handler_count,
+                                           sizeof(*options->handlers), compare_command);
+    if (row == NULL) {
+        row = bsearch("*", options->handlers, options->handler_count, sizeof(*options->handlers),
+                      compare_command);
+    }
+    return row != NULL ? row->handle : NULL;
+}
+
+static int
+run_handler(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    if (call->command->deadline_ms <= 0) {
+        return sl_fail(err, SL_E_DEADLINE);
+    }
+    sl_handler_fn *handle = find_handler(&call->worker->options, call->command->name);
+    if (handle == NULL) {
+        return sl_fail(err, SL_E_BUS_MESSAGE, call->command->name);
+    }
+    return handle(call, reply, err);
+}
+
+static void
+log_failure(const struct sl_command *command, const struct sl_error *err)
+{
+    bool is_ours = sl_error_status(err->code) >= sl_error_status(SL_E_INTERNAL);
+    sl_log_error(is_ours ? SL_WARNING : SL_DEBUG, "command failed", err,
+                 SL_LOG_STR("command", command->name), SL_LOG_STR("id", command->id),
+                 SL_LOG_STR("request_id", command->request_id));
+}
+
+static void
+run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena, void *context)
+{
+    struct sl_command command = {.name = "", .id = "", .request_id = ""};
+    struct sl_error err = {.code = SL_E_INTERNAL};
+    struct sl_reply reply = {.status = 0};
+    struct deferred *note = note_call(worker, job);
+    struct sl_call call = {.arena = arena,
+                           .command = &command,
+                           .worker = worker,
+                           .context = context,
+                           .deadline_mono_ms = job->end_ms,
+                           .token = note->token};
+    int rc = sl_command_decode(arena, (struct sl_str){job->envelope, job->len}, &command, &err);
+    if (rc == 0) {
+        command.deadline_ms = job->end_ms - sl_mono_ms();
+        rc = run_handler(&call, &reply, &err);
+    }
+    if (rc != 0) {
+        log_failure(&command, &err);
+        reply = sl_reply_of_error(&err);
+    } else if (call.deferred) {
+        return; // whoever has the token answers, or has answered
+    }
+    sl_worker_reply(worker, call.token, &reply);
+}
+
+// Opens the thread's context, trying again until it works or the worker ends.
+static bool
+open_context(struct sl_worker *worker, void **ret_context)
+{
+    int64_t backoff_ms = BACKOFF_MS;
+    struct sl_error err;
+    while (worker->options.thread_open != NULL &&
+           worker->options.thread_open(worker->options.arg, ret_context, &err) != 0) {
+        sl_log_error(SL_DEBUG, "handler thread cannot work yet", &err);
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        int64_t ns = until.tv_nsec + (backoff_ms % 1000) * 1000000;
+        until.tv_sec += backoff_ms / 1000 + ns / 1000000000;
+        until.tv_nsec = ns % 1000000000;
+        pthread_mutex_lock(&worker->lock);
+        pthread_cond_timedwait(&worker->job_came, &worker->lock, &until);
+        bool is_over = worker->is_stopping || worker->is_draining;
+        pthread_mutex_unlock(&worker->lock);
+        if (is_over) {
+            return false;
+        }
+        backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
+    }
+    pthread_mutex_lock(&worker->lock);
+    // The first thread that can work changes what is offered.
+    worker->offer_version += worker->threads_open == 0;
+    worker->threads_open++;
+    pthread_mutex_unlock(&worker->lock);
+    worker_wake(worker);
+    return true;
+}
+
+// The next job; NULL when the worker ends and none is left.
+static struct job *
+take_job(struct sl_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    while (worker->jobs_first == NULL && !worker->is_stopping) {
+        pthread_cond_wait(&worker->job_came, &worker->lock);
+    }
+    struct job *job = worker->jobs_first;
+    if (job != NULL) {
+        worker->jobs_first = job->next;
+        if (job->next == NULL) {
+            worker->jobs_last = NULL;
+        }
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return job;
+}
+
+static void
+run_jobs(struct sl_worker *worker, void *context)
+{
+    struct sl_arena *arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
+    assert(arena != NULL);
+    for (struct job *job = take_job(worker); job != NULL; job = take_job(worker)) {
+        run_job(worker, job, arena, context);
+        sl_arena_clear(arena);
+        free(job);
+    }
+    sl_arena_free(&arena);
+}
+
+void *
+worker_run_thread(void *arg)
+{
+    struct worker_thread *thread = arg;
+    struct sl_worker *worker = thread->worker;
+    void *context = NULL;
+    if (open_context(worker, &context)) {
+        run_jobs(worker, context);
+        if (worker->options.thread_close != NULL) {
+            worker->options.thread_close(worker->options.arg, context);
+        }
+    }
+    pthread_mutex_lock(&worker->lock);
+    worker->threads_running--;
+    pthread_mutex_unlock(&worker->lock);
+    worker_wake(worker);
+    return NULL;
+}
