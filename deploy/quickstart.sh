@@ -109,16 +109,17 @@ TXT
 }
 
 down() {
-    local reversed=() unit
     [[ -d $VAR ]] || return 0
     take_lock
     mkdir -p "$LOG"
     trap report_failure EXIT
     step "$LOG/supervisor.log" 'stopping'
-    for unit in "${UNITS[@]}"; do
-        reversed=("$unit" "${reversed[@]}")
-    done
-    units_down "${reversed[@]}"
+    # Whoever asks goes before whoever answers.
+    units_down nginx-1 nginx-2 front
+    units_down node-1 node-2 echo
+    units_down registry-1 registry-2 identity publisher throttle-1 throttle-2
+    units_down bus-1 bus-2
+    units_down postgres
     supervisor_stop
     trap - EXIT
     say 'everything is stopped'

@@ -208,16 +208,24 @@ unit_moved() {
     pid=$(unit_pid "$1") && [[ $pid != "$2" ]]
 }
 
-# Stops the units named, whoever watches over them. TERM first, KILL when that is not enough.
+# Stops the units named together, whoever watches over them. TERM first, KILL when that is not
+# enough.
 units_down() {
     local unit pid
     for unit in "$@"; do
         if [[ -p $SV/$unit/supervise/ok ]]; then
-            sv -w "$STOP_WAIT_S" force-stop "$SV/$unit" >>"$LOG/supervisor.log" 2>&1 || true
+            sv down "$SV/$unit" >>"$LOG/supervisor.log" 2>&1 || true
         fi
-        if pid=$(unit_pid "$unit"); then
+    done
+    for unit in "$@"; do
+        # A supervisor that is gone, or was about to start the unit again, did not stop it.
+        if ! wait_for 1 unit_gone "$unit" && pid=$(unit_pid "$unit"); then
             if [[ $unit == postgres ]]; then kill -INT "$pid"; else kill -TERM "$pid"; fi
-            wait_for "$STOP_WAIT_S" unit_gone "$unit" || kill -KILL "$pid"
+        fi
+    done
+    for unit in "$@"; do
+        if ! wait_for "$STOP_WAIT_S" unit_gone "$unit"; then
+            pid=$(unit_pid "$unit") && kill -KILL "$pid"
         fi
         for pid in $(pids_in "$RUN/$unit"); do
             kill -KILL "$pid" 2>/dev/null || true
