@@ -27,8 +27,7 @@ def note(found, name, node):
     """Adds a row when the schema is marked."""
     if "x-unsupported" in node:
         values = node.get("x-unsupported-values")
-        found.add((name, ", ".join(str(v) for v in values) if values else "all but the default",
-                   node["x-unsupported"]))
+        found.add((name, ", ".join(str(v) for v in values or ()), node["x-unsupported"]))
 
 
 def walk(contract, node, where, found, seen):
@@ -48,9 +47,13 @@ def walk(contract, node, where, found, seen):
 
 
 def table(contract):
-    """The README's table."""
-    lines = ["| field | refused values | why |", "|---|---|---|"]
-    return "\n".join(lines + [f"| `{f}` | {v} | {r} |" for f, v, r in rows(contract)])
+    """The README's table: one row a reason."""
+    by_reason = {}
+    for field, values, reason in rows(contract):
+        text = f"`{field}`" + (f" ({values})" if values else "")
+        by_reason.setdefault(reason, []).append(text)
+    lines = ["| what is missing | fields (only these values) |", "|---|---|"]
+    return "\n".join(lines + [f"| {reason} | {', '.join(found)} |" for reason, found in sorted(by_reason.items())])
 
 
 def check(contract, readme):
