@@ -107,13 +107,8 @@ supervisor_pid() {
 
 # Processes whose working directory is exactly $1.
 pids_in() {
-    local link
-    for link in /proc/[0-9]*/cwd; do
-        if [[ $(readlink "$link" 2>/dev/null) == "$1" ]]; then
-            link=${link%/cwd}
-            printf '%s\n' "${link#/proc/}"
-        fi
-    done
+    find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -printf '%h %l\n' 2>/dev/null |
+        WANTED=$1 awk '{ pid = substr($1, 7); sub(/^[^ ]* /, "") } $0 == ENVIRON["WANTED"] { print pid }'
 }
 
 # Writes a unit's service directory. Its file `down` keeps it from starting before its turn.

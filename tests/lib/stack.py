@@ -59,7 +59,10 @@ class Stack:
         self.port_base = None
         self.id = hashlib.sha256(str(self.var).encode()).hexdigest()[:10]  # as deploy/lib/env.sh
 
-    def _environ(self):
+    script = TREE / "deploy/quickstart.sh"
+
+    def environ(self):
+        """The environment that makes the quickstart this deployment."""
         environ = dict(os.environ, SLUICE_VAR=str(self.var), SLUICE_BUILD=str(self.build))
         if self.port_base:
             environ["SLUICE_PORT_BASE"] = str(self.port_base)
@@ -72,7 +75,7 @@ class Stack:
 
     def quickstart(self, *words, check=True, timeout=300):
         """Runs deploy/quickstart.sh; answers the finished process."""
-        done = subprocess.run([TREE / "deploy/quickstart.sh", *words], env=self._environ(),
+        done = subprocess.run([self.script, *words], env=self.environ(),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=timeout)
         if check and done.returncode != 0:
@@ -97,7 +100,7 @@ class Stack:
         """Runs sluice-admin and answers its JSON."""
         done = subprocess.run([self.build / "bin/sluice-admin", "--peer",
                                self.var / "secrets/admin.peer", "--json", *words],
-                              env=self._environ(), stdin=subprocess.DEVNULL, capture_output=True,
+                              env=self.environ(), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60)
         if done.returncode != 0:
             raise RuntimeError(f"sluice-admin {' '.join(words)}: {done.stderr or done.stdout}")
