@@ -8,8 +8,8 @@
 #define LIMIT_TEXT 24 // bytes of an int64_t in decimal
 
 static const char take_sql[] =
-    "UPDATE quota_usage SET used = used + 1"
-    " WHERE instance_id = $1 AND quota = $2 AND scope = $3 AND used < \"limit\"";
+    "UPDATE quota_usage SET used = used + $4::integer"
+    " WHERE instance_id = $1 AND quota = $2 AND scope = $3 AND used + $4::integer <= \"limit\"";
 
 static const char make_sql[] =
     "INSERT INTO quota_usage (instance_id, quota, scope, used, \"limit\") VALUES ($1, $2, $3, 0,"
@@ -19,19 +19,19 @@ static const char make_sql[] =
 static const char limit_sql[] =
     "SELECT \"limit\" FROM quota_usage WHERE instance_id = $1 AND quota = $2 AND scope = $3";
 
+// Answers 1 when taken, 0 when not, -1 with *err filled.
 static int
-try_take(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota, bool *ret_taken,
+try_take(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota, int64_t units,
          struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
-    if (sl_sql(
-            tx, arena, take_sql,
-            SL_PARAMS(SL_P_TEXT(quota->instance), SL_P_TEXT(quota->name), SL_P_TEXT(quota->scope)),
-            &rows, err) != 0) {
+    if (sl_sql(tx, arena, take_sql,
+               SL_PARAMS(SL_P_TEXT(quota->instance), SL_P_TEXT(quota->name),
+                         SL_P_TEXT(quota->scope), SL_P_INT(units)),
+               &rows, err) != 0) {
         return -1;
     }
-    *ret_taken = sl_rows_affected(rows) == 1;
-    return 0;
+    return sl_rows_affected(rows) == 1 ? 1 : 0;
 }
 
 static int
@@ -53,25 +53,25 @@ refuse(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota, e
 }
 
 int
-sl_quota_take(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota,
+sl_quota_take(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota, int64_t units,
               enum sl_code refused, struct sl_error *err)
 {
-    bool taken = false;
-    if (try_take(tx, arena, quota, &taken, err) != 0) {
-        return -1;
-    }
-    if (taken) {
-        return 0;
+    int taken = try_take(tx, arena, quota, units, err);
+    if (taken != 0) {
+        return taken > 0 ? 0 : -1;
     }
     // Either the limit is reached or nobody has counted here before.
     if (sl_sql(tx, arena, make_sql,
                SL_PARAMS(SL_P_TEXT(quota->instance), SL_P_TEXT(quota->name),
                          SL_P_TEXT(quota->scope), SL_P_INT(quota->fallback)),
-               NULL, err) != 0 ||
-        try_take(tx, arena, quota, &taken, err) != 0) {
+               NULL, err) != 0) {
         return -1;
     }
-    return taken ? 0 : refuse(tx, arena, quota, refused, err);
+    taken = try_take(tx, arena, quota, units, err);
+    if (taken != 0) {
+        return taken > 0 ? 0 : -1;
+    }
+    return refuse(tx, arena, quota, refused, err);
 }
 
 int

@@ -1,6 +1,6 @@
 // quota.h - taking and giving back units of a gateway's quotas.
 //
-// A unit is taken by one UPDATE that refuses at the limit, the last statement before commit, so
+// Units are taken by one UPDATE that refuses at the limit, the last statement before commit, so
 // that two commands wait for each other only there. The limit is the gateway's setting
 // `quota_<quota>` when it has one, else the documented default that the caller passes.
 //
@@ -18,9 +18,9 @@ struct sl_quota {
     int64_t fallback;     // documented default limit
 };
 
-// Takes one unit. Refuses with row `refused`, its arguments the quota's name and the limit.
+// Takes `units`. Refuses with row `refused`, its arguments the quota's name and the limit.
 int sl_quota_take(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota,
-                  enum sl_code refused, struct sl_error *err) SL_MUST_CHECK;
+                  int64_t units, enum sl_code refused, struct sl_error *err) SL_MUST_CHECK;
 
 // Gives `units` back.
 int sl_quota_give(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota,

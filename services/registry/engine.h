@@ -34,6 +34,13 @@ int engine_read(struct mutation *m, const struct resource *resource, const char 
 int engine_list(struct mutation *m, const struct resource *resource, struct sl_str *ret_body,
                 struct sl_error *err) SL_MUST_CHECK;
 
+// The page that the query asks for: `limit` 1..500 (20 when absent or not positive), `offset` 0...
+int64_t engine_limit(const struct sl_command *command);
+int64_t engine_offset(const struct sl_command *command);
+
+// %text% with what LIKE takes specially escaped; NULL when the arena is full.
+const char *engine_pattern(struct sl_arena *arena, const char *text);
+
 // A JSON text of an arena's lifetime (SL_E_INTERNAL when memory is out).
 int engine_dump(struct sl_arena *arena, const json_t *value, struct sl_str *ret_text,
                 struct sl_error *err) SL_MUST_CHECK;

@@ -51,6 +51,10 @@ typedef int mutation_work_fn(struct mutation *m, struct sl_error *err);
 int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                  struct sl_error *err) SL_MUST_CHECK;
 
+// The same frame for a command that only reads: a transaction that is rolled back, no audit.
+int query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+              struct sl_error *err) SL_MUST_CHECK;
+
 // Marks a runtime key of the gateway dirty.
 int mutation_touch(struct mutation *m, const char *kind, const char *key,
                    struct sl_error *err) SL_MUST_CHECK;

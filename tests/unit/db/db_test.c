@@ -327,14 +327,14 @@ a_quota_refuses_at_its_limit_and_takes_again_what_was_given_back(void **state)
     struct fixture *f = *state;
     const struct sl_quota quota = {.instance = "i", .name = "things", .scope = "", .fallback = 2};
     SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &f->err);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, SL_E_PARAM_RANGE, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, SL_E_PARAM_RANGE, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, SL_E_PARAM_RANGE, &f->err), -1);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), -1);
     assert_int_equal(f->err.code, SL_E_PARAM_RANGE);
     assert_string_equal(f->err.args[0], "things");
     assert_string_equal(f->err.args[1], "2");
     assert_int_equal(sl_quota_give(tx, f->arena, &quota, 1, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, SL_E_PARAM_RANGE, &f->err), 0);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
 }
 
 static void
@@ -344,8 +344,8 @@ a_setting_of_the_gateway_replaces_the_default_limit(void **state)
     const struct sl_quota quota = {.instance = "i", .name = "things", .scope = "", .fallback = 9};
     run_sql(f, "INSERT INTO instance_setting VALUES ('i', 'quota_things', '1')");
     SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &f->err);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, SL_E_PARAM_RANGE, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, SL_E_PARAM_RANGE, &f->err), -1);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), -1);
 }
 
 static void

@@ -1,0 +1,212 @@
+// api.c - what is special about APIs: rules between fields, ids of nested items, what goes with it.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/registry/api_params.h"
+#include "services/registry/commands.h"
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/crypto/crypto.h"
+
+#include <string.h>
+
+#define TIMEOUT_SETTING "backend_timeout" // longest timeout_ms that the gateway allows
+
+// An offline publication goes with its API; one that is online stays and violates its foreign key.
+static const char offline_sql[] =
+    "DELETE FROM publication WHERE instance_id = $1 AND api_id = $2 AND version_id IS NULL";
+
+const json_t *
+api_value(const struct change *change, const char *column)
+{
+    const json_t *value = json_object_get(change->row, column);
+    return value != NULL ? value : json_object_get(change->before, column);
+}
+
+const char *
+api_text(const struct change *change, const char *column)
+{
+    const char *text = json_string_value(api_value(change, column));
+    return text != NULL ? text : "";
+}
+
+static bool
+is_mock(const struct change *change)
+{
+    return strcmp(api_text(change, "backend_type"), "MOCK") == 0;
+}
+
+// Carries id and register_time of the stored object over, or makes them.
+static int
+stamp_object(const struct change *change, const char *column, json_t *object, struct sl_error *err)
+{
+    const json_t *stored = json_object_get(change->before, column);
+    char id[SL_ID_SIZE];
+    char now[SL_TIME_TEXT];
+    sl_random_id(id);
+    sl_time_format(sl_wall_ms(), now);
+    json_t *old_id = json_object_get(stored, "id");
+    json_t *old_time = json_object_get(stored, "register_time");
+    int rc = old_id != NULL ? json_object_set(object, "id", old_id)
+                            : json_object_set_new(object, "id", json_string(id));
+    rc |= old_time != NULL ? json_object_set(object, "register_time", old_time)
+                           : json_object_set_new(object, "register_time", json_string(now));
+    rc |= json_object_set_new(object, "update_time", json_string(now));
+    rc |= json_object_set_new(object, "status", json_integer(1));
+    return rc == 0 ? 0 : sl_fail(err, SL_E_INTERNAL);
+}
+
+static int
+check_timeout(struct change *change, const json_t *backend, struct sl_error *err)
+{
+    int64_t longest = 0;
+    if (instance_number(change->m, TIMEOUT_SETTING, &longest, err) != 0) {
+        return -1;
+    }
+    if (json_integer_value(json_object_get(backend, "timeout")) > longest) {
+        return sl_fail(err, SL_E_PARAM_RANGE, "backend_api.timeout");
+    }
+    return 0;
+}
+
+static int
+prepare_web(struct change *change, struct sl_error *err)
+{
+    json_t *backend = json_object_get(change->row, "backend_api");
+    if (api_value(change, "backend_api") == NULL ||
+        json_is_null(api_value(change, "backend_api"))) {
+        return sl_fail(err, SL_E_PARAM_MISSING, "backend_api");
+    }
+    json_object_set_new(change->row, "mock_info", json_null());
+    if (backend == NULL) {
+        return 0;
+    }
+    if (json_object_get(backend, "url_domain") == NULL) {
+        return sl_fail(err, SL_E_PARAM_MISSING, "backend_api.url_domain");
+    }
+    if (check_timeout(change, backend, err) != 0) {
+        return -1;
+    }
+    json_object_set_new(backend, "vpc_channel_status", json_integer(2));
+    if (json_object_get(backend, "retry_count") == NULL) {
+        json_object_set_new(backend, "retry_count", json_string("-1"));
+    }
+    return stamp_object(change, "backend_api", backend, err);
+}
+
+static int
+prepare_mock(struct change *change, struct sl_error *err)
+{
+    json_t *mock = json_object_get(change->row, "mock_info");
+    if (api_value(change, "mock_info") == NULL || json_is_null(api_value(change, "mock_info"))) {
+        return sl_fail(err, SL_E_PARAM_MISSING, "mock_info");
+    }
+    json_object_set_new(change->row, "backend_api", json_null());
+    return mock != NULL ? stamp_object(change, "mock_info", mock, err) : 0;
+}
+
+static int
+check_tags(const struct change *change, struct sl_error *err)
+{
+    const json_t *tags = json_object_get(change->row, "tags");
+    for (size_t i = 0; i < json_array_size(tags); i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (json_equal(json_array_get(tags, i), json_array_get(tags, k)) != 0) {
+                return sl_fail(err, SL_E_TAG_EXISTS);
+            }
+        }
+    }
+    return 0;
+}
+
+// AppCodes are a way of APP authentication and mean nothing beside another one.
+static void
+set_app_code(struct change *change)
+{
+    const json_t *option = json_object_get(change->body, "auth_opt");
+    json_t *given = json_object_get(option, "app_code_auth_type");
+    if (given != NULL) {
+        json_object_set(change->row, "app_code_auth_type", given);
+    }
+    if (strcmp(api_text(change, "auth_type"), "APP") != 0) {
+        json_object_set_new(change->row, "app_code_auth_type", json_string("DISABLE"));
+    }
+}
+
+static int
+prepare(struct change *change, struct sl_error *err)
+{
+    // The body belongs to the command; what this adds to nested objects must not reach it.
+    json_t *row = json_deep_copy(change->row);
+    if (row == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    json_object_update(change->row, row);
+    json_decref(row);
+    set_app_code(change);
+    if (check_tags(change, err) != 0) {
+        return -1;
+    }
+    if ((is_mock(change) ? prepare_mock : prepare_web)(change, err) != 0) {
+        return -1;
+    }
+    return api_params_prepare(change, err);
+}
+
+// An API that moves takes its place in the other group's quota.
+static int
+move_quota(struct change *change, struct sl_error *err)
+{
+    const struct resource_quota *quota = change->resource->quotas;
+    while (quota->name != NULL && quota->scope == NULL) {
+        quota++;
+    }
+    if (change->before == NULL || quota->name == NULL ||
+        json_equal(json_object_get(change->before, quota->scope),
+                   json_object_get(change->after, quota->scope)) != 0) {
+        return 0;
+    }
+    struct mutation_quota move = {
+        .quota = {.instance = change->m->instance, .name = quota->name, .fallback = quota->limit},
+        .units = -1,
+        .refuse = quota->refuse};
+    move.quota.scope = json_string_value(json_object_get(change->before, quota->scope));
+    if (mutation_quota(change->m, &move, err) != 0) {
+        return -1;
+    }
+    move.units = 1;
+    move.quota.scope = json_string_value(json_object_get(change->after, quota->scope));
+    return mutation_quota(change->m, &move, err);
+}
+
+static int
+remove_dependents(struct change *change, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(change->id));
+    if (sl_sql(m->tx, m->arena, offline_sql, params, NULL, err) != 0) {
+        return -1;
+    }
+    return app_auth_forget(m, "api_id", change->id, err);
+}
+
+// What return_data_mode asks a list for beside the brief element.
+static const char *
+list_column(const json_t *query)
+{
+    const char *mode = json_string_value(json_object_get(query, "return_data_mode"));
+    if (mode == NULL) {
+        return "body";
+    }
+    if (strstr(mode, "include_group_backend") != NULL) {
+        return "body_backend";
+    }
+    return strstr(mode, "include_group") != NULL ? "body_group" : "body";
+}
+
+const struct resource_hooks api_hooks = {
+    .before_write = prepare,
+    .after_write = move_quota,
+    .before_delete = remove_dependents,
+    .list_column = list_column,
+};

@@ -1,0 +1,212 @@
+// app_auth.c - 3.10.1: authorising apps for published APIs, a result a pair.
+//
+// Unknown apps, APIs or environments refuse the whole command. A pair whose API is not online in
+// the environment fails alone; one that was authorised before is skipped.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/registry/commands.h"
+
+#include "services/registry/engine_write.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char env_sql[] =
+    "SELECT id FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
+
+// The first of the given ids that does not exist.
+static const char missing_app_sql[] =
+    "SELECT x FROM jsonb_array_elements_text($2::jsonb) x WHERE NOT EXISTS"
+    " (SELECT FROM app WHERE instance_id = $1 AND id = x) LIMIT 1";
+
+static const char missing_api_sql[] =
+    "SELECT x FROM jsonb_array_elements_text($2::jsonb) x WHERE NOT EXISTS"
+    " (SELECT FROM api WHERE instance_id = $1 AND id = x) LIMIT 1";
+
+static const char insert_sql[] =
+    "INSERT INTO app_auth (instance_id, id, app_id, api_id, env_id)"
+    " SELECT $1, replace(gen_random_uuid()::text, '-', ''), p.x, u.api_id, $4"
+    " FROM (SELECT DISTINCT x FROM jsonb_array_elements_text($2::jsonb) x) p"
+    " CROSS JOIN (SELECT DISTINCT x FROM jsonb_array_elements_text($3::jsonb) x) a"
+    " JOIN publication u ON u.instance_id = $1 AND u.api_id = a.x AND u.env_id = $4"
+    " AND u.version_id IS NOT NULL ORDER BY p.x, u.api_id"
+    " ON CONFLICT ON CONSTRAINT app_auth_pair_key DO NOTHING RETURNING id, app_id";
+
+// $5 the ids just made, $6 and $7 code and text for pairs that have none.
+static const char result_sql[] =
+    "SELECT jsonb_build_object('auths', jsonb_agg(CASE WHEN u.id IS NULL THEN"
+    " jsonb_build_object('api_id', a.id, 'app_id', p.id, 'auth_result',"
+    " jsonb_build_object('status', 'FAILED', 'error_code', $6::text, 'error_msg', $7::text,"
+    " 'api_name', a.name, 'app_name', p.name))"
+    " ELSE v.body || jsonb_build_object('auth_result', jsonb_build_object('status',"
+    " CASE WHEN $5::jsonb ? u.id THEN 'SUCCESS' ELSE 'SKIPPED' END)) END ORDER BY x.n, y.n))::text"
+    " FROM jsonb_array_elements_text($3::jsonb) WITH ORDINALITY x (id, n)"
+    " JOIN api a ON a.instance_id = $1 AND a.id = x.id"
+    " CROSS JOIN jsonb_array_elements_text($2::jsonb) WITH ORDINALITY y (id, n)"
+    " JOIN app p ON p.instance_id = $1 AND p.id = y.id"
+    " LEFT JOIN app_auth u ON u.instance_id = $1 AND u.app_id = p.id AND u.api_id = a.id"
+    " AND u.env_id = $4"
+    " LEFT JOIN app_auth_json v ON v.instance_id = u.instance_id AND v.id = u.id";
+
+#define FORGET_SQL(column)                                                                         \
+    "WITH gone AS (DELETE FROM app_auth WHERE instance_id = $1 AND " column " = $2"                \
+    " RETURNING app_id), n AS (SELECT app_id, count(*)::integer AS n FROM gone GROUP BY app_id),"  \
+    " touched AS (INSERT INTO runtime_change (gateway_id, kind, key)"                              \
+    " SELECT $1, 'app', app_id FROM n)"                                                            \
+    " UPDATE quota_usage q SET used = greatest(q.used - n.n, 0) FROM n"                            \
+    " WHERE q.instance_id = $1 AND q.quota = 'app_apis' AND q.scope = n.app_id"
+
+static const char forget_api_sql[] = FORGET_SQL("api_id");
+static const char forget_env_sql[] = FORGET_SQL("env_id");
+
+// The command's lists as PostgreSQL takes them.
+struct pairs {
+    const char *apps; // JSON array of ids
+    const char *apis; // JSON array of ids
+    const char *env;  // id
+};
+
+static int
+list_text(struct mutation *m, const char *field, const char **ret_text, struct sl_error *err)
+{
+    struct sl_str text = {NULL, 0};
+    if (engine_dump(m->arena, json_object_get(m->command->body, field), &text, err) != 0) {
+        return -1;
+    }
+    *ret_text = sl_arena_dupn(m->arena, text.ptr, text.len);
+    return sl_arena_check(m->arena, err);
+}
+
+static int
+refuse_missing(struct mutation *m, const char *sql, const char *ids, enum sl_code refuse,
+               struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(ids));
+    if (sl_sql(m->tx, m->arena, sql, params, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, refuse, sl_rows_text(rows, 0, 0));
+}
+
+static int
+read_pairs(struct mutation *m, struct pairs *ret_pairs, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    ret_pairs->env = json_string_value(json_object_get(m->command->body, "env_id"));
+    if (list_text(m, "app_ids", &ret_pairs->apps, err) != 0 ||
+        list_text(m, "api_ids", &ret_pairs->apis, err) != 0 ||
+        sl_sql(m->tx, m->arena, env_sql,
+               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(ret_pairs->env)), &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, SL_E_ENV_NOT_FOUND, ret_pairs->env);
+    }
+    if (refuse_missing(m, missing_app_sql, ret_pairs->apps, SL_E_APP_UNKNOWN, err) != 0) {
+        return -1;
+    }
+    return refuse_missing(m, missing_api_sql, ret_pairs->apis, SL_E_API_NOT_FOUND, err);
+}
+
+// How many of the new records (id, app_id) are of this app.
+static int64_t
+count_of_app(const struct sl_rows *made, const char *app)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < sl_rows_count(made); i++) {
+        count += strcmp(sl_rows_text(made, i, 1), app) == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+// Republishes each app that got something and takes its quota.
+static int
+settle_apps(struct mutation *m, const struct sl_rows *made, struct sl_error *err)
+{
+    const struct resource *resource = resource_find("app_auth", strlen("app_auth"));
+    json_t *apps = json_object_get(m->command->body, "app_ids");
+    json_t *row = json_object();
+    size_t at = 0;
+    json_t *app = NULL;
+    if (engine_keep(m->arena, row, err) != 0) {
+        return -1;
+    }
+    json_array_foreach(apps, at, app)
+    {
+        int64_t count = count_of_app(made, json_string_value(app));
+        if (count == 0) {
+            continue;
+        }
+        json_object_set(row, "app_id", app);
+        if (engine_touch(m, resource, row, err) != 0 ||
+            engine_quota(m, resource, row, count, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+made_ids(struct mutation *m, const struct sl_rows *made, const char **ret_text,
+         struct sl_error *err)
+{
+    struct sl_str text = {NULL, 0};
+    json_t *ids = json_array();
+    if (engine_keep(m->arena, ids, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sl_rows_count(made); i++) {
+        json_array_append_new(ids, json_string(sl_rows_text(made, i, 0)));
+    }
+    if (engine_dump(m->arena, ids, &text, err) != 0) {
+        return -1;
+    }
+    *ret_text = sl_arena_dupn(m->arena, text.ptr, text.len);
+    return sl_arena_check(m->arena, err);
+}
+
+static int
+create_work(struct mutation *m, struct sl_error *err)
+{
+    struct pairs pairs = {0};
+    struct sl_rows *rows = NULL;
+    const char *ids = NULL;
+    char failed[SL_ERROR_ARG_MAX];
+    struct sl_error offline = {.code = SL_E_PUBLICATION_NOT_FOUND};
+    if (read_pairs(m, &pairs, err) != 0 ||
+        sl_sql(m->tx, m->arena, insert_sql,
+               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(pairs.apps), SL_P_TEXT(pairs.apis),
+                         SL_P_TEXT(pairs.env)),
+               &rows, err) != 0 ||
+        settle_apps(m, rows, err) != 0 || made_ids(m, rows, &ids, err) != 0) {
+        return -1;
+    }
+    sl_error_message(&offline, failed, sizeof(failed));
+    if (sl_sql(m->tx, m->arena, result_sql,
+               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(pairs.apps), SL_P_TEXT(pairs.apis),
+                         SL_P_TEXT(pairs.env), SL_P_TEXT(ids),
+                         SL_P_TEXT(sl_error_wire(offline.code)), SL_P_TEXT(failed)),
+               &rows, err) != 0) {
+        return -1;
+    }
+    m->outcome.object_id = pairs.env;
+    m->outcome.after = sl_rows_text(rows, 0, 0);
+    m->body = sl_str(m->outcome.after);
+    return 0;
+}
+
+int
+app_auth_create(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    return mutation_run(call, reply, create_work, err);
+}
+
+int
+app_auth_forget(struct mutation *m, const char *column, const char *id, struct sl_error *err)
+{
+    const char *sql = strcmp(column, "api_id") == 0 ? forget_api_sql : forget_env_sql;
+    m->touched = true;
+    return sl_sql(m->tx, m->arena, sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id)), NULL,
+                  err);
+}

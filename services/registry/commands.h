@@ -1,0 +1,47 @@
+// commands.h - the commands that are more than a descriptor, and what their files share.
+//
+// Each is a handler for the worker loop (struct registry is the call's context). main.c lists them.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_REGISTRY_COMMANDS_H
+#define SL_REGISTRY_COMMANDS_H
+
+#include "services/registry/engine.h"
+
+#define ENV_RELEASE_ID   "DEFAULT_ENVIRONMENT_RELEASE_ID"
+#define ENV_RELEASE_NAME "RELEASE"
+
+// 3.1.6: GROUP_EXISTS when a group has the name.
+sl_handler_fn group_check;
+
+// 3.28.4 and 3.28.5.
+sl_handler_fn app_reset_secret;
+sl_handler_fn app_validate;
+
+// 3.10.1: each app for each API, with a result a pair.
+sl_handler_fn app_auth_create;
+
+// 3.8.1: one policy for each publication; another policy is replaced.
+sl_handler_fn throttle_binding_create;
+
+// 3.23.2 and 3.23.14.
+sl_handler_fn instance_read;
+sl_handler_fn instance_list;
+
+// For sluice-admin only (BUS_FORBIDDEN): gateways and their settings.
+sl_handler_fn instance_all;
+sl_handler_fn instance_create;
+sl_handler_fn instance_update;
+sl_handler_fn instance_delete;
+sl_handler_fn instance_set;
+
+// Ends the authorisations of an API or environment that goes (`column`: "api_id" or "env_id"):
+// gives back their quota and republishes the apps.
+int app_auth_forget(struct mutation *m, const char *column, const char *id,
+                    struct sl_error *err) SL_MUST_CHECK;
+
+// One of the gateway's numeric settings, or its default.
+int instance_number(struct mutation *m, const char *name, int64_t *ret_value,
+                    struct sl_error *err) SL_MUST_CHECK;
+
+#endif

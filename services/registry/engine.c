@@ -1,0 +1,176 @@
+// engine.c - finding the descriptor and the verb; reading one row.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/registry/engine.h"
+
+#include "services/registry/engine_write.h"
+#include "services/registry/secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef int run_fn(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                   struct sl_error *err);
+
+// A verb: the frame it runs in, what it does, and what a descriptor must have for it.
+struct verb {
+    const char *name;
+    run_fn *run;
+    mutation_work_fn *work;
+    bool needs_list;   // offered by resources with a list
+    bool needs_insert; // offered by resources with columns of their own
+};
+
+static mutation_work_fn read_work;
+static mutation_work_fn list_work;
+
+static const struct verb verbs[] = {
+    {"create", mutation_run, engine_create_work, false, true},
+    {"delete", mutation_run, engine_delete_work, false, false},
+    {"list", query_run, list_work, true, false},
+    {"read", query_run, read_work, false, false},
+    {"update", mutation_run, engine_update_work, false, true},
+};
+
+const struct resource *
+resource_find(const char *name, size_t len)
+{
+    for (size_t i = 0; i < resource_count; i++) {
+        const char *own = resource_table[i].name;
+        if (strlen(own) == len && memcmp(own, name, len) == 0) {
+            return &resource_table[i];
+        }
+    }
+    return NULL;
+}
+
+const struct resource *
+engine_resource(const struct sl_command *command)
+{
+    return resource_find(command->name, strcspn(command->name, "."));
+}
+
+static const struct verb *
+find_verb(const struct resource *resource, const char *name)
+{
+    for (size_t i = 0; i < SL_COUNT(verbs); i++) {
+        const struct verb *verb = &verbs[i];
+        if (strcmp(verb->name, name) != 0) {
+            continue;
+        }
+        bool offered = (!verb->needs_list || resource->list_key != NULL) &&
+                       (!verb->needs_insert || resource->sql_insert != NULL);
+        return offered ? verb : NULL;
+    }
+    return NULL;
+}
+
+int
+engine_handle(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    const char *name = call->command->name;
+    const struct resource *resource = engine_resource(call->command);
+    const char *dot = strchr(name, '.');
+    const struct verb *verb = NULL;
+    if (resource != NULL && dot != NULL) {
+        verb = find_verb(resource, dot + 1);
+    }
+    if (verb == NULL) {
+        return sl_fail(err, SL_E_COMMAND_UNKNOWN, name);
+    }
+    return verb->run(call, reply, verb->work, err);
+}
+
+const char *
+command_path(const struct sl_command *command, const char *name)
+{
+    const char *value = json_string_value(json_object_get(command->path, name));
+    return value != NULL ? value : "";
+}
+
+static void
+release_json(void *value)
+{
+    json_decref(value);
+}
+
+int
+engine_keep(struct sl_arena *arena, json_t *value, struct sl_error *err)
+{
+    if (value == NULL || sl_arena_defer(arena, release_json, value) != 0) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    return 0;
+}
+
+int
+engine_parse(struct sl_arena *arena, const char *text, json_t **ret_value, struct sl_error *err)
+{
+    json_t *value = json_loads(text, 0, NULL);
+    if (engine_keep(arena, value, err) != 0) {
+        return -1;
+    }
+    *ret_value = value;
+    return 0;
+}
+
+int
+engine_dump(struct sl_arena *arena, const json_t *value, struct sl_str *ret_text,
+            struct sl_error *err)
+{
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    char *text = sl_arena_alloc(arena, size + 1);
+    if (size == 0 || text == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    json_dumpb(value, text, size, JSON_COMPACT);
+    *ret_text = (struct sl_str){text, size};
+    return 0;
+}
+
+int
+engine_element(struct mutation *m, const struct resource *resource, const struct sl_rows *rows,
+               size_t row, struct sl_str *ret_text, struct sl_error *err)
+{
+    json_t *body = NULL;
+    const char *text = sl_rows_text(rows, row, 0);
+    if (resource->secrets[0].field == NULL) {
+        *ret_text = sl_str(text);
+        return 0;
+    }
+    if (engine_parse(m->arena, text, &body, err) != 0 ||
+        secret_fill(m->registry, resource, rows, row, body, err) != 0) {
+        return -1;
+    }
+    return engine_dump(m->arena, body, ret_text, err);
+}
+
+int
+engine_read(struct mutation *m, const struct resource *resource, const char *id,
+            struct sl_str *ret_body, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_params params =
+        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(id));
+    if (sl_sql(m->tx, m->arena, resource->sql_read, params, &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, resource->not_found, id);
+    }
+    return engine_element(m, resource, rows, 0, ret_body, err);
+}
+
+static int
+read_work(struct mutation *m, struct sl_error *err)
+{
+    const struct resource *resource = engine_resource(m->command);
+    return engine_read(m, resource, command_path(m->command, resource->id_parameter), &m->body,
+                       err);
+}
+
+static int
+list_work(struct mutation *m, struct sl_error *err)
+{
+    return engine_list(m, engine_resource(m->command), &m->body, err);
+}

@@ -1,0 +1,246 @@
+// engine_list.c - lists: ids picked on the base table, the view joined for that page only.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/buf.h"
+#include "common/base/limits.h"
+#include "services/registry/engine_write.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LIMIT_DEFAULT 20    // page size when none, or none that makes sense, is asked for
+#define LIMIT_MAX     500   // larger page sizes count as this
+#define SQL_MAX       16384 // bytes of a list's statement
+#define PARAMS_MAX    32    // gateway, project, page and one a filter
+
+// A statement being put together with its parameters.
+struct query {
+    struct sl_buf where;                // conditions after the tenant's
+    struct sl_param params[PARAMS_MAX]; // $1 gateway, $2 project, then the filters'
+    size_t count;                       //
+};
+
+static bool
+is_word_of(const char *list, const char *word)
+{
+    struct sl_str rest = sl_str(list);
+    while (rest.ptr != NULL) {
+        struct sl_str part = sl_str_trim(sl_str_split(&rest, ','));
+        if (sl_str_equal(part, sl_str(word))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The text of a scalar query value, or NULL when it is absent or empty: an empty filter filters
+// nothing.
+static const char *
+value_text(struct sl_arena *arena, const json_t *value)
+{
+    if (json_is_integer(value)) {
+        return sl_arena_printf(arena, "%lld", (long long)json_integer_value(value));
+    }
+    const char *text = json_string_value(value);
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+const char *
+engine_pattern(struct sl_arena *arena, const char *text)
+{
+    char *pattern = sl_arena_alloc(arena, 2 * strlen(text) + 3);
+    if (pattern == NULL) {
+        return NULL;
+    }
+    char *to = pattern;
+    *to++ = '%';
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == '%' || *at == '_' || *at == '\\') {
+            *to++ = '\\';
+        }
+        *to++ = *at;
+    }
+    *to = '%';
+    return pattern;
+}
+
+static void
+add_condition(struct query *query, const char *condition, const char *value)
+{
+    const char *hole = strstr(condition, "{}");
+    assert(hole != NULL && query->count < PARAMS_MAX);
+    query->params[query->count++] = SL_P_TEXT(value);
+    sl_buf_addf(&query->where, " AND %.*s$%zu%s", (int)(hole - condition), condition, query->count,
+                hole + 2);
+}
+
+// Adds the filters that the query names; *ret_filtered tells whether there was one.
+static void
+add_filters(struct mutation *m, const struct resource *resource, struct query *query,
+            bool *ret_filtered)
+{
+    const char *precise = json_string_value(json_object_get(m->command->query, "precise_search"));
+    *ret_filtered = false;
+    for (const struct resource_filter *f = resource->filters; f->parameter != NULL; f++) {
+        const char *value = value_text(m->arena, json_object_get(m->command->query, f->parameter));
+        if (value == NULL) {
+            continue;
+        }
+        *ret_filtered = true;
+        if (f->precise == NULL) {
+            add_condition(query, f->condition, value);
+        } else if (precise != NULL && is_word_of(precise, f->parameter)) {
+            add_condition(query, f->precise, value);
+        } else {
+            add_condition(query, f->condition, engine_pattern(m->arena, value));
+        }
+    }
+}
+
+static int64_t
+query_integer(const struct sl_command *command, const char *name, int64_t fallback)
+{
+    const json_t *value = json_object_get(command->query, name);
+    return json_is_integer(value) ? (int64_t)json_integer_value(value) : fallback;
+}
+
+int64_t
+engine_limit(const struct sl_command *command)
+{
+    int64_t limit = query_integer(command, "limit", LIMIT_DEFAULT);
+    if (limit <= 0) {
+        return LIMIT_DEFAULT;
+    }
+    return limit > LIMIT_MAX ? LIMIT_MAX : limit;
+}
+
+int64_t
+engine_offset(const struct sl_command *command)
+{
+    int64_t offset = query_integer(command, "offset", 0);
+    return offset < 0 ? 0 : offset;
+}
+
+// How many rows there are: what the quota counts when nothing is filtered, else a count.
+static int
+read_total(struct mutation *m, const struct resource *resource, const struct query *query,
+           bool filtered, int64_t *ret_total, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    bool counted = !filtered && resource->quotas[0].name != NULL;
+    if (counted) {
+        if (sl_sql(m->tx, m->arena,
+                   "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id = $1"
+                   " AND quota = $2 AND scope = ''), 0)",
+                   SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(resource->quotas[0].name)), &rows,
+                   err) != 0) {
+            return -1;
+        }
+    } else {
+        const char *sql =
+            sl_arena_printf(m->arena,
+                            "SELECT count(*) FROM %s t JOIN instance i ON i.id = t.instance_id"
+                            " WHERE t.instance_id = $1 AND i.project_id = $2%s",
+                            resource->table, query->where.ptr);
+        struct sl_params params = {query->params, query->count};
+        if (sl_arena_check(m->arena, err) != 0 ||
+            sl_sql_built(m->tx, m->arena, sql, params, &rows, err) != 0) {
+            return -1;
+        }
+    }
+    *ret_total = sl_rows_int(rows, 0, 0);
+    return 0;
+}
+
+static int
+read_page(struct mutation *m, const struct resource *resource, struct query *query,
+          struct sl_rows **ret_rows, struct sl_error *err)
+{
+    const struct resource_hooks *hooks = resource->hooks;
+    const char *column = "body";
+    if (hooks != NULL && hooks->list_column != NULL) {
+        column = hooks->list_column(m->command->query);
+    }
+    bool secrets = resource->secret_columns[0] != '\0';
+    const char *secret_join = sl_arena_printf(
+        m->arena, " JOIN %s s ON s.instance_id = $1 AND s.id = page.id", resource->table);
+    size_t limit = query->count + 1;
+    query->params[query->count++] = SL_P_INT(engine_limit(m->command));
+    query->params[query->count++] = SL_P_INT(engine_offset(m->command));
+    const char *sql = sl_arena_printf(
+        m->arena,
+        "WITH page AS MATERIALIZED (SELECT t.id, row_number() OVER (ORDER BY %s) AS n"
+        " FROM %s t JOIN instance i ON i.id = t.instance_id"
+        " WHERE t.instance_id = $1 AND i.project_id = $2%s"
+        " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)"
+        " SELECT v.%s::text%s FROM page JOIN %s v ON v.instance_id = $1 AND v.id = page.id%s"
+        " ORDER BY page.n",
+        resource->list_order, resource->table, query->where.ptr, resource->list_order, limit,
+        limit + 1, column, resource->secret_columns, resource->list_view,
+        secrets ? secret_join : "");
+    if (sl_arena_check(m->arena, err) != 0) {
+        return -1;
+    }
+    struct sl_params params = {query->params, query->count};
+    return sl_sql_built(m->tx, m->arena, sql, params, ret_rows, err);
+}
+
+static int
+write_page(struct mutation *m, const struct resource *resource, const struct sl_rows *rows,
+           int64_t total, struct sl_str *ret_body, struct sl_error *err)
+{
+    SL_AUTO_BUF buf;
+    sl_buf_init(&buf, SL_MESSAGE_MAX);
+    size_t count = sl_rows_count(rows);
+    sl_buf_addf(&buf, "{\"total\":%lld,\"size\":%zu,\"%s\":[", (long long)total, count,
+                resource->list_key);
+    for (size_t i = 0; i < count; i++) {
+        struct sl_str element = {NULL, 0};
+        if (engine_element(m, resource, rows, i, &element, err) != 0) {
+            return -1;
+        }
+        if (i > 0) {
+            sl_buf_addc(&buf, ',');
+        }
+        sl_buf_add(&buf, element.ptr, element.len);
+    }
+    sl_buf_adds(&buf, "]}");
+    char *body = buf.failed ? NULL : sl_arena_dupn(m->arena, buf.ptr, buf.len);
+    if (body == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    *ret_body = (struct sl_str){body, buf.len};
+    return 0;
+}
+
+static int
+run_list(struct mutation *m, const struct resource *resource, struct query *query,
+         struct sl_str *ret_body, struct sl_error *err)
+{
+    bool filtered = false;
+    int64_t total = 0;
+    struct sl_rows *rows = NULL;
+    sl_buf_adds(&query->where, "");
+    add_filters(m, resource, query, &filtered);
+    if (query->where.failed || sl_arena_check(m->arena, err) != 0) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    if (read_total(m, resource, query, filtered, &total, err) != 0 ||
+        read_page(m, resource, query, &rows, err) != 0) {
+        return -1;
+    }
+    return write_page(m, resource, rows, total, ret_body, err);
+}
+
+int
+engine_list(struct mutation *m, const struct resource *resource, struct sl_str *ret_body,
+            struct sl_error *err)
+{
+    struct query query = {.count = 2};
+    query.params[0] = SL_P_TEXT(m->instance);
+    query.params[1] = SL_P_TEXT(m->project);
+    sl_buf_init(&query.where, SQL_MAX);
+    int rc = run_list(m, resource, &query, ret_body, err);
+    sl_buf_clear(&query.where);
+    return rc;
+}

@@ -1,0 +1,264 @@
+// engine_write.c - create, update and delete.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/registry/engine_write.h"
+
+#include "common/base/limits.h"
+#include "common/crypto/crypto.h"
+
+#include <stdio.h>
+
+typedef int hook_fn(struct change *change, struct sl_error *err);
+
+static int
+run_hook(hook_fn *hook, struct change *change, struct sl_error *err)
+{
+    return hook != NULL ? hook(change, err) : 0;
+}
+
+static const struct resource_hooks *
+hooks_of(const struct resource *resource)
+{
+    static const struct resource_hooks none = {0};
+    return resource->hooks != NULL ? resource->hooks : &none;
+}
+
+// A violated constraint knows no arguments; most messages want the id of the row.
+static int
+name_row(struct sl_error *err, const char *id)
+{
+    if (err != NULL && err->args[0][0] == '\0') {
+        snprintf(err->args[0], sizeof(err->args[0]), "%s", id);
+    }
+    return -1;
+}
+
+// The columns that the body sets. A null counts as absent.
+static int
+row_of_body(struct mutation *m, const struct resource *resource, const json_t *body,
+            json_t **ret_row, struct sl_error *err)
+{
+    json_t *row = json_object();
+    if (engine_keep(m->arena, row, err) != 0) {
+        return -1;
+    }
+    for (const struct resource_field *f = resource->writable; f->field != NULL; f++) {
+        json_t *value = json_object_get(body, f->field);
+        if (value != NULL && !json_is_null(value)) {
+            json_object_set(row, f->column, value);
+        }
+    }
+    *ret_row = row;
+    return 0;
+}
+
+static int
+begin_change(struct mutation *m, const struct resource *resource, struct change *ret_change,
+             struct sl_error *err)
+{
+    json_t *empty = json_object();
+    if (engine_keep(m->arena, empty, err) != 0) {
+        return -1;
+    }
+    const json_t *body = m->command->body != NULL ? m->command->body : empty;
+    *ret_change = (struct change){.m = m, .resource = resource, .body = body};
+    return row_of_body(m, resource, body, &ret_change->row, err);
+}
+
+static int
+check_references(const struct change *change, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    for (const struct resource_reference *r = change->resource->references; r->column != NULL;
+         r++) {
+        struct sl_rows *rows = NULL;
+        const char *id = json_string_value(json_object_get(change->row, r->column));
+        if (id == NULL) {
+            continue;
+        }
+        if (sl_sql(m->tx, m->arena, r->sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id)), &rows,
+                   err) != 0) {
+            return -1;
+        }
+        if (sl_rows_count(rows) == 0) {
+            return sl_fail(err, r->refuse, id);
+        }
+    }
+    return 0;
+}
+
+int
+engine_touch(struct mutation *m, const struct resource *resource, const json_t *row,
+             struct sl_error *err)
+{
+    for (const struct resource_runtime *r = resource->runtime; r->kind != NULL; r++) {
+        const char *key = json_string_value(json_object_get(row, r->column));
+        if (key != NULL && mutation_touch(m, r->kind, key, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+engine_quota(struct mutation *m, const struct resource *resource, const json_t *row, int64_t units,
+             struct sl_error *err)
+{
+    for (const struct resource_quota *q = resource->quotas; q->name != NULL; q++) {
+        const char *scope = "";
+        if (q->scope != NULL) {
+            scope = json_string_value(json_object_get(row, q->scope));
+        }
+        struct mutation_quota change = {
+            .quota = {.instance = m->instance,
+                      .name = q->name,
+                      .scope = sl_arena_dup(m->arena, scope),
+                      .fallback = q->limit},
+            .units = units,
+            .refuse = q->refuse,
+        };
+        if (mutation_quota(m, &change, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// Runs the insert or update of the row; *ret_text is the row as it is.
+static int
+write_row(const struct change *change, const char *sql, const char **ret_text, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    struct sl_str row = {NULL, 0};
+    struct sl_rows *rows = NULL;
+    if (engine_dump(m->arena, change->row, &row, err) != 0) {
+        return -1;
+    }
+    if (sl_sql(m->tx, m->arena, sql,
+               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id),
+                         SL_P_TEXT(sl_arena_dupn(m->arena, row.ptr, row.len))),
+               &rows, err) != 0) {
+        return name_row(err, change->id);
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, change->resource->not_found, change->id);
+    }
+    *ret_text = sl_rows_text(rows, 0, 0);
+    return 0;
+}
+
+// References, hooks, the statement, what depends on the row, the reply.
+static int
+write_change(struct change *change, const char *sql, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    const struct resource_hooks *hooks = hooks_of(change->resource);
+    json_t *after = NULL;
+    if (check_references(change, err) != 0 || run_hook(hooks->before_write, change, err) != 0 ||
+        write_row(change, sql, &m->outcome.after, err) != 0 ||
+        engine_parse(m->arena, m->outcome.after, &after, err) != 0) {
+        return -1;
+    }
+    change->after = after;
+    m->outcome.object_id = change->id;
+    if (run_hook(hooks->after_write, change, err) != 0 ||
+        engine_touch(m, change->resource, after, err) != 0) {
+        return -1;
+    }
+    return engine_read(m, change->resource, change->id, &m->body, err);
+}
+
+int
+engine_create_work(struct mutation *m, struct sl_error *err)
+{
+    const struct resource *resource = engine_resource(m->command);
+    struct change change;
+    char id[SL_ID_SIZE];
+    if (begin_change(m, resource, &change, err) != 0) {
+        return -1;
+    }
+    sl_random_id(id);
+    change.id = sl_arena_dup(m->arena, id);
+    if (change.id == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    if (resource->parent != NULL) {
+        json_object_set_new(change.row, resource->parent,
+                            json_string(command_path(m->command, resource->parent)));
+    }
+    if (write_change(&change, resource->sql_insert, err) != 0) {
+        return -1;
+    }
+    return engine_quota(m, resource, change.after, 1, err);
+}
+
+// Locks the row against other writers and reads it as it is.
+static int
+lock_row(struct change *change, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    struct sl_rows *rows = NULL;
+    json_t *before = NULL;
+    struct sl_params params =
+        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id));
+    if (sl_sql(m->tx, m->arena, change->resource->sql_lock, params, &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, change->resource->not_found, change->id);
+    }
+    m->outcome.before = sl_rows_text(rows, 0, 0);
+    if (engine_parse(m->arena, m->outcome.before, &before, err) != 0) {
+        return -1;
+    }
+    change->before = before;
+    return 0;
+}
+
+int
+engine_update(struct mutation *m, const struct resource *resource, const char *id, json_t *row,
+              struct sl_error *err)
+{
+    struct change change;
+    if (begin_change(m, resource, &change, err) != 0) {
+        return -1;
+    }
+    change.id = id;
+    if (row != NULL) {
+        change.row = row;
+    }
+    if (lock_row(&change, err) != 0) {
+        return -1;
+    }
+    return write_change(&change, resource->sql_update, err);
+}
+
+int
+engine_update_work(struct mutation *m, struct sl_error *err)
+{
+    const struct resource *resource = engine_resource(m->command);
+    return engine_update(m, resource, command_path(m->command, resource->id_parameter), NULL, err);
+}
+
+int
+engine_delete_work(struct mutation *m, struct sl_error *err)
+{
+    const struct resource *resource = engine_resource(m->command);
+    struct change change;
+    if (begin_change(m, resource, &change, err) != 0) {
+        return -1;
+    }
+    change.id = command_path(m->command, resource->id_parameter);
+    if (lock_row(&change, err) != 0 ||
+        run_hook(hooks_of(resource)->before_delete, &change, err) != 0 ||
+        engine_touch(m, resource, change.before, err) != 0) {
+        return -1;
+    }
+    struct sl_params params =
+        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change.id));
+    if (sl_sql(m->tx, m->arena, resource->sql_delete, params, NULL, err) != 0) {
+        return name_row(err, change.id);
+    }
+    m->outcome.object_id = change.id;
+    return engine_quota(m, resource, change.before, -1, err);
+}

@@ -1,0 +1,218 @@
+// mutation.c - see mutation.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/registry/mutation.h"
+
+#include "common/db/change.h"
+
+#include <string.h>
+
+#define WAKE_TOPIC "wake/publisher"
+
+static const char instance_sql[] = "SELECT 1 FROM instance WHERE id = $1 AND project_id = $2";
+
+static const char instance_lock_sql[] =
+    "SELECT 1 FROM instance WHERE id = $1 AND project_id = $2 FOR KEY SHARE";
+
+static const char *
+text_or_empty(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+const char *
+command_project(const struct sl_command *command)
+{
+    const char *own = text_or_empty(command->actor.project_id);
+    return own[0] != '\0' ? own : text_or_empty(command->project);
+}
+
+int
+command_instance(const struct sl_command *command, struct sl_tx *tx, struct sl_arena *arena,
+                 bool lock, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    const char *instance = text_or_empty(command->instance);
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(instance), SL_P_TEXT(command_project(command)));
+    if (sl_sql(tx, arena, lock ? instance_lock_sql : instance_sql, params, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, SL_E_INSTANCE_NOT_FOUND, instance);
+}
+
+// Who did it: the user, or the peer when no user stands behind the command.
+static const char *
+actor_of(const struct sl_command *command)
+{
+    const char *user = text_or_empty(command->actor.user_id);
+    return user[0] != '\0' ? user : text_or_empty(command->peer);
+}
+
+static struct mutation *
+mutation_of(struct sl_call *call, struct sl_error *err)
+{
+    const struct sl_command *command = call->command;
+    struct mutation *m = sl_arena_alloc(call->arena, sizeof(*m));
+    if (m == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
+    }
+    m->command = command;
+    m->registry = call->context;
+    m->arena = call->arena;
+    m->instance = text_or_empty(command->instance);
+    m->project = command_project(command);
+    m->who = (struct sl_audit_who){.command_id = command->id,
+                                   .request_id = command->request_id,
+                                   .command = command->name,
+                                   .actor = actor_of(command),
+                                   .project_id = m->project,
+                                   .instance_id = m->instance};
+    return m;
+}
+
+static struct sl_str
+audit_context(const struct mutation *m)
+{
+    return sl_str(sl_arena_printf(m->arena, "audit:%s", m->who.command_id));
+}
+
+// The reply that the first run of this command gave.
+static int
+repeat_reply(struct mutation *m, struct sl_reply *reply, struct sl_error *err)
+{
+    struct sl_str plain = {NULL, 0};
+    if (sl_unseal(m->arena, m->registry->key, audit_context(m), m->outcome.reply, &plain, err) !=
+        0) {
+        return -1;
+    }
+    return sl_reply_decode(m->arena, plain, reply, err);
+}
+
+static int
+seal_reply(struct mutation *m, const struct sl_reply *reply, struct sl_error *err)
+{
+    struct sl_str plain = {NULL, 0};
+    if (sl_reply_encode(m->arena, reply, &plain, err) != 0) {
+        return -1;
+    }
+    m->outcome.status = sl_error_status(SL_E_OK);
+    return sl_seal(m->arena, m->registry->key, audit_context(m), plain, &m->outcome.reply, err);
+}
+
+static int
+settle_quotas(struct mutation *m, struct sl_error *err)
+{
+    for (size_t i = 0; i < m->quota_count; i++) {
+        const struct mutation_quota *q = &m->quotas[i];
+        int rc = q->units > 0 ? sl_quota_take(m->tx, m->arena, &q->quota, q->units, q->refuse, err)
+                              : sl_quota_give(m->tx, m->arena, &q->quota, -q->units, err);
+        if (rc != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void
+wake_publishers(struct sl_call *call, const struct mutation *m)
+{
+    struct sl_error ignored;
+    struct sl_str packed = {NULL, 0};
+    if (!m->touched || call->worker == NULL) {
+        return;
+    }
+    json_t *body = json_pack("{s:s}", "gateway", m->instance);
+    if (body != NULL && sl_json_pack(m->arena, body, &packed, &ignored) == 0) {
+        sl_worker_publish(call->worker, WAKE_TOPIC, packed);
+    }
+    json_decref(body);
+}
+
+static int
+work_and_commit(struct mutation *m, struct sl_reply *reply, mutation_work_fn *work,
+                struct sl_error *err)
+{
+    if (m->instance[0] != '\0' && command_instance(m->command, m->tx, m->arena, true, err) != 0) {
+        return -1;
+    }
+    if (work(m, err) != 0) {
+        return -1;
+    }
+    *reply = (struct sl_reply){.body = m->body};
+    if (seal_reply(m, reply, err) != 0 ||
+        sl_audit_end(m->tx, m->arena, &m->who, &m->outcome, err) != 0 ||
+        settle_quotas(m, err) != 0 || sl_arena_check(m->arena, err) != 0) {
+        return -1;
+    }
+    return sl_tx_commit(&m->tx, err);
+}
+
+int
+mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+             struct sl_error *err)
+{
+    struct mutation *m = mutation_of(call, err);
+    if (m == NULL) {
+        return -1;
+    }
+    bool repeat = false;
+    m->tx = sl_tx_begin(m->registry->db, err);
+    if (m->tx == NULL) {
+        return -1;
+    }
+    int rc = sl_audit_begin(m->tx, m->arena, &m->who, &repeat, &m->outcome, err);
+    if (rc == 0) {
+        rc = repeat ? repeat_reply(m, reply, err) : work_and_commit(m, reply, work, err);
+    }
+    sl_tx_free(&m->tx);
+    if (rc == 0 && !repeat) {
+        wake_publishers(call, m);
+    }
+    return rc;
+}
+
+int
+query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+          struct sl_error *err)
+{
+    struct mutation *m = mutation_of(call, err);
+    if (m == NULL) {
+        return -1;
+    }
+    m->tx = sl_tx_begin(m->registry->db, err);
+    if (m->tx == NULL) {
+        return -1;
+    }
+    int rc = 0;
+    if (m->instance[0] != '\0') {
+        rc = command_instance(m->command, m->tx, m->arena, false, err);
+    }
+    if (rc == 0) {
+        rc = work(m, err);
+    }
+    sl_tx_free(&m->tx);
+    if (rc == 0) {
+        rc = sl_arena_check(m->arena, err);
+    }
+    *reply = (struct sl_reply){.body = m->body};
+    return rc;
+}
+
+int
+mutation_touch(struct mutation *m, const char *kind, const char *key, struct sl_error *err)
+{
+    m->touched = true;
+    return sl_runtime_touch(m->tx, m->arena, m->instance, kind, key, err);
+}
+
+int
+mutation_quota(struct mutation *m, const struct mutation_quota *quota, struct sl_error *err)
+{
+    if (m->quota_count == MUTATION_QUOTAS) {
+        sl_fail(err, SL_E_INTERNAL);
+        return sl_error_detail(err, "more than %d quotas in one command", MUTATION_QUOTAS);
+    }
+    m->quotas[m->quota_count++] = *quota;
+    return 0;
+}

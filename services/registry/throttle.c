@@ -1,0 +1,45 @@
+// throttle.c - what is special about throttling policies: no limit exceeds the wider one.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/registry/resource.h"
+
+// A limit and the ones that it may not exceed, the closest first; absent ones do not count.
+struct bound {
+    const char *narrow;
+    const char *wide;
+};
+
+static const struct bound bounds[] = {
+    {"user_call_limits", "api_call_limits"},
+    {"app_call_limits", "user_call_limits"},
+    {"app_call_limits", "api_call_limits"},
+    {"ip_call_limits", "api_call_limits"},
+};
+
+// The value that the column will have, or 0 when it has none.
+static json_int_t
+value_after(const struct change *change, const char *column)
+{
+    const json_t *value = json_object_get(change->row, column);
+    if (value == NULL) {
+        value = json_object_get(change->before, column);
+    }
+    return json_integer_value(value);
+}
+
+static int
+check_bounds(struct change *change, struct sl_error *err)
+{
+    for (size_t i = 0; i < SL_COUNT(bounds); i++) {
+        json_int_t narrow = value_after(change, bounds[i].narrow);
+        json_int_t wide = value_after(change, bounds[i].wide);
+        if (wide != 0 && narrow > wide) {
+            return sl_fail(err, SL_E_PARAM_RANGE, bounds[i].narrow);
+        }
+    }
+    return 0;
+}
+
+const struct resource_hooks throttle_hooks = {
+    .before_write = check_bounds,
+};

@@ -1,0 +1,362 @@
+// engine_test.c - create, read, list, update, delete, tenancy, quotas, repeats, races.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/registry/fixture.h"
+
+#include "common/crypto/crypto.h"
+
+#include <pthread.h>
+
+static void
+a_new_group_has_every_documented_field(void **state)
+{
+    static const char *const names[] = {
+        "id",          "name",           "status",      "sl_domain", "register_time",
+        "update_time", "on_sell_status", "url_domains", "remark",    "sl_domain_access_enabled",
+        "sl_domains",  "is_default",     "version"};
+    struct fixture *f = *state;
+    fixture_create(f, "group.create", "", "{\"name\": \"api_group_001\", \"remark\": \"one\"}");
+    for (size_t i = 0; i < SL_COUNT(names); i++) {
+        assert_non_null(json_object_get(f->body, names[i]));
+    }
+    assert_int_equal(fixture_number(f, "is_default"), 2);
+    const char *domain = fixture_text(f, "sl_domain");
+    assert_memory_equal(domain, fixture_text(f, "id"), 32);
+    assert_string_equal(domain + 32, ".apic.localhost");
+    assert_int_equal(f->reply.status, 0);
+    assert_int_equal(strlen(fixture_text(f, "register_time")),
+                     strlen("2020-07-31T06:55:55.383169Z"));
+}
+
+static void
+what_was_created_is_read_back_the_same(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    json_t *made = f->body;
+    assert_int_equal(fixture_call(f, "group.read", fixture_path(f, "group_id", id), "", ""), 0);
+    assert_true(json_equal(made, f->body));
+    assert_null(json_object_get(f->body, "remark"));
+}
+
+static void
+an_update_leaves_absent_fields_and_empties_empty_ones(void **state)
+{
+    struct fixture *f = *state;
+    const char *id =
+        fixture_create(f, "group.create", "", "{\"name\": \"g01\", \"remark\": \"one\"}");
+    const char *path = fixture_path(f, "group_id", id);
+    assert_int_equal(fixture_call(f, "group.update", path, "", "{\"name\": \"g02\"}"), 0);
+    assert_string_equal(fixture_text(f, "name"), "g02");
+    assert_string_equal(fixture_text(f, "remark"), "one");
+    assert_int_equal(
+        fixture_call(f, "group.update", path, "", "{\"name\": \"g02\", \"remark\": \"\"}"), 0);
+    assert_string_equal(fixture_text(f, "remark"), "");
+    assert_non_null(json_object_get(f->body, "remark"));
+}
+
+static void
+what_does_not_exist_is_not_found_by_its_id(void **state)
+{
+    static const char *const commands[] = {"group.read", "group.update", "group.delete"};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < SL_COUNT(commands); i++) {
+        assert_int_equal(
+            fixture_call(f, commands[i], "{\"group_id\": \"nope\"}", "", "{\"name\": \"abc\"}"),
+            -1);
+        assert_int_equal(f->err.code, SL_E_GROUP_NOT_FOUND);
+        assert_string_equal(f->err.args[0], "nope");
+    }
+}
+
+static void
+a_deleted_group_is_gone_and_its_domain_goes_with_it(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *path = fixture_path(f, "group_id", id);
+    fixture_sql(f, "DELETE FROM runtime_change");
+    assert_int_equal(fixture_call(f, "group.delete", path, "", ""), 0);
+    assert_int_equal(f->reply.body.len, 0);
+    assert_int_equal(fixture_call(f, "group.read", path, "", ""), -1);
+    assert_int_equal(fixture_count(f, sl_arena_printf(f->arena,
+                                                      "SELECT count(*) FROM runtime_change WHERE"
+                                                      " (kind, key) IN (('group', '%s'),"
+                                                      " ('host', '%s.apic.localhost'))",
+                                                      id, id)),
+                     2);
+}
+
+static void
+another_projects_gateway_does_not_exist(void **state)
+{
+    struct fixture *f = *state;
+    char own[SL_ID_SIZE];
+    memcpy(own, f->project, sizeof(own));
+    memset(f->project, 'e', 32);
+    assert_int_equal(fixture_call(f, "group.list", "", "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+    assert_string_equal(f->err.args[0], f->gateway);
+    assert_int_equal(fixture_call(f, "group.create", "", "", "{\"name\": \"abc\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+    assert_int_equal(fixture_call(f, "instance.read", "", "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_GATEWAY_NOT_FOUND);
+    memcpy(f->project, own, sizeof(own));
+}
+
+static void
+another_gateways_group_does_not_exist(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *body =
+        sl_arena_printf(f->arena, "{\"name\": \"second\", \"project\": \"%s\"}", f->project);
+    assert_int_equal(fixture_admin(f, "instance.create", body), 0);
+    memcpy(f->gateway, fixture_text(f, "id"), SL_ID_LEN);
+    assert_int_equal(fixture_call(f, "group.read", fixture_path(f, "group_id", id), "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_GROUP_NOT_FOUND);
+}
+
+static void
+a_name_is_taken_once_a_gateway(void **state)
+{
+    struct fixture *f = *state;
+    fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    assert_int_equal(fixture_call(f, "group.create", "", "", "{\"name\": \"g01\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_GROUP_EXISTS);
+    assert_int_equal(fixture_call(f, "group.check", "", "", "{\"group_name\": \"g01\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_GROUP_EXISTS);
+    assert_int_equal(fixture_call(f, "group.check", "", "", "{\"group_name\": \"g02\"}"), 0);
+}
+
+static int64_t
+groups_named(struct fixture *f, const char *name)
+{
+    return fixture_count(f, sl_arena_printf(f->arena,
+                                            "SELECT count(*) FROM api_group WHERE instance_id ="
+                                            " '%s' AND name = '%s'",
+                                            f->gateway, name));
+}
+
+static void
+a_repeated_command_runs_once_and_answers_the_same(void **state)
+{
+    static const char id[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    struct fixture *f = *state;
+    fixture_sql(f, "DELETE FROM audit WHERE command_id = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'");
+    assert_int_equal(fixture_repeat(f, id, "group.create", "", "{\"name\": \"g01\"}"), 0);
+    json_t *first = f->body;
+    assert_int_equal(fixture_repeat(f, id, "group.create", "", "{\"name\": \"g01\"}"), 0);
+    assert_true(json_equal(first, f->body));
+    assert_int_equal(groups_named(f, "g01"), 1);
+}
+
+static void
+a_refused_command_leaves_nothing_and_may_be_repeated(void **state)
+{
+    static const char id[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    struct fixture *f = *state;
+    fixture_sql(f, "DELETE FROM audit WHERE command_id = 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb'");
+    fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    assert_int_equal(fixture_repeat(f, id, "group.create", "", "{\"name\": \"g01\"}"), -1);
+    assert_int_equal(fixture_repeat(f, id, "group.create", "", "{\"name\": \"g02\"}"), 0);
+    assert_string_equal(fixture_text(f, "name"), "g02");
+}
+
+static void
+every_mutation_is_recorded_without_secrets(void **state)
+{
+    struct fixture *f = *state;
+    fixture_create(f, "app.create", "",
+                   "{\"name\": \"app_demo\", \"app_secret\": \"verysecret1\"}");
+    const char *sql = sl_arena_printf(
+        f->arena,
+        "SELECT count(*) FROM audit WHERE command_id = '%s' AND command = 'app.create'"
+        " AND actor = 'user' AND instance_id = '%s' AND object_id = '%s'"
+        " AND after ->> 'name' = 'app_demo' AND before IS NULL"
+        " AND NOT after ?| ARRAY['app_secret', 'app_secret_lookup']"
+        " AND audit::text NOT LIKE '%%verysecret1%%'",
+        f->command_id, f->gateway, fixture_text(f, "id"));
+    assert_int_equal(fixture_count(f, sql), 1);
+}
+
+static void
+lists_page_in_a_stable_order(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 5; i++) {
+        fixture_create(f, "throttle.create", "",
+                       sl_arena_printf(f->arena,
+                                       "{\"name\": \"t_%d\", \"time_interval\": 1, \"time_unit\":"
+                                       " \"SECOND\", \"api_call_limits\": 5}",
+                                       i));
+    }
+    assert_int_equal(fixture_call(f, "throttle.list", "", "{\"offset\": 1, \"limit\": 2}", ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 5);
+    assert_int_equal(fixture_number(f, "size"), 2);
+    json_t *rows = json_object_get(f->body, "throttles");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "name")), "t_3");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "name")), "t_2");
+    assert_int_equal(fixture_call(f, "throttle.list", "", "{\"offset\": 9}", ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 5);
+    assert_int_equal(fixture_number(f, "size"), 0);
+}
+
+static int64_t
+groups_found(struct fixture *f, const char *query)
+{
+    assert_int_equal(fixture_call(f, "group.list", "", query, ""), 0);
+    assert_int_equal(fixture_number(f, "total"), fixture_number(f, "size"));
+    return fixture_number(f, "total");
+}
+
+static void
+filters_find_parts_of_names_unless_asked_to_be_precise(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = fixture_create(f, "group.create", "", "{\"name\": \"alpha_1\"}");
+    fixture_create(f, "group.create", "", "{\"name\": \"alphaX1\"}");
+    assert_int_equal(groups_found(f, "{}"), 3); // the group DEFAULT is there from the start
+    assert_int_equal(groups_found(f, "{\"name\": \"alpha\"}"), 2);
+    assert_int_equal(groups_found(f, "{\"name\": \"a_1\"}"), 1);
+    assert_int_equal(groups_found(f, "{\"name\": \"%\"}"), 0);
+    assert_int_equal(groups_found(f, "{\"name\": \"\"}"), 3);
+    assert_int_equal(groups_found(f, "{\"name\": \"alpha\", \"precise_search\": \"name\"}"), 0);
+    assert_int_equal(groups_found(f, "{\"name\": \"alpha_1\", \"precise_search\": \"name\"}"), 1);
+    assert_int_equal(groups_found(f, fixture_path(f, "id", id)), 1);
+}
+
+static void
+a_quota_refuses_and_a_deletion_makes_room(void **state)
+{
+    struct fixture *f = *state;
+    const char *body = sl_arena_printf(
+        f->arena, "{\"id\": \"%s\", \"settings\": {\"quota_groups\": \"2\"}}", f->gateway);
+    assert_int_equal(fixture_admin(f, "instance.set", body), 0);
+    const char *id = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    assert_int_equal(fixture_call(f, "group.create", "", "", "{\"name\": \"g02\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_GROUP_QUOTA);
+    assert_int_equal(fixture_call(f, "group.delete", fixture_path(f, "group_id", id), "", ""), 0);
+    fixture_create(f, "group.create", "", "{\"name\": \"g02\"}");
+}
+
+// One thread of a race: creates and keeps the outcome.
+struct racer {
+    const struct fixture *f;
+    const char *body;
+    const char *id; // command id, or NULL for one of its own
+    int rc;
+    enum sl_code code;
+};
+
+static void *
+race(void *arg)
+{
+    struct racer *racer = arg;
+    struct fixture own;
+    fixture_open(&own, racer->f);
+    racer->rc = racer->id != NULL ? fixture_repeat(&own, racer->id, "group.create", "", racer->body)
+                                  : fixture_call(&own, "group.create", "", "", racer->body);
+    racer->code = own.err.code;
+    fixture_close(&own);
+    return NULL;
+}
+
+// How many of the racers succeeded.
+static int
+run_race(struct racer *racers, size_t count)
+{
+    pthread_t threads[16];
+    int won = 0;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+        won += racers[i].rc == 0 ? 1 : 0;
+    }
+    return won;
+}
+
+static void
+of_two_creates_of_one_name_one_wins(void **state)
+{
+    struct fixture *f = *state;
+    for (int round = 0; round < 5; round++) {
+        const char *body = sl_arena_printf(f->arena, "{\"name\": \"race_%d\"}", round);
+        struct racer racers[2] = {{.f = f, .body = body}, {.f = f, .body = body}};
+        assert_int_equal(run_race(racers, 2), 1);
+        struct racer *loser = racers[0].rc == 0 ? &racers[1] : &racers[0];
+        assert_int_equal(loser->code, SL_E_GROUP_EXISTS);
+    }
+}
+
+static void
+a_command_sent_twice_at_once_runs_once(void **state)
+{
+    struct fixture *f = *state;
+    char id[SL_ID_SIZE];
+    sl_random_id(id);
+    struct racer racers[4];
+    for (size_t i = 0; i < SL_COUNT(racers); i++) {
+        racers[i] = (struct racer){.f = f, .body = "{\"name\": \"once\"}", .id = id};
+    }
+    assert_int_equal(run_race(racers, SL_COUNT(racers)), 4);
+    assert_int_equal(groups_named(f, "once"), 1);
+}
+
+static void
+the_last_unit_of_a_quota_goes_to_one(void **state)
+{
+    struct fixture *f = *state;
+    const char *body = sl_arena_printf(
+        f->arena, "{\"id\": \"%s\", \"settings\": {\"quota_groups\": \"3\"}}", f->gateway);
+    assert_int_equal(fixture_admin(f, "instance.set", body), 0);
+    struct racer racers[6];
+    for (size_t i = 0; i < SL_COUNT(racers); i++) {
+        racers[i] = (struct racer){
+            .f = f, .body = sl_arena_printf(f->arena, "{\"name\": \"racer_%zu\"}", i)};
+    }
+    assert_int_equal(run_race(racers, SL_COUNT(racers)), 2);
+    for (size_t i = 0; i < SL_COUNT(racers); i++) {
+        assert_true(racers[i].rc == 0 || racers[i].code == SL_E_GROUP_QUOTA);
+    }
+}
+
+static void
+a_command_that_nothing_offers_is_refused(void **state)
+{
+    static const char *const names[] = {"group.destroy", "nothing.read", "group", "app_code.list",
+                                        "app_auth.update"};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < SL_COUNT(names); i++) {
+        assert_int_equal(fixture_call(f, names[i], "", "", ""), -1);
+        assert_int_equal(f->err.code, SL_E_COMMAND_UNKNOWN);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(a_new_group_has_every_documented_field),
+        FIXTURE_TEST(what_was_created_is_read_back_the_same),
+        FIXTURE_TEST(an_update_leaves_absent_fields_and_empties_empty_ones),
+        FIXTURE_TEST(what_does_not_exist_is_not_found_by_its_id),
+        FIXTURE_TEST(a_deleted_group_is_gone_and_its_domain_goes_with_it),
+        FIXTURE_TEST(another_projects_gateway_does_not_exist),
+        FIXTURE_TEST(another_gateways_group_does_not_exist),
+        FIXTURE_TEST(a_name_is_taken_once_a_gateway),
+        FIXTURE_TEST(a_repeated_command_runs_once_and_answers_the_same),
+        FIXTURE_TEST(a_refused_command_leaves_nothing_and_may_be_repeated),
+        FIXTURE_TEST(every_mutation_is_recorded_without_secrets),
+        FIXTURE_TEST(lists_page_in_a_stable_order),
+        FIXTURE_TEST(filters_find_parts_of_names_unless_asked_to_be_precise),
+        FIXTURE_TEST(a_quota_refuses_and_a_deletion_makes_room),
+        FIXTURE_TEST(of_two_creates_of_one_name_one_wins),
+        FIXTURE_TEST(a_command_sent_twice_at_once_runs_once),
+        FIXTURE_TEST(the_last_unit_of_a_quota_goes_to_one),
+        FIXTURE_TEST(a_command_that_nothing_offers_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
