@@ -1,0 +1,156 @@
+// access_key.c - access keys: the secret is shown once and then only sealed.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/crypto/crypto.h"
+#include "services/identity/identity.h"
+
+#define ACCESS_LEN   20 // characters
+#define SECRET_LEN   40 // characters: over 200 bits
+#define LIFETIME_MAX (366 * 24 * 3600)
+
+// Fills `ret_text` with `len` random characters of the alphabet and a terminator. Bytes that would
+// make some characters likelier than others are thrown away.
+static void
+random_text(const char *alphabet, size_t len, char *ret_text)
+{
+    size_t count = strlen(alphabet);
+    size_t done = 0;
+    while (done < len) {
+        uint8_t byte = 0;
+        sl_random(&byte, 1);
+        if (byte < 256 / count * count) {
+            ret_text[done++] = alphabet[byte % count];
+        }
+    }
+    ret_text[len] = '\0';
+}
+
+// The second at which the key ends, from the body's `expires_in`; 0: never.
+static int
+read_expiry(struct task *task, int64_t *ret_expires_at, struct sl_error *err)
+{
+    json_t *lifetime = task_value(task, "expires_in");
+    *ret_expires_at = 0;
+    if (lifetime == NULL) {
+        return 0;
+    }
+    int64_t seconds = json_integer_value(lifetime);
+    if (!json_is_integer(lifetime) || seconds < 1 || seconds > LIFETIME_MAX) {
+        return sl_fail(err, SL_E_PARAM_RANGE, "expires_in");
+    }
+    *ret_expires_at = sl_wall_ms() / 1000 + seconds;
+    return 0;
+}
+
+// The project that the key is bound to, or SQL NULL.
+static int
+read_project(struct task *task, struct sl_param *ret_project, struct sl_error *err)
+{
+    const char *domain_id = NULL;
+    const char *project_id = NULL;
+    *ret_project = SL_P_NULL;
+    if (task_value(task, "project") == NULL) {
+        return 0;
+    }
+    if (find_domain(task, &domain_id, err) != 0 ||
+        find_project(task, domain_id, &project_id, err) != 0) {
+        return -1;
+    }
+    *ret_project = SL_P_TEXT(project_id);
+    return 0;
+}
+
+static int
+insert_key(struct task *task, const char *access, const char *secret, json_t **ret_shown,
+           struct sl_error *err)
+{
+    struct sl_str sealed;
+    struct sl_param project;
+    const char *user_id = NULL;
+    int64_t expires_at = 0;
+    const char *context = sl_arena_printf(task->arena, "access_key:%s", access);
+    if (find_user(task, &user_id, err) != 0 || read_project(task, &project, err) != 0 ||
+        read_expiry(task, &expires_at, err) != 0 ||
+        sl_seal(task->arena, &task->identity->seal_key, sl_str(context), sl_str(secret), &sealed,
+                err) != 0 ||
+        sl_sql(task->tx, task->arena,
+               "INSERT INTO iam_access_key (access, user_id, project_id, secret, expires_at)"
+               " VALUES ($1, $2, $3, $4, $5)",
+               SL_PARAMS(SL_P_TEXT(access), SL_P_TEXT(user_id), project,
+                         SL_P_BYTES(sealed.ptr, sealed.len), SL_P_INT(expires_at)),
+               NULL, err) != 0) {
+        return -1;
+    }
+    *ret_shown = json_pack("{s:s, s:s, s:s, s:I}", "access", access, "user_id", user_id,
+                           "project_id", project.kind == SL_P_IS_TEXT ? project.text : "",
+                           "expires_at", (json_int_t)expires_at);
+    return task_touch(task, "access_key", access, err);
+}
+
+int
+access_key_create(struct task *task, struct sl_error *err)
+{
+    char *access = sl_arena_alloc(task->arena, ACCESS_LEN + 1);
+    char *secret = sl_arena_alloc(task->arena, SECRET_LEN + 1);
+    json_t *shown = NULL;
+    if (access == NULL || secret == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", ACCESS_LEN, access);
+    random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", SECRET_LEN,
+                secret);
+    int rc = insert_key(task, access, secret, &shown, err);
+    task->audit_after = task_keep(task, shown);
+    if (rc != 0 || task->audit_after == NULL) {
+        return rc != 0 ? -1 : sl_fail(err, SL_E_INTERNAL);
+    }
+    task->object_id = access;
+    task->answer = task_keep(task, json_copy(shown));
+    json_object_set_new(task->answer, "secret", json_string(secret));
+    return 0;
+}
+
+int
+access_key_delete(struct task *task, struct sl_error *err)
+{
+    const char *access = NULL;
+    struct sl_rows *rows = NULL;
+    if (task_need(task, "access", 128, &access, err) != 0 ||
+        sl_sql(task->tx, task->arena, "DELETE FROM iam_access_key WHERE access = $1",
+               SL_PARAMS(SL_P_TEXT(access)), &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_affected(rows) == 0) {
+        return sl_fail(err, SL_E_ACCESS_KEY_NOT_FOUND);
+    }
+    task->object_id = access;
+    task->answer = task_keep(task, json_pack("{s:s}", "access", access));
+    return task_touch(task, "access_key", access, err);
+}
+
+int
+access_key_list(struct task *task, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    const char *user_id = NULL;
+    if (find_user(task, &user_id, err) != 0 ||
+        sl_sql(task->tx, task->arena,
+               "SELECT access, coalesce(project_id, ''), enabled, expires_at FROM iam_access_key"
+               " WHERE user_id = $1 ORDER BY access",
+               SL_PARAMS(SL_P_TEXT(user_id)), &rows, err) != 0) {
+        return -1;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < sl_rows_count(rows); i++) {
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:b, s:I}", "access", sl_rows_text(rows, i, 0),
+                                        "project_id", sl_rows_text(rows, i, 1), "enabled",
+                                        (int)sl_rows_bool(rows, i, 2), "expires_at",
+                                        (json_int_t)sl_rows_int(rows, i, 3)));
+    }
+    task->answer = task_keep(task, json_pack("{s:o}", "access_keys", list));
+    return task->answer != NULL ? 0 : sl_fail(err, SL_E_INTERNAL);
+}
