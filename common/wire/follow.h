@@ -50,7 +50,8 @@ struct sl_follow *sl_follow_new(struct sl_bus_client *client, const char *gatewa
                                 struct sl_error *err);
 void sl_follow_free(struct sl_follow **follow);
 
-// To be called about every 10 ms on the callback thread: runs the follower's timers.
+// Runs the follower's timers. With own_dispatch its owner calls it about every 10 ms on the thread
+// that dispatches; otherwise the follower sees to it itself.
 void sl_follow_tick(struct sl_follow *follow);
 
 // The revision that the copy has.
