@@ -25,6 +25,8 @@ def _from_openapi(node):
                 node["enum"] = node["enum"] + [None]
         elif "$ref" in node:
             node = {"anyOf": [{"$ref": node["$ref"]}, {"type": "null"}]}
+        elif "allOf" in node:
+            node = {"anyOf": [{"allOf": node["allOf"]}, {"type": "null"}]}
     return node
 
 
