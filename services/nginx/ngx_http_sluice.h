@@ -149,10 +149,10 @@ struct ngx_http_sluice_ctx_s {
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
 // NGX_ABORT. `return ngx_http_sluice_fail(ctx, SL_E_GW_THROTTLED, "api", limit, window);`
 #define ngx_http_sluice_fail(ctx, code, ...)                                                       \
-    ngx_http_sluice_refuse((ctx), (code), SL_ORIGIN,                                               \
-                           (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+    ngx_http_sluice_refuse((ctx), (code), SL_ORIGIN, (const char *const[]){"", ##__VA_ARGS__, NULL})
 
-// The function behind ngx_http_sluice_fail(). NGX_ERROR when memory is out.
+// The function behind ngx_http_sluice_fail(); `args` as sl_error_set() takes them. NGX_ERROR when
+// memory is out.
 ngx_int_t ngx_http_sluice_refuse(ngx_http_sluice_ctx_t *ctx, enum sl_code code, const char *origin,
                                  const char *const *args);
 
@@ -256,5 +256,8 @@ ngx_int_t ngx_http_sluice_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
 ngx_int_t ngx_http_sluice_metrics_log(ngx_http_request_t *r);
 ngx_int_t ngx_http_sluice_metrics_handler(ngx_http_request_t *r);
+
+// _canary.c, in builds with SLUICE_CANARY alone: the fault that a header asks for.
+void ngx_http_sluice_canary(ngx_http_request_t *r);
 
 #endif

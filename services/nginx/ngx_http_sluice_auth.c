@@ -13,11 +13,12 @@
 #include "common/base/clock.h"
 #include "common/crypto/sign.h"
 
-#define HMAC_SETS       512                // of the cache
-#define HMAC_WAYS       4                  // entries of a set
-#define SIGNED_BODY_MAX (12 * 1024 * 1024) // a body whose digest is checked, bytes
-#define SIGN_ARENA_MAX  (1024 * 1024)      // what one verification may use, bytes
-#define DIGEST_LEN      64                 // hex digits of a SHA-256
+#define HMAC_SETS        512                // of the cache
+#define HMAC_WAYS        4                  // entries of a set
+#define SIGNED_BODY_MAX  (12 * 1024 * 1024) // a body whose digest is checked, bytes
+#define SIGN_ARENA_MAX   (1024 * 1024)      // what one verification may use, bytes
+#define SIGN_HEADERS_MAX 256                // headers of a signed request
+#define DIGEST_LEN       64                 // hex digits of a SHA-256
 
 static const char empty_digest[] =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -126,70 +127,27 @@ has_body(const ngx_http_request_t *r)
     return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
 }
 
-// The value of all headers called `name`: the header's own when there is one, else joined by ','.
-static ngx_int_t
-joined_value(ngx_http_request_t *r, struct sl_str name, struct sl_str *ret_value, bool *ret_found)
+// Collects the request's headers as they came; false when there are too many.
+static bool
+collect_headers(ngx_http_request_t *r, struct sl_sign_header *headers, size_t *ret_count)
 {
-    ngx_list_part_t *part = &r->headers_in.headers.part;
+    const ngx_list_part_t *part = &r->headers_in.headers.part;
+    size_t count = 0;
 
-    *ret_found = false;
     for (; part != NULL; part = part->next) {
         const ngx_table_elt_t *header = part->elts;
 
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            struct sl_str value = ngx_http_sluice_view(&header[i].value);
-            u_char *joined;
-
-            if (!sl_str_equal_nocase(ngx_http_sluice_view(&header[i].key), name)) {
-                continue;
+            if (count == SIGN_HEADERS_MAX) {
+                return false;
             }
-            if (!*ret_found) {
-                *ret_found = true;
-                *ret_value = value;
-                continue;
-            }
-            joined = ngx_pnalloc(r->pool, ret_value->len + 1 + value.len);
-            if (joined == NULL) {
-                return NGX_ERROR;
-            }
-            *ngx_cpymem(joined, ret_value->ptr, ret_value->len) = ',';
-            ngx_memcpy(joined + ret_value->len + 1, value.ptr, value.len);
-            *ret_value = (struct sl_str){(const char *)joined, ret_value->len + 1 + value.len};
-        }
-    }
-    return NGX_OK;
-}
-
-// Collects the headers that the signature speaks of, and its two own.
-static ngx_int_t
-collect_headers(ngx_http_request_t *r, struct sl_str signed_names, struct sl_sign_header *headers,
-                size_t *ret_count)
-{
-    static const struct sl_str own[] = {{"x-sdk-date", 10}, {"x-sdk-content-sha256", 20}};
-    struct sl_str rest = signed_names;
-    size_t count = 0;
-
-    while (rest.ptr != NULL && count < SL_SIGN_HEADERS_MAX) {
-        struct sl_str name = sl_str_split(&rest, ';');
-        bool found;
-
-        headers[count].name = name;
-        if (joined_value(r, name, &headers[count].value, &found) != NGX_OK) {
-            return NGX_ERROR;
-        }
-        count += found ? 1 : 0;
-    }
-    for (size_t i = 0; i < SL_COUNT(own); i++) {
-        ngx_table_elt_t *header = ngx_http_sluice_header(r, own[i].ptr, own[i].len);
-
-        if (header != NULL) {
-            headers[count].name = own[i];
-            headers[count].value = ngx_http_sluice_view(&header->value);
+            headers[count].name = ngx_http_sluice_view(&header[i].key);
+            headers[count].value = ngx_http_sluice_view(&header[i].value);
             count++;
         }
     }
     *ret_count = count;
-    return NGX_OK;
+    return true;
 }
 
 static ngx_int_t
@@ -348,7 +306,7 @@ verify(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_sign_r
 static ngx_int_t
 check_signature(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str authorization)
 {
-    struct sl_sign_header headers[SL_SIGN_HEADERS_MAX + 2];
+    struct sl_sign_header headers[SIGN_HEADERS_MAX];
     struct sl_sign_request request = {
         .method = ngx_http_sluice_view(&r->method_name),
         .raw_path = ngx_http_sluice_view(&r->unparsed_uri),
@@ -374,8 +332,8 @@ check_signature(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str
     if (app == NULL) {
         return refuse_unknown_key(ctx, parts.access);
     }
-    if (collect_headers(r, parts.signed_headers, headers, &request.header_count) != NGX_OK) {
-        return NGX_ERROR;
+    if (!collect_headers(r, headers, &request.header_count)) {
+        return refuse_result(r, ctx, SL_SIGN_HEADERS);
     }
     // The date was judged before the body was waited for.
     if (ctx->body_digest[0] == '\0') {

@@ -36,6 +36,8 @@ struct backend {
     ngx_uint_t peer_next; // index of the next to try
     ngx_str_t peer_name;  // text of the one being tried
     ngx_http_upstream_t *upstream;
+    ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
+    ngx_int_t (*reinit_request)(ngx_http_request_t *r); // the proxy's
     struct peer peers[];
 };
 
@@ -282,6 +284,34 @@ free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
     }
 }
 
+// The proxy takes what does not begin with a status line for an answer in HTTP/0.9 and relays it.
+// Here that is a backend that does not speak HTTP.
+static ngx_int_t
+process_header(ngx_http_request_t *r)
+{
+    ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
+    const struct backend *backend = ctx->backend;
+    ngx_uint_t version = r->http_version;
+    ngx_int_t rc = backend->process_header(r);
+
+    if (rc == NGX_OK && r->http_version < NGX_HTTP_VERSION_10) {
+        r->http_version = version;
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+    return rc;
+}
+
+static ngx_int_t
+reinit_request(ngx_http_request_t *r)
+{
+    ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
+    const struct backend *backend = ctx->backend;
+    ngx_int_t rc = backend->reinit_request(r);
+
+    r->upstream->process_header = process_header;
+    return rc;
+}
+
 static ngx_int_t
 init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
 {
@@ -304,6 +334,10 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     backend->conf.read_timeout = backend->timeout_ms;
     backend->conf.next_upstream = backend->next_types;
     u->conf = &backend->conf;
+    backend->process_header = u->process_header;
+    backend->reinit_request = u->reinit_request;
+    u->process_header = process_header;
+    u->reinit_request = reinit_request;
 #if (NGX_HTTP_SSL)
     u->ssl = backend->tls;
 #endif

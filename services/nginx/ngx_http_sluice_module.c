@@ -267,6 +267,9 @@ access_handler(ngx_http_request_t *r)
     if (ctx->suspended || ctx->reading) {
         return NGX_AGAIN; // not from here: somebody else resumes
     }
+#ifdef SLUICE_CANARY
+    ngx_http_sluice_canary(r);
+#endif
     smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
     sl_image_refresh(smcf->image);
     return walk(r, ctx);

@@ -158,6 +158,7 @@ read_values(struct param_work *work)
         struct sl_str name = sl_img_text(&params[i].name);
         struct param_value *value = &work->values[i];
 
+        value->defaulted = false;
         value->present = find_value(work, params[i].location, name, &value->text);
         if (!value->present && params[i].required) {
             char text[SL_ERROR_ARG_MAX];

@@ -1,0 +1,220 @@
+"""A real nginx with the module, an image built from JSON, a backend that echoes: what module_test.py drives."""
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+TEMPLATE = ROOT / "services/nginx/nginx.conf.tmpl"
+START_S = 15
+
+
+def hex_id(number):
+    """An id of ours: 32 hex digits."""
+    return f"{number:032x}"
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers what it received as JSON; a few paths do something special."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        if self.path.startswith("/garbage"):
+            self.wfile.write(b"this is not HTTP at all\r\n\r\n")
+            self.close_connection = True
+            return
+        if self.path.startswith("/slow"):
+            time.sleep(1.5)
+        status = 502 if self.path.startswith("/own502") else 200
+        reply = json.dumps({"method": self.command, "path": self.path, "headers": self.headers.items(),
+                            "body": body.decode("latin-1"), "peer": self.client_address[1]}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-Request-Id", "from-the-backend")
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
+
+    def log_message(self, *args):
+        pass
+
+
+class EchoServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+
+class Node:
+    """One nginx on ports base … base+4: HTTP, HTTPS, health, backend, a port nobody listens on."""
+
+    def __init__(self, build, place, base, module="ngx_http_sluice_module.so"):
+        self.build, self.place = pathlib.Path(build), pathlib.Path(place)
+        self.module = self.build / "services/nginx" / module
+        self.http, self.https, self.health, self.backend, self.closed = range(base, base + 5)
+        self.name = f"module-{os.getpid()}-{base}"
+        # nginx leaves its cycle's memory to the kernel: leaks are not what a sanitizer looks for here.
+        self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1")
+        self.revision = 0
+        self.process = None
+
+    def publish(self, image):
+        """Builds the image; workers see it with their next request."""
+        self.revision += 1
+        path = self.place / "image.json"
+        path.write_text(json.dumps(image))
+        subprocess.run([self.build / "tests/image_fixture", self.name, path, str(self.revision)], check=True,
+                       env=self.environment)
+
+    def start(self, workers=1):
+        self.echo = EchoServer(("127.0.0.1", self.backend), Echo)
+        threading.Thread(target=self.echo.serve_forever, daemon=True).start()
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-subj", "/CN=sluice", "-keyout", self.place / "key.pem",
+                        "-out", self.place / "cert.pem"], check=True, capture_output=True)
+        text = TEMPLATE.read_text()
+        for key, value in {
+                "MODULE": self.module, "WORKERS": workers,
+                "USER": "user root;" if os.geteuid() == 0 else "", "STATE_DIR": self.place, "IMAGE": self.name,
+                "NODE_ID": hex_id(77), "LIMITS": self.name, "ACCESS_LOG": self.place / "access.log",
+                "CERTIFICATE": self.place / "cert.pem", "CERTIFICATE_KEY": self.place / "key.pem",
+                "LISTEN_HTTP": f"127.0.0.1:{self.http}", "LISTEN_HTTPS": f"127.0.0.1:{self.https}",
+                "LISTEN_HEALTH": f"127.0.0.1:{self.health}"}.items():
+            text = text.replace(f"@{key}@", str(value))
+        (self.place / "nginx.conf").write_text(text)
+        environment = dict(self.environment)
+        if os.environ.get("SLUICE_NGINX_PRELOAD"):
+            environment["LD_PRELOAD"] = os.environ["SLUICE_NGINX_PRELOAD"]
+        with open(self.place / "stderr.log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["/usr/sbin/nginx", "-p", f"{self.place}/", "-c", self.place / "nginx.conf", "-e",
+                 self.place / "error.log", "-g", "daemon off;"], env=environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT)
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.health), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("nginx does not start:\n" + self.logs())
+
+    def stop(self):
+        """Ends nginx as a supervisor would; answers its exit status."""
+        self.echo.shutdown()
+        self.echo.server_close()
+        self.process.send_signal(signal.SIGQUIT)
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        for path in pathlib.Path("/dev/shm").glob(f"sluice-{self.name}-*"):
+            path.unlink()
+        return status
+
+    def logs(self):
+        return "".join(path.read_text(errors="replace") for path in
+                       (self.place / "stderr.log", self.place / "error.log") if path.exists())
+
+    def raw(self, data, port=None, tls=False, until_close=True):
+        """Sends bytes, reads the answer until the server closes or one response is whole."""
+        sock = socket.create_connection(("127.0.0.1", port or (self.https if tls else self.http)), 10)
+        if tls:
+            context = ssl._create_unverified_context()
+            sock = context.wrap_socket(sock, server_hostname="h.example.com")
+        with sock:
+            sock.sendall(data)
+            received = b""
+            while True:
+                try:
+                    part = sock.recv(65536)
+                except (ConnectionResetError, ssl.SSLError):
+                    break
+                if not part:
+                    break
+                received += part
+                if not until_close and complete(received):
+                    break
+        return received
+
+    def request(self, method, target, headers=(), body=b"", host="h.example.com", tls=False, port=None):
+        """One request on a connection of its own, target and headers byte for byte; a Reply."""
+        lines = [f"{method} {target} HTTP/1.1"]
+        if host is not None:
+            lines.append(f"Host: {host}")
+        lines += [f"{name}: {value}" for name, value in headers]
+        if body and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
+            lines.append(f"Content-Length: {len(body)}")
+        lines.append("Connection: close")
+        data = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+        return Reply(self.raw(data, tls=tls, port=port))
+
+
+def complete(received):
+    head, separator, body = received.partition(b"\r\n\r\n")
+    if not separator:
+        return False
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return len(body) >= int(line.split(b":")[1])
+    return body.endswith(b"0\r\n\r\n")
+
+
+class Reply:
+    """A parsed answer."""
+
+    def __init__(self, received):
+        head, _, self.body = received.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.line = lines[0]
+        words = lines[0].split()
+        self.status = int(words[1]) if len(words) > 1 else 0
+        self.headers = [tuple(line.split(": ", 1)) for line in lines[1:] if ": " in line]
+        if self.header("transfer-encoding") == "chunked":
+            self.body = unchunk(self.body)
+
+    def header(self, name):
+        for key, value in self.headers:
+            if key.lower() == name.lower():
+                return value
+        return None
+
+    def json(self):
+        return json.loads(self.body)
+
+
+def unchunk(data):
+    body = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        if not int(size, 16):
+            break
+        body, data = body + data[:int(size, 16)], data[int(size, 16) + 2:]
+    return body
+
+
+def fresh(place):
+    shutil.rmtree(place, ignore_errors=True)
+    pathlib.Path(place).mkdir(parents=True)
+    return pathlib.Path(place)
