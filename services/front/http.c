@@ -102,6 +102,17 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
     return request;
 }
 
+// One line a request; the query may hold what is nobody's business and stays out.
+static void
+log_request(const struct request *request, int status, int64_t took_us)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%.*s", SL_STR_FMT(request->raw_path));
+    sl_log(SL_INFO, "request", SL_LOG_STR("request_id", request->id),
+           SL_LOG_STR("method", request->method != NULL ? request->method : ""),
+           SL_LOG_STR("path", path), SL_LOG_INT("status", status), SL_LOG_INT("us", took_us));
+}
+
 static void
 on_completed(void *arg, struct MHD_Connection *connection, void **context,
              enum MHD_RequestTerminationCode how)
@@ -113,9 +124,10 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
     struct request *request = SL_CAST(request, REQUEST_MAGIC, *context);
     *context = NULL;
     deadline_set(deadline_of(connection), IDLE_MS);
-    metrics_count(http->front->metrics,
-                  how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? request->answer.status : 0,
-                  sl_mono_us() - request->start_us);
+    int status = how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? request->answer.status : 0;
+    int64_t took_us = sl_mono_us() - request->start_us;
+    metrics_count(http->front->metrics, status, took_us);
+    log_request(request, status, took_us);
     sl_buf_clear(&request->body);
     struct sl_arena *arena = request->arena;
     sl_arena_free(&arena);
