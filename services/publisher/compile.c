@@ -1,0 +1,333 @@
+// compile.c - the kinds that are one or two rows: group, host, throttle, gateway, app.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/publisher/compile.h"
+
+#include <string.h>
+
+#define SECONDS_MINUTE 60
+#define SECONDS_HOUR   (60 * SECONDS_MINUTE)
+#define SECONDS_DAY    (24 * SECONDS_HOUR)
+
+typedef int compile_fn(const struct compile *compile, const char *key, struct sl_entry *entry,
+                       bool *ret_found, struct sl_error *err);
+
+static const char group_sql[] = "SELECT id, name, is_default, sl_domain_access_enabled "
+                                "FROM api_group WHERE instance_id = $1 AND id = $2";
+
+static const char host_sql[] = "SELECT lower(sl_domain), id FROM api_group "
+                               "WHERE instance_id = $1 AND lower(sl_domain) = $2";
+
+static const char throttle_sql[] =
+    "SELECT id, type = 2, time_interval, time_unit, api_call_limits, user_call_limits, "
+    "app_call_limits, ip_call_limits FROM throttle WHERE instance_id = $1 AND id = $2";
+
+static const char app_sql[] = "SELECT id, name, app_key, app_secret, domain_id FROM app "
+                              "WHERE instance_id = $1 AND id = $2 AND status = 1";
+
+static const char app_codes_sql[] = "SELECT id, app_code FROM app_code "
+                                    "WHERE instance_id = $1 AND app_id = $2 ORDER BY id";
+
+static const char app_publications_sql[] =
+    "SELECT p.publish_id FROM app_auth a "
+    "JOIN publication p ON p.instance_id = a.instance_id AND p.api_id = a.api_id "
+    "AND p.env_id = a.env_id "
+    "WHERE a.instance_id = $1 AND a.app_id = $2 ORDER BY p.publish_id COLLATE \"C\"";
+
+static const char instance_sql[] =
+    "SELECT i.id, r.membership FROM instance i JOIN gateway_revision r ON r.gateway_id = i.id "
+    "WHERE i.id = $1";
+
+static const char addresses_sql[] = "SELECT unnest(addresses) FROM instance WHERE id = $1";
+
+static const char nodes_sql[] =
+    "SELECT id FROM node WHERE instance_id = $1 ORDER BY id COLLATE \"C\"";
+
+static const char restricted_sql[] =
+    "SELECT unnest(string_to_array(replace(value, ' ', ''), ',')) FROM instance_setting "
+    "WHERE instance_id = $1 AND name = 'restrict_cidrs' AND value <> ''";
+
+static const char number_sql[] =
+    "SELECT value FROM instance_setting WHERE instance_id = $1 AND name = $2";
+
+static int
+fetch(const struct compile *c, const char *sql, const char *key, struct sl_rows **ret_rows,
+      struct sl_error *err)
+{
+    return sl_sql(c->tx, c->arena, sql, SL_PARAMS(SL_P_TEXT(c->gateway), SL_P_TEXT(key)), ret_rows,
+                  err);
+}
+
+static int
+fetch_all(const struct compile *c, const char *sql, struct sl_rows **ret_rows, struct sl_error *err)
+{
+    return sl_sql(c->tx, c->arena, sql, SL_PARAMS(SL_P_TEXT(c->gateway)), ret_rows, err);
+}
+
+const char *const *
+compile_list(struct sl_arena *arena, const struct sl_rows *rows, size_t column)
+{
+    size_t count = sl_rows_count(rows);
+    const char **list = sl_arena_array(arena, count + 1, sizeof(*list));
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        list[i] = sl_arena_dup(arena, sl_rows_text(rows, i, column));
+    }
+    return list;
+}
+
+static int
+compile_group(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+              struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, group_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (*ret_found) {
+        entry->group = (struct sl_group){.id = sl_rows_text(rows, 0, 0),
+                                         .name = sl_rows_text(rows, 0, 1),
+                                         .is_default = sl_rows_bool(rows, 0, 2),
+                                         .sl_domain_enabled = sl_rows_bool(rows, 0, 3)};
+    }
+    return 0;
+}
+
+static int
+compile_host(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+             struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, host_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (*ret_found) {
+        entry->host = (struct sl_host){.name = sl_rows_text(rows, 0, 0),
+                                       .group_id = sl_rows_text(rows, 0, 1),
+                                       .debugging = true};
+    }
+    return 0;
+}
+
+// The API's unit → seconds and the word of refusal texts.
+static const struct unit {
+    const char *api;  // as stored
+    const char *text; // as callers read it
+    uint32_t seconds; //
+} units[] = {
+    {"DAY", "day", SECONDS_DAY},
+    {"HOUR", "hour", SECONDS_HOUR},
+    {"MINUTE", "minute", SECONDS_MINUTE},
+    {"SECOND", "second", 1},
+};
+
+static const struct unit *
+find_unit(const char *name)
+{
+    for (size_t i = 0; i < SL_COUNT(units); i++) {
+        if (strcmp(units[i].api, name) == 0) {
+            return &units[i];
+        }
+    }
+    return NULL;
+}
+
+static int
+compile_throttle(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+                 struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, throttle_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (!*ret_found) {
+        return 0;
+    }
+    const struct unit *unit = find_unit(sl_rows_text(rows, 0, 3));
+    uint32_t interval = (uint32_t)sl_rows_int(rows, 0, 2);
+    uint32_t window_s = 0;
+    if (unit == NULL || interval == 0 ||
+        __builtin_mul_overflow(interval, unit->seconds, &window_s)) {
+        return sl_fail(err, SL_E_ENTRY_BROKEN, "throttle", "time_unit");
+    }
+    entry->throttle = (struct sl_throttle){.id = sl_rows_text(rows, 0, 0),
+                                           .shared = sl_rows_bool(rows, 0, 1),
+                                           .window_s = window_s,
+                                           .interval = interval,
+                                           .unit = unit->text,
+                                           .api_limit = sl_rows_int(rows, 0, 4),
+                                           .user_limit = sl_rows_int(rows, 0, 5),
+                                           .app_limit = sl_rows_int(rows, 0, 6),
+                                           .ip_limit = sl_rows_int(rows, 0, 7)};
+    return 0;
+}
+
+// Opens a sealed column as a terminated string.
+static const char *
+open_text(const struct compile *c, const char *what, const char *id, struct sl_str sealed,
+          struct sl_error *err)
+{
+    struct sl_str plain;
+    struct sl_str context = sl_str(sl_arena_printf(c->arena, "%s:%s", what, id));
+    if (sl_unseal(c->arena, &c->publisher->key, context, sealed, &plain, err) != 0) {
+        return NULL;
+    }
+    return sl_arena_dupn(c->arena, plain.ptr, plain.len);
+}
+
+static int
+open_codes(const struct compile *c, const char *key, struct sl_app *app, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, app_codes_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    size_t count = sl_rows_count(rows);
+    const char **codes = sl_arena_array(c->arena, count + 1, sizeof(*codes));
+    for (size_t i = 0; codes != NULL && i < count; i++) {
+        const char *id = sl_rows_text(rows, i, 0);
+        codes[i] = open_text(c, "app_code", id, sl_rows_bytes(rows, i, 1), err);
+        if (codes[i] == NULL) {
+            return -1;
+        }
+    }
+    app->codes = codes;
+    app->code_count = count;
+    return 0;
+}
+
+int
+compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+            struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_rows *publications = NULL;
+    if (fetch(c, app_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (!*ret_found) {
+        return 0;
+    }
+    struct sl_app *app = &entry->app;
+    *app = (struct sl_app){.id = sl_rows_text(rows, 0, 0),
+                           .name = sl_rows_text(rows, 0, 1),
+                           .key = sl_rows_text(rows, 0, 2),
+                           .domain_id = sl_rows_text(rows, 0, 4)};
+    app->secret = open_text(c, "app_secret", app->id, sl_rows_bytes(rows, 0, 3), err);
+    if (app->secret == NULL || open_codes(c, key, app, err) != 0 ||
+        fetch(c, app_publications_sql, key, &publications, err) != 0) {
+        return -1;
+    }
+    app->publish_ids = compile_list(c->arena, publications, 0);
+    app->publish_id_count = sl_rows_count(publications);
+    return 0;
+}
+
+static int
+read_number(const struct compile *c, const char *name, int64_t fallback, int64_t *ret_value,
+            struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, number_sql, name, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_value = sl_rows_count(rows) == 1 ? sl_rows_int(rows, 0, 0) : fallback;
+    return 0;
+}
+
+static int
+read_settings(const struct compile *c, struct sl_gateway *gateway, struct sl_error *err)
+{
+    // Names, documented defaults (runtime.md 2.1, 7.1, 17) and where each goes.
+    const struct {
+        const char *name;
+        int64_t fallback;
+        int64_t *to;
+    } rows[] = {
+        {"domain_call_limit", 1000, &gateway->domain_call_limit},
+        {"api_default_limit", 200, &gateway->api_default_limit},
+        {"request_body_size", 12 * 1024 * 1024, &gateway->body_max_bytes},
+        {"backend_timeout", 60000, &gateway->timeout_max_ms},
+    };
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        if (read_number(c, rows[i].name, rows[i].fallback, rows[i].to, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+compile_gateway(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+                struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_rows *addresses = NULL;
+    struct sl_rows *nodes = NULL;
+    struct sl_rows *restricted = NULL;
+    if (strcmp(key, c->gateway) != 0) {
+        return sl_fail(err, SL_E_ENTRY_BROKEN, "gateway", "key");
+    }
+    if (fetch_all(c, instance_sql, &rows, err) != 0 ||
+        fetch_all(c, addresses_sql, &addresses, err) != 0 ||
+        fetch_all(c, nodes_sql, &nodes, err) != 0 ||
+        fetch_all(c, restricted_sql, &restricted, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (!*ret_found) {
+        return 0;
+    }
+    entry->gateway = (struct sl_gateway){.id = sl_rows_text(rows, 0, 0),
+                                         .membership = (uint64_t)sl_rows_int(rows, 0, 1),
+                                         .addresses = compile_list(c->arena, addresses, 0),
+                                         .address_count = sl_rows_count(addresses),
+                                         .restricted = compile_list(c->arena, restricted, 0),
+                                         .restricted_count = sl_rows_count(restricted),
+                                         .node_ids = compile_list(c->arena, nodes, 0),
+                                         .node_count = sl_rows_count(nodes)};
+    return read_settings(c, &entry->gateway, err);
+}
+
+static compile_fn *const by_kind[SL_KIND_COUNT] = {
+    [SL_KIND_API] = compile_api,         [SL_KIND_APP] = compile_app,
+    [SL_KIND_GATEWAY] = compile_gateway, [SL_KIND_GROUP] = compile_group,
+    [SL_KIND_HOST] = compile_host,       [SL_KIND_THROTTLE] = compile_throttle,
+};
+
+static int
+compile_entry(const struct compile *c, const char *kind, const char *key, struct compiled *compiled,
+              struct sl_error *err)
+{
+    struct sl_entry entry = {.kind = sl_kind_find(kind)};
+    bool found = false;
+    if (entry.kind == SL_KIND_COUNT || by_kind[entry.kind] == NULL) {
+        return sl_fail(err, SL_E_ENTRY_BROKEN, kind, "kind");
+    }
+    if (by_kind[entry.kind](c, key, &entry, &found, err) != 0) {
+        return -1;
+    }
+    if (!found) {
+        return 0;
+    }
+    compiled->min_reader = sl_entry_min_reader(&entry);
+    return sl_entry_encode(c->arena, &entry, &compiled->plain, err);
+}
+
+int
+compile_key(const struct compile *c, const char *kind, const char *key,
+            struct compiled *ret_compiled, struct sl_error *err)
+{
+    struct compiled compiled = {.min_reader = 1};
+    bool found = false;
+    int rc = strcmp(c->gateway, CONTROL_GATEWAY) == 0
+                 ? compile_control(c, kind, key, &compiled.plain, &found, err)
+                 : compile_entry(c, kind, key, &compiled, err);
+    if (rc == 0) {
+        *ret_compiled = compiled;
+    }
+    return rc;
+}

@@ -1,0 +1,13 @@
+// since.h - runtime.since: what changed after a revision, or a full set page by page.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_PUBLISHER_SINCE_H
+#define SL_PUBLISHER_SINCE_H
+
+#include "services/publisher/publisher.h"
+
+// Answers a node (for its own gateway) or a front (for `control`) as proto/bus.md says; others are
+// refused (BUS_FORBIDDEN). The content key goes boxed to the asking peer's CURVE key.
+sl_handler_fn runtime_since;
+
+#endif
