@@ -37,7 +37,11 @@ nginx-*)
     cd "$RUN/$unit"
     # The agent renders it.
     wait_for "$CONF_WAIT_S" test -s "$VAR/node-${unit#nginx-}/nginx.conf" || exit 1
-    [[ -z ${SLUICE_NGINX_PRELOAD:-} ]] || export LD_PRELOAD=$SLUICE_NGINX_PRELOAD
+    if [[ -n ${SLUICE_NGINX_PRELOAD:-} ]]; then
+        # A plain nginx with a sanitized module; nginx itself leaves memory to the kernel.
+        export LD_PRELOAD=$SLUICE_NGINX_PRELOAD
+        export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+    fi
     ;;
 *) cd "$RUN/$unit" ;;
 esac

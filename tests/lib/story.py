@@ -67,7 +67,7 @@ def _given(world, kind, item):
 
 def _step(world, step):
     step = dict(step)
-    for kind in ("publish", "offline", "binding", "auth", "app_code", "throttle", "api", "app",
+    for kind in ("publish", "offline", "settle", "binding", "auth", "app_code", "throttle", "api", "app",
                  "group"):
         if kind in step:
             _given(world, kind, match.fill(step[kind], world.names))

@@ -139,6 +139,11 @@ class World:
     def offline(self, api, env="RELEASE"):
         return self.publish(api, env, "offline")
 
+    def settle(self, api):
+        """Waits until all that was changed so far is live on every node, by publishing again."""
+        assert self.waits, "nodes serve the shared gateway only"
+        self.publish(api)
+
     def env_id(self, env):
         return RELEASE if env == "RELEASE" else self.names[env]["id"]
 

@@ -14,20 +14,13 @@ def clear_of_the_hour(seconds=15):
     wait_until(lambda: time.time() % 3600 < 3600 - seconds, seconds + 5, "the next hour")
 
 
-def revision(world):
-    """The lowest revision that a node serves."""
-    path = f"/v2/{world.project}/sluice/instances/{world.instance}/nodes"
-    return min(node["revision"] for node in world.want(200, "GET", path)["nodes"])
-
-
 def admitted(world, name, pattern):
     """Binds a fresh policy to a fresh API and answers the statuses of the calls."""
     world.api(name)
     world.publish(name)
     world.throttle(f"t_{name}", api_call_limits=LIMIT)
-    before = revision(world)
     world.binding(name, f"t_{name}")
-    wait_until(lambda: revision(world) > before, 5, "the binding on both nodes")
+    world.settle(name)
     clear_of_the_hour()
     return [world.call("GET", f"/{name}", node) for node in pattern]
 
