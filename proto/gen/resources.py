@@ -231,6 +231,11 @@ def emit(all_areas, error_rows, out_dir):
         out += row(item)
     out += ["};", f"const size_t resource_count = {len(items)};", "", "const struct sl_fault resource_faults[] = {"]
     faults = {c: code for item in items for c, code in item.errors.items() if c != "not_found"}
+    for area in all_areas:  # of tables that are no resources
+        faults.update(area.document.get("x-faults") or {})
+    unknown = set(faults.values()) - codes
+    if unknown:
+        raise areas.Refused(f"{', '.join(sorted(unknown))} is not the name of a row of errors.yaml")
     out += [f"    {{{text(c)}, SL_E_{code}}}," for c, code in sorted(faults.items())]
     out += ["    {NULL, SL_E_OK},", "};", ""]
     path, content = out_dir / "resource_table.c", "\n".join(out)

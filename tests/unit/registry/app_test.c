@@ -1,0 +1,256 @@
+// app_test.c - apps, AppCodes and authorisations.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/registry/fixture.h"
+
+#define CODE_64 "GjOD3g80AABuuFeEJpVQADBlAjBh3UzC7W+gr4VJBB5BtJ4fdVOQoSvoji3gFxUD"
+
+static const char *
+new_app(struct fixture *f, const char *name)
+{
+    return fixture_create(f, "app.create", "",
+                          sl_arena_printf(f->arena, "{\"name\": \"%s\"}", name));
+}
+
+static void
+a_new_app_gets_a_key_and_a_secret(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = new_app(f, "app_demo");
+    assert_int_equal(strlen(fixture_text(f, "app_key")), 32);
+    assert_int_equal(strlen(fixture_text(f, "app_secret")), 32);
+    assert_string_equal(fixture_text(f, "creator"), "USER");
+    assert_string_equal(fixture_text(f, "app_type"), "apig");
+    assert_int_equal(fixture_number(f, "status"), 1);
+    json_t *made = f->body;
+    assert_int_equal(fixture_call(f, "app.read", fixture_path(f, "app_id", id), "", ""), 0);
+    assert_true(json_equal(made, f->body));
+}
+
+static void
+a_given_key_and_secret_are_taken_and_stored_sealed(void **state)
+{
+    struct fixture *f = *state;
+    new_app(f, "other_app");
+    fixture_create(f, "app.create", "",
+                   "{\"name\": \"app_demo\", \"app_key\": \"my-own-key\","
+                   " \"app_secret\": \"my-own-secret\"}");
+    assert_string_equal(fixture_text(f, "app_key"), "my-own-key");
+    assert_string_equal(fixture_text(f, "app_secret"), "my-own-secret");
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM app WHERE"
+                                      " position('my-own-secret' in app::text) > 0"
+                                      " OR position('my-own-secret'::bytea in app_secret) > 0"),
+                     0);
+    assert_int_equal(fixture_call(f, "app.create", "", "",
+                                  "{\"name\": \"third_app\", \"app_key\": \"my-own-key\"}"),
+                     -1);
+    assert_int_equal(f->err.code, SL_E_APP_KEY_EXISTS);
+    assert_int_equal(fixture_call(f, "app.create", "", "", "{\"name\": \"app_demo\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_APP_EXISTS);
+}
+
+static void
+a_reset_changes_the_secret_alone(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = new_app(f, "app_demo");
+    const char *key = fixture_text(f, "app_key");
+    const char *old = fixture_text(f, "app_secret");
+    const char *path = fixture_path(f, "app_id", id);
+    fixture_sql(f, "DELETE FROM runtime_change");
+    assert_int_equal(
+        fixture_call(f, "app.reset_secret", path, "", "{\"app_secret\": \"given-secret\"}"), 0);
+    assert_string_equal(fixture_text(f, "app_secret"), "given-secret");
+    assert_string_equal(fixture_text(f, "app_key"), key);
+    assert_string_equal(fixture_text(f, "name"), "app_demo");
+    assert_int_equal(fixture_call(f, "app.reset_secret", path, "", "{}"), 0);
+    assert_int_equal(strlen(fixture_text(f, "app_secret")), 32);
+    assert_string_not_equal(fixture_text(f, "app_secret"), old);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM runtime_change WHERE kind = 'app'"), 2);
+}
+
+static void
+an_app_is_verified_by_id_without_its_secrets(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = new_app(f, "app_demo");
+    assert_int_equal(fixture_call(f, "app.validate", fixture_path(f, "app_id", id), "", ""), 0);
+    assert_string_equal(fixture_text(f, "id"), id);
+    assert_int_equal(json_object_size(f->body), 2);
+    assert_int_equal(fixture_call(f, "app.validate", "{\"app_id\": \"nope\"}", "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_NOT_FOUND);
+}
+
+static void
+lists_of_apps_hold_secrets_and_bound_apis(void **state)
+{
+    struct fixture *f = *state;
+    new_app(f, "app_one");
+    const char *secret = fixture_text(f, "app_secret");
+    new_app(f, "app_two");
+    assert_int_equal(fixture_call(f, "app.list", "", "{\"name\": \"one\", \"status\": 1}", ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 1);
+    const json_t *app = json_array_get(json_object_get(f->body, "apps"), 0);
+    assert_string_equal(json_string_value(json_object_get(app, "app_secret")), secret);
+    assert_int_equal(json_integer_value(json_object_get(app, "bind_num")), 0);
+}
+
+static void
+an_app_code_is_answered_sealed_and_taken_once(void **state)
+{
+    struct fixture *f = *state;
+    const char *app = new_app(f, "app_demo");
+    const char *path = fixture_path(f, "app_id", app);
+    fixture_create(f, "app_code.create", path, "{\"app_code\": \"" CODE_64 "\"}");
+    assert_string_equal(fixture_text(f, "app_code"), CODE_64);
+    assert_string_equal(fixture_text(f, "app_id"), app);
+    assert_non_null(json_object_get(f->body, "create_time"));
+    assert_int_equal(
+        fixture_call(f, "app_code.create", path, "", "{\"app_code\": \"" CODE_64 "\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_APP_CODE_EXISTS);
+    assert_int_equal(fixture_call(f, "app_code.create", "{\"app_id\": \"nope\"}", "",
+                                  "{\"app_code\": \"" CODE_64 "\"}"),
+                     -1);
+    assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
+    assert_string_equal(f->err.args[0], "nope");
+}
+
+static void
+an_app_has_five_app_codes_at_most(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = fixture_path(f, "app_id", new_app(f, "app_demo"));
+    for (int i = 0; i < 5; i++) {
+        fixture_create(f, "app_code.create", path,
+                       sl_arena_printf(f->arena, "{\"app_code\": \"" CODE_64 "%d\"}", i));
+    }
+    assert_int_equal(
+        fixture_call(f, "app_code.create", path, "", "{\"app_code\": \"" CODE_64 "\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_APP_CODE_QUOTA);
+}
+
+static const char *
+auth_body(struct fixture *f, const char *app, const char *first, const char *second)
+{
+    return sl_arena_printf(f->arena,
+                           "{\"env_id\": \"" ENV_RELEASE_ID "\", \"app_ids\": [\"%s\"],"
+                           " \"api_ids\": [\"%s\", \"%s\"]}",
+                           app, first, second);
+}
+
+static const json_t *
+auth_at(const struct fixture *f, size_t at)
+{
+    return json_array_get(json_object_get(f->body, "auths"), at);
+}
+
+static const char *
+auth_status(const struct fixture *f, size_t at)
+{
+    return json_string_value(
+        json_object_get(json_object_get(auth_at(f, at), "auth_result"), "status"));
+}
+
+static void
+each_pair_of_app_and_api_has_its_own_result(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *online = fixture_api(f, group, "Api_one", "/one", true);
+    const char *offline = fixture_api(f, group, "Api_two", "/two", false);
+    const char *app = new_app(f, "app_demo");
+    const char *body = auth_body(f, app, online, offline);
+    fixture_sql(f, "DELETE FROM runtime_change");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", body), 0);
+    assert_int_equal(json_array_size(json_object_get(f->body, "auths")), 2);
+    assert_string_equal(auth_status(f, 0), "SUCCESS");
+    assert_string_equal(auth_status(f, 1), "FAILED");
+    const json_t *failed = json_object_get(auth_at(f, 1), "auth_result");
+    assert_string_equal(json_string_value(json_object_get(failed, "error_code")), "APIG.3015");
+    assert_string_equal(json_string_value(json_object_get(failed, "api_name")), "Api_two");
+    assert_string_equal(json_string_value(json_object_get(failed, "app_name")), "app_demo");
+    assert_string_equal(json_string_value(json_object_get(auth_at(f, 0), "auth_role")), "PROVIDER");
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM runtime_change WHERE kind = 'app'"), 1);
+
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", body), 0);
+    assert_string_equal(auth_status(f, 0), "SKIPPED");
+    assert_int_equal(fixture_call(f, "app.list", "", fixture_path(f, "id", app), ""), 0);
+    const json_t *listed = json_array_get(json_object_get(f->body, "apps"), 0);
+    assert_int_equal(json_integer_value(json_object_get(listed, "bind_num")), 1);
+}
+
+static void
+an_authorisation_is_taken_back_once(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *api = fixture_api(f, group, "Api_one", "/one", true);
+    const char *app = new_app(f, "app_demo");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, api, api)), 0);
+    const char *id = json_string_value(json_object_get(auth_at(f, 0), "id"));
+    const char *path = fixture_path(f, "app_auth_id", id);
+    fixture_sql(f, "DELETE FROM runtime_change");
+    assert_int_equal(fixture_call(f, "app_auth.delete", path, "", ""), 0);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM runtime_change WHERE kind = 'app'"), 1);
+    assert_int_equal(fixture_call(f, "app_auth.delete", path, "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_AUTH_NOT_FOUND);
+    assert_string_equal(f->err.args[0], id);
+}
+
+static void
+unknown_parts_of_an_authorisation_are_named(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *api = fixture_api(f, group, "Api_one", "/one", true);
+    const char *app = new_app(f, "app_demo");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, "nope", api, api)),
+                     -1);
+    assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
+    assert_string_equal(f->err.args[0], "nope");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, api, "nope")),
+                     -1);
+    assert_int_equal(f->err.code, SL_E_API_NOT_FOUND);
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "",
+                                  sl_arena_printf(f->arena,
+                                                  "{\"env_id\": \"nope\", \"app_ids\": [\"%s\"],"
+                                                  " \"api_ids\": [\"%s\"]}",
+                                                  app, api)),
+                     -1);
+    assert_int_equal(f->err.code, SL_E_ENV_NOT_FOUND);
+}
+
+static void
+a_deleted_api_gives_its_authorisations_back(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *api = fixture_api(f, group, "Api_one", "/one", true);
+    const char *app = new_app(f, "app_demo");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, api, api)), 0);
+    const char *usage = sl_arena_printf(
+        f->arena, "SELECT used FROM quota_usage WHERE quota = 'app_apis' AND scope = '%s'", app);
+    assert_int_equal(fixture_count(f, usage), 1);
+    fixture_sql(f, "UPDATE publication SET version_id = NULL");
+    assert_int_equal(fixture_call(f, "api.delete", fixture_path(f, "api_id", api), "", ""), 0);
+    assert_int_equal(fixture_count(f, usage), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(a_new_app_gets_a_key_and_a_secret),
+        FIXTURE_TEST(a_given_key_and_secret_are_taken_and_stored_sealed),
+        FIXTURE_TEST(a_reset_changes_the_secret_alone),
+        FIXTURE_TEST(an_app_is_verified_by_id_without_its_secrets),
+        FIXTURE_TEST(lists_of_apps_hold_secrets_and_bound_apis),
+        FIXTURE_TEST(an_app_code_is_answered_sealed_and_taken_once),
+        FIXTURE_TEST(an_app_has_five_app_codes_at_most),
+        FIXTURE_TEST(each_pair_of_app_and_api_has_its_own_result),
+        FIXTURE_TEST(an_authorisation_is_taken_back_once),
+        FIXTURE_TEST(unknown_parts_of_an_authorisation_are_named),
+        FIXTURE_TEST(a_deleted_api_gives_its_authorisations_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
