@@ -1,8 +1,8 @@
 // auth.h - who is asking, and may they do it?
 //
 // Follows the runtime entries of the pseudo-gateway `control` (users, access keys, policies,
-// projects, token keys) on a bus client and a thread of its own, and judges requests against that
-// copy: no I/O, no waiting in auth_check. Safe from any number of threads at once.
+// projects, token keys) on a bus client of its own and judges requests against that copy: no I/O in
+// auth_check. Safe from any number of threads at once.
 //
 // A credential is X-Auth-Token (Ed25519, common/crypto/token.h) or an SDK-HMAC-SHA256 signature
 // made with an access key (common/crypto/sign.h). Disabling a user, revoking a key or changing a
@@ -18,6 +18,7 @@
 
 #define AUTH_STALE_MS  60000    // without the stream for so long, front answers 503
 #define AUTH_NO_ACTION "public" // x-action of an operation that needs no credential
+#define AUTH_ANY       "any"    // x-action of one that takes any valid credential
 
 struct auth;
 
@@ -30,7 +31,7 @@ struct auth_request {
     size_t header_count;                  //
     struct sl_str body;                   // whole, may be empty
     const char *action;   // "apig:groups:create"; NULL or AUTH_NO_ACTION: no credential is needed;
-                          // "" : any valid credential will do
+                          // "" or AUTH_ANY: any valid credential will do
     const char *project;  // {project_id} of the path, "" where it has none
     const char *instance; // {instance_id} of the path, "" where it has none
 };
@@ -39,7 +40,7 @@ struct auth_request {
 // *err filled.
 struct auth *auth_new(const struct sl_peer *peer, struct sl_error *err);
 
-// Stops the thread and frees. No auth_check may run. Empties the pointer.
+// Stops following and frees. No auth_check may run. Empties the pointer.
 void auth_free(struct auth **auth);
 
 // Whether the copy is complete and was confirmed current within AUTH_STALE_MS.
