@@ -3,6 +3,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
+static bool
+is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 // Whether the text looks like a JSON document: an object or an array from end to end. The content
 // is the operator's; a misjudged type harms nobody.
 static bool
@@ -11,10 +17,10 @@ is_json(struct sl_str text)
     size_t begin = 0;
     size_t end = text.len;
 
-    while (begin < end && memchr(" \t\r\n", text.ptr[begin], 4) != NULL) {
+    while (begin < end && is_blank(text.ptr[begin])) {
         begin++;
     }
-    while (end > begin && memchr(" \t\r\n", text.ptr[end - 1], 4) != NULL) {
+    while (end > begin && is_blank(text.ptr[end - 1])) {
         end--;
     }
     return end - begin >= 2 && ((text.ptr[begin] == '{' && text.ptr[end - 1] == '}') ||

@@ -158,7 +158,6 @@ read_values(struct param_work *work)
         struct sl_str name = sl_img_text(&params[i].name);
         struct param_value *value = &work->values[i];
 
-        value->defaulted = false;
         value->present = find_value(work, params[i].location, name, &value->text);
         if (!value->present && params[i].required) {
             char text[SL_ERROR_ARG_MAX];
@@ -261,12 +260,12 @@ map_parameters(struct param_work *work)
     const struct sl_img_api *api = work->ctx->api;
     const struct sl_img_backend_param *mapped = sl_img_items(&api->backend_params);
     const struct sl_img_req_param *params = sl_img_items(&api->req_params);
-    bool taken[REQ_PARAMS_MAX] = {false};
 
     for (uint32_t i = 0; i < api->backend_params.count; i++) {
         struct sl_str name = sl_img_text(&mapped[i].name);
         struct sl_str text = sl_img_text(&mapped[i].value);
-        int16_t from = mapped[i].req_param;
+        struct param_value *from =
+            mapped[i].req_param < 0 ? NULL : &work->values[mapped[i].req_param];
 
         if (mapped[i].origin == SL_FROM_CONSTANT) {
             add(work, name, text, mapped[i].location);
@@ -275,15 +274,15 @@ map_parameters(struct param_work *work)
             if (text.len > 0) {
                 add(work, name, text, mapped[i].location);
             }
-        } else if (from >= 0 && from < REQ_PARAMS_MAX) {
-            taken[from] = true;
-            if (work->values[from].present) {
-                add(work, name, work->values[from].text, mapped[i].location);
+        } else if (from != NULL) {
+            from->mapped = true;
+            if (from->present) {
+                add(work, name, from->text, mapped[i].location);
             }
         }
     }
     for (uint32_t i = 0; i < api->req_params.count; i++) {
-        if (work->values[i].defaulted && params[i].pass_through && !taken[i] &&
+        if (work->values[i].defaulted && params[i].pass_through && !work->values[i].mapped &&
             params[i].location != SL_IN_PATH) {
             add(work, sl_img_text(&params[i].name), work->values[i].text, params[i].location);
         }
@@ -293,16 +292,16 @@ map_parameters(struct param_work *work)
 ngx_int_t
 ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    struct param_work work;
+    struct param_work work = {.request = r, .ctx = ctx};
+    size_t declared = ctx->api->req_params.count;
+    size_t mapped = ctx->api->backend_params.count;
     ngx_int_t rc;
 
-    if (ctx->api->req_params.count > REQ_PARAMS_MAX ||
-        ctx->api->backend_params.count > BACKEND_PARAMS_MAX) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG);
+    work.values = ngx_pcalloc(r->pool, (declared + 1) * sizeof(*work.values));
+    work.additions = ngx_palloc(r->pool, (declared + mapped + 1) * sizeof(*work.additions));
+    if (work.values == NULL || work.additions == NULL) {
+        return NGX_ERROR;
     }
-    work.request = r;
-    work.ctx = ctx;
-    work.addition_count = 0;
     rc = read_values(&work);
     if (rc != NGX_OK || ctx->api->backend_type != SL_BACKEND_HTTP) {
         return rc;

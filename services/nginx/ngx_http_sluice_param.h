@@ -1,8 +1,8 @@
 // ngx_http_sluice_param.h - what the two files about parameters share.
 //
 // param.c reads the declared parameters and works out what the backend gets; target.c writes it
-// into path, query and headers. The work lives on the stack of one step; its texts are in the
-// request's pool or, for the step's duration, in the image.
+// into path, query and headers. The work lives as long as the step; its texts are in the request's
+// pool or in the image.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef NGX_HTTP_SLUICE_PARAM_H
@@ -10,14 +10,12 @@
 
 #include "services/nginx/ngx_http_sluice.h"
 
-#define REQ_PARAMS_MAX     64 // declared parameters looked at; management allows 50
-#define BACKEND_PARAMS_MAX 64 // mapped parameters looked at
-
 // The value of one declared parameter of this request.
 struct param_value {
     struct sl_str text; // decoded
     bool present;       // sent, or given by its default
     bool defaulted;     // by its default
+    bool mapped;        // a mapping takes it
 };
 
 // One parameter that the backend request gets.
@@ -31,9 +29,9 @@ struct param_addition {
 struct param_work {
     ngx_http_request_t *request;
     ngx_http_sluice_ctx_t *ctx;
-    struct param_value values[REQ_PARAMS_MAX];
-    struct param_addition additions[BACKEND_PARAMS_MAX + REQ_PARAMS_MAX];
-    size_t addition_count;
+    struct param_value *values;       // one for each declared parameter
+    struct param_addition *additions; // room for each mapping and each declared parameter
+    size_t addition_count;            // of them in use
 };
 
 // Cuts the next `name=value` off a raw query; false at its end.

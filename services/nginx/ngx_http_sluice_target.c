@@ -323,7 +323,7 @@ ngx_http_sluice_target_headers(struct param_work *work)
     if (!touches(work, SL_IN_HEADER)) {
         return NGX_OK;
     }
-    for (; part != NULL; part = part->next) {
+    do {
         ngx_table_elt_t *header = part->elts;
 
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
@@ -331,7 +331,8 @@ ngx_http_sluice_target_headers(struct param_work *work)
                 ngx_http_sluice_header_hide(&header[i]);
             }
         }
-    }
+        part = part->next;
+    } while (part != NULL);
     for (size_t i = 0; i < work->addition_count && rc == NGX_OK; i++) {
         if (work->additions[i].location == SL_IN_HEADER) {
             rc = add_header(work, &work->additions[i]);

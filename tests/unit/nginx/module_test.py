@@ -16,7 +16,7 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from module_node import Node, fresh, hex_id  # noqa: E402
+from module_node import Node, Reply, fresh, hex_id, pause  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 GROUP, DEFAULT, DEBUG, APP, OTHER = hex_id(1), hex_id(2), hex_id(3), hex_id(50), hex_id(51)
@@ -225,7 +225,6 @@ for case_name, case_target, case_expected in CANONICAL:
 
 class Intake(ModuleTest):
     def raw(self, data, **kwargs):
-        from module_node import Reply
         return Reply(self.node.raw(data, **kwargs))
 
     def bad(self, data, status=400, code="APIG.0201", message="API request error."):
@@ -618,7 +617,7 @@ class Answers(ModuleTest):
                     self.assertEqual((row["app_id"], row["auth"], row["status"], row["response_source"],
                                       row["router_uri"]), (APP, "appcode", "200", "remote", "/signed"))
                     return
-            time.sleep(0.1)
+            pause(0.1)
         self.fail("no such line in the access log")
 
     def test_health_is_told(self):
