@@ -3,7 +3,7 @@
     generate.py <proto directory> <gen directory> <openapi.json>
 
 Writes gen/rest_table.c (front's routes, actions, validators), gen/openapi_json.c (the document as
-front serves it), the openapi.json, and, through resources.py, what the registry needs.
+front serves it), gen/metric.h, the openapi.json, and, through resources.py, what the registry needs.
 """
 import importlib.util
 import json
@@ -12,6 +12,7 @@ import sys
 
 import areas
 import errors
+import metrics
 import openapi
 import rest
 import unsupported
@@ -44,6 +45,7 @@ def main(proto_dir, out_dir, openapi_path):
     write(openapi_path, text)
     write(out_dir / "openapi_json.c", openapi.c_source(json.dumps(document, separators=(",", ":"))))
     write(out_dir / "rest_table.c", rest.c_source(contract))
+    write(out_dir / "metric.h", metrics.c_header(metrics.load(proto_dir / "metrics.yaml")))
     module = plug_in(proto_dir)
     if module:
         module.emit(contract.areas, error_rows, out_dir)

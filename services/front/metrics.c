@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "gen/metric.h"
+
 #define CLASSES 6 // 1xx … 5xx, and 0 for connections that broke
 
 static const int64_t bounds_us[] = {1000,   2000,   5000,    10000,   25000,   50000,
@@ -48,40 +50,47 @@ metrics_count(struct metrics *metrics, int status, int64_t took_us)
 }
 
 static void
-write_gauge(struct sl_buf *text, const char *name, const char *help, int64_t value)
+write_gauge(struct sl_buf *text, const char *head, const char *name, int64_t value)
 {
-    sl_buf_addf(text, "# HELP %s %s\n# TYPE %s gauge\n%s %" PRId64 "\n", name, help, name, name,
-                value);
+    sl_buf_addf(text, "%s%s %" PRId64 "\n", head, name, value);
+}
+
+static void
+write_requests(const struct metrics *metrics, struct sl_buf *text)
+{
+    static const char *const classes[CLASSES] = {"broken", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    sl_buf_adds(text, SL_METRIC_FRONT_REQUESTS_TOTAL_HEAD);
+    for (size_t i = 0; i < CLASSES; i++) {
+        sl_buf_addf(text, SL_METRIC_FRONT_REQUESTS_TOTAL "{status=\"%s\"} %" PRIu64 "\n",
+                    classes[i], atomic_load(&metrics->by_class[i]));
+    }
+}
+
+static void
+write_durations(const struct metrics *metrics, struct sl_buf *text)
+{
+    uint64_t total = 0;
+    sl_buf_adds(text, SL_METRIC_FRONT_REQUEST_SECONDS_HEAD);
+    for (size_t i = 0; i < SL_COUNT(bounds_us); i++) {
+        total += atomic_load(&metrics->by_bound[i]);
+        sl_buf_addf(text, SL_METRIC_FRONT_REQUEST_SECONDS "_bucket{le=\"%g\"} %" PRIu64 "\n",
+                    (double)bounds_us[i] / 1e6, total);
+    }
+    total += atomic_load(&metrics->by_bound[SL_COUNT(bounds_us)]);
+    sl_buf_addf(text, SL_METRIC_FRONT_REQUEST_SECONDS "_bucket{le=\"+Inf\"} %" PRIu64 "\n", total);
+    sl_buf_addf(text, SL_METRIC_FRONT_REQUEST_SECONDS "_sum %.6f\n",
+                (double)atomic_load(&metrics->sum_us) / 1e6);
+    sl_buf_addf(text, SL_METRIC_FRONT_REQUEST_SECONDS "_count %" PRIu64 "\n", total);
 }
 
 void
 metrics_write(const struct metrics *metrics, const struct metrics_gauges *gauges,
               struct sl_buf *text)
 {
-    static const char *const classes[CLASSES] = {"broken", "1xx", "2xx", "3xx", "4xx", "5xx"};
-    uint64_t total = 0;
-    sl_buf_adds(text, "# HELP sluice_front_requests_total Management requests by status class.\n"
-                      "# TYPE sluice_front_requests_total counter\n");
-    for (size_t i = 0; i < CLASSES; i++) {
-        sl_buf_addf(text, "sluice_front_requests_total{status=\"%s\"} %" PRIu64 "\n", classes[i],
-                    atomic_load(&metrics->by_class[i]));
-    }
-    sl_buf_adds(text, "# HELP sluice_front_request_seconds From the first line to the last byte.\n"
-                      "# TYPE sluice_front_request_seconds histogram\n");
-    for (size_t i = 0; i < SL_COUNT(bounds_us); i++) {
-        total += atomic_load(&metrics->by_bound[i]);
-        sl_buf_addf(text, "sluice_front_request_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
-                    (double)bounds_us[i] / 1e6, total);
-    }
-    total += atomic_load(&metrics->by_bound[SL_COUNT(bounds_us)]);
-    sl_buf_addf(text,
-                "sluice_front_request_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
-                "sluice_front_request_seconds_sum %.6f\n"
-                "sluice_front_request_seconds_count %" PRIu64 "\n",
-                total, (double)atomic_load(&metrics->sum_us) / 1e6, total);
-    write_gauge(text, "sluice_front_in_flight", "Requests being worked on.", gauges->in_flight);
-    write_gauge(text, "sluice_front_bus_live", "Buses that answer.", gauges->bus_live);
-    write_gauge(text, "sluice_front_auth_fresh", "Whether the identity entries are current.",
-                gauges->auth_fresh);
-    write_gauge(text, "sluice_front_draining", "Whether it is going away.", gauges->draining);
+    write_requests(metrics, text);
+    write_durations(metrics, text);
+    write_gauge(text, SL_METRIC(FRONT_IN_FLIGHT), gauges->in_flight);
+    write_gauge(text, SL_METRIC(FRONT_BUS_LIVE), gauges->bus_live);
+    write_gauge(text, SL_METRIC(FRONT_AUTH_FRESH), gauges->auth_fresh);
+    write_gauge(text, SL_METRIC(FRONT_DRAINING), gauges->draining);
 }

@@ -8,6 +8,7 @@ PROTO = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "proto").resolve(
 sys.path.insert(0, str(PROTO / "gen"))
 
 import areas  # noqa: E402
+import metrics  # noqa: E402
 import openapi  # noqa: E402
 import rest  # noqa: E402
 import schema  # noqa: E402
@@ -175,6 +176,30 @@ class Output(unittest.TestCase):
             unsupported.check(contract_of(), path)
         finally:
             path.unlink()
+
+
+class Metrics(unittest.TestCase):
+    """metrics.yaml as C."""
+
+    ROW = {"name": "sluice_x_total", "of": "front", "type": "counter", "labels": [], "help": "X."}
+
+    def load(self, **change):
+        path = pathlib.Path(self.id() + ".yaml")
+        path.write_text(str({"metrics": [{**self.ROW, **change}]}))
+        try:
+            return metrics.load(path)
+        finally:
+            path.unlink()
+
+    def test_a_metric_has_its_name_and_head(self):
+        text = metrics.c_header(self.load())
+        self.assertIn('#define SL_METRIC_X_TOTAL "sluice_x_total"', text)
+        self.assertIn("# TYPE sluice_x_total counter", text)
+
+    def test_a_malformed_metric_is_refused(self):
+        for change in ({"name": "x_total"}, {"name": "sluice_x"}, {"type": "meter"}, {"unit": "s"}):
+            with self.assertRaises(areas.Refused):
+                self.load(**change)
 
 
 class Rejections(unittest.TestCase):
