@@ -4,6 +4,7 @@
 // /metrics: the counters as text for Prometheus, names as proto/metrics.yaml states them.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "gen/metric.h"
 #include "services/nginx/ngx_http_sluice.h"
 
 #define ZONE_BYTES       (16 * 4096) // the counters, with nginx's slab bookkeeping
@@ -133,19 +134,15 @@ append_requests(u_char *out, u_char *end, const struct counters *counters)
 {
     ngx_atomic_uint_t total = 0;
 
-    out = ngx_slprintf(out, end,
-                       "# HELP sluice_requests_total Requests answered, by class of status.\n"
-                       "# TYPE sluice_requests_total counter\n");
+    out = ngx_slprintf(out, end, "%s", SL_METRIC_REQUESTS_TOTAL_HEAD);
     for (ngx_uint_t i = 1; i < STATUS_CLASSES; i++) {
-        out = ngx_slprintf(out, end, "sluice_requests_total{class=\"%uixx\"} %uA\n", i,
+        out = ngx_slprintf(out, end, SL_METRIC_REQUESTS_TOTAL "{class=\"%uixx\"} %uA\n", i,
                            counters->requests[i]);
     }
-    out = ngx_slprintf(out, end,
-                       "# HELP sluice_request_seconds Time from the first byte to the last.\n"
-                       "# TYPE sluice_request_seconds histogram\n");
+    out = ngx_slprintf(out, end, "%s", SL_METRIC_REQUEST_SECONDS_HEAD);
     for (size_t i = 0; i < BUCKETS; i++) {
         total += counters->buckets[i];
-        out = ngx_slprintf(out, end, "sluice_request_seconds_bucket{le=\"%M.%03M\"} %uA\n",
+        out = ngx_slprintf(out, end, SL_METRIC_REQUEST_SECONDS "_bucket{le=\"%M.%03M\"} %uA\n",
                            bucket_ms[i] / 1000, bucket_ms[i] % 1000, total);
     }
     total = 0;
@@ -153,24 +150,16 @@ append_requests(u_char *out, u_char *end, const struct counters *counters)
         total += counters->requests[i];
     }
     return ngx_slprintf(out, end,
-                        "sluice_request_seconds_bucket{le=\"+Inf\"} %uA\n"
-                        "sluice_request_seconds_sum %uA.%03uA\n"
-                        "sluice_request_seconds_count %uA\n",
+                        SL_METRIC_REQUEST_SECONDS
+                        "_bucket{le=\"+Inf\"} %uA\n" SL_METRIC_REQUEST_SECONDS
+                        "_sum %uA.%03uA\n" SL_METRIC_REQUEST_SECONDS "_count %uA\n",
                         total, counters->time_ms / 1000, counters->time_ms % 1000, total);
 }
 
 static u_char *
-append_counter(u_char *out, u_char *end, const char *name, const char *help, uint64_t value)
+append_value(u_char *out, u_char *end, const char *head, const char *name, uint64_t value)
 {
-    return ngx_slprintf(out, end, "# HELP %s %s\n# TYPE %s counter\n%s %uL\n", name, help, name,
-                        name, value);
-}
-
-static u_char *
-append_gauge(u_char *out, u_char *end, const char *name, const char *help, uint64_t value)
-{
-    return ngx_slprintf(out, end, "# HELP %s %s\n# TYPE %s gauge\n%s %uL\n", name, help, name, name,
-                        value);
+    return ngx_slprintf(out, end, "%s%s %uL\n", head, name, value);
 }
 
 static ngx_int_t
@@ -185,22 +174,14 @@ send_metrics(ngx_http_request_t *r, const struct sl_image *image)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     out = append_requests(out, end, counters);
-    out = append_counter(out, end, "sluice_refused_total",
-                         "Requests answered with an error of the gateway.", counters->refused);
-    out = append_counter(out, end, "sluice_throttled_total", "Requests refused by a limit.",
-                         counters->throttled);
-    out = append_counter(out, end, "sluice_backend_calls_total",
-                         "Calls of backends, retries included.", counters->backend);
-    out = append_counter(out, end, "sluice_backend_failures_total",
-                         "Calls of backends without an answer.", counters->backend_failed);
-    out = append_counter(out, end, "sluice_received_bytes_total", "Bytes of requests.",
-                         counters->bytes_in);
-    out = append_counter(out, end, "sluice_sent_bytes_total", "Bytes of responses.",
-                         counters->bytes_out);
-    out = append_gauge(out, end, "sluice_backend_idle_connections",
-                       "Idle backend connections of the answering worker.",
-                       ngx_http_sluice_pool_count());
-    out = append_gauge(out, end, "sluice_image_revision", "Revision that the node serves.",
+    out = append_value(out, end, SL_METRIC(REFUSED_TOTAL), counters->refused);
+    out = append_value(out, end, SL_METRIC(THROTTLED_TOTAL), counters->throttled);
+    out = append_value(out, end, SL_METRIC(BACKEND_CALLS_TOTAL), counters->backend);
+    out = append_value(out, end, SL_METRIC(BACKEND_FAILURES_TOTAL), counters->backend_failed);
+    out = append_value(out, end, SL_METRIC(RECEIVED_BYTES_TOTAL), counters->bytes_in);
+    out = append_value(out, end, SL_METRIC(SENT_BYTES_TOTAL), counters->bytes_out);
+    out = append_value(out, end, SL_METRIC(BACKEND_IDLE_CONNECTIONS), ngx_http_sluice_pool_count());
+    out = append_value(out, end, SL_METRIC(IMAGE_REVISION),
                        sl_image_ready(image) ? sl_image_revision(image) : 0);
     return ngx_http_sluice_send(r, NGX_HTTP_OK, SL_STR("text/plain; version=0.0.4"),
                                 (struct sl_str){(const char *)text, (size_t)(out - text)});
