@@ -22,10 +22,10 @@ ignore_notice(void *arg, const PGresult *result)
 static int
 connect_now(struct sl_db *db, struct sl_error *err)
 {
+    const char *const session = SESSION_OPTIONS;
     const char *const names[] = {"dbname",  "application_name", "connect_timeout",
                                  "options", "client_encoding",  NULL};
-    const char *const values[] = {db->conninfo,    db->application, "5",
-                                  SESSION_OPTIONS, "UTF8",          NULL};
+    const char *const values[] = {db->conninfo, db->application, "5", session, "UTF8", NULL};
     if (db->conn != NULL) {
         PQfinish(db->conn);
     }
@@ -38,25 +38,30 @@ connect_now(struct sl_db *db, struct sl_error *err)
     return 0;
 }
 
-struct sl_db *
-sl_db_open(const struct sl_db_options *options, struct sl_error *err)
+static int
+fill_db(struct sl_db *db, const struct sl_db_options *options, struct sl_error *err)
 {
-    SL_AUTO(sl_db) db = calloc(1, sizeof(*db));
-    if (db == NULL) {
-        sl_fail(err, SL_E_INTERNAL);
-        return NULL;
-    }
     db->conninfo = strdup(options->conninfo);
     db->application = strdup(options->application != NULL ? options->application : "sluice");
     db->faults = options->faults;
     if (db->conninfo == NULL || db->application == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    return connect_now(db, err);
+}
+
+struct sl_db *
+sl_db_open(const struct sl_db_options *options, struct sl_error *err)
+{
+    struct sl_db *db = calloc(1, sizeof(*db));
+    if (db == NULL) {
         sl_fail(err, SL_E_INTERNAL);
         return NULL;
     }
-    if (connect_now(db, err) != 0) {
-        return NULL;
+    if (fill_db(db, options, err) != 0) {
+        sl_db_free(&db);
     }
-    return SL_TAKE(db);
+    return db;
 }
 
 void

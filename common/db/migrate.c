@@ -66,6 +66,7 @@ add_file(struct run *run, const char *directory, const char *name)
     if (!is_migration_name(name)) {
         return refuse(run->err, name, "the name is not NNNN_what.sql");
     }
+    assert(run->files != NULL);
     struct migration *file = &run->files[run->count];
     file->number = (int)strtol(name, NULL, 10);
     file->name = sl_arena_dup(run->arena, name);
@@ -89,7 +90,7 @@ list_files(struct run *run, const char *directory)
     int rc = 0;
     run->files = sl_arena_array(run->arena, (size_t)count, sizeof(*run->files));
     if (run->files == NULL) {
-        rc = sl_arena_check(run->arena, run->err);
+        rc = sl_fail(run->err, SL_E_INTERNAL);
     }
     for (int i = 0; i < count; i++) {
         if (rc == 0) {
@@ -145,7 +146,7 @@ ask(struct run *run, const char *sql, const char *number, const char *text, cons
     const char *cell = PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "";
     *ret_cell = sl_arena_dup(run->arena, cell);
     PQclear(result);
-    return sl_arena_check(run->arena, run->err);
+    return *ret_cell != NULL ? 0 : sl_fail(run->err, SL_E_INTERNAL);
 }
 
 static int
@@ -177,7 +178,7 @@ apply_missing(struct run *run, const struct migration *file)
     }
     char number[16];
     snprintf(number, sizeof(number), "%d", file->number);
-    const char *state = NULL;
+    const char *state = "";
     if (ask(run,
             "SELECT CASE WHEN checksum = encode(sha256(convert_to($2, 'UTF8')), 'hex')"
             " THEN 'same' ELSE 'changed' END FROM schema_migration WHERE number = $1::integer",
