@@ -11,7 +11,7 @@
 static int
 refuse(struct sl_error *err, enum sl_code code, const char *why)
 {
-    sl_error_set(err, code, SL_ORIGIN, (const char *const[]){NULL});
+    sl_fail(err, code);
     return sl_error_detail(err, "%s", why);
 }
 

@@ -77,7 +77,7 @@ remember(struct tokens *tokens, const uint8_t digest[SL_SHA256_LEN], const struc
 static int
 refuse(struct sl_error *err, enum sl_code code, const char *why)
 {
-    sl_error_set(err, code, SL_ORIGIN, (const char *const[]){NULL});
+    sl_fail(err, code);
     return sl_error_detail(err, "%s", why);
 }
 
