@@ -38,7 +38,7 @@ report_failure() {
     printf '\nFAILED in step: %s\n' "$STEP" >&2
     if [[ -n $STEP_LOG && -s $STEP_LOG ]]; then
         printf 'log: %s, which ends:\n' "$STEP_LOG" >&2
-        tail -n 15 "$STEP_LOG" | sed 's/^/    /' >&2
+        tail -n 15 "$STEP_LOG" | uniq | sed 's/^/    /' >&2
     fi
     exit "$status"
 }
