@@ -36,6 +36,7 @@ extern size_t caught_replies;
 extern char caught_body[4096]; // of the last deferred reply
 extern pthread_mutex_t caught_lock;
 
+// cmocka's set-up and tear-down: a gateway of its own for each test.
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
 
@@ -52,6 +53,7 @@ void fixture_publish(struct fixture *f);
 // runtime.since as the fixture's peer; the reply as JSON (binary as strings).
 json_t *fixture_since(struct fixture *f, const char *epoch, int64_t revision);
 
+// Runs a statement; the first cell of a query, as number or text.
 void fixture_sql(struct fixture *f, const char *sql);
 int64_t fixture_number(struct fixture *f, const char *sql);
 const char *fixture_text(struct fixture *f, const char *sql);
