@@ -63,9 +63,9 @@ auth_free(struct auth **auth)
     if (auth == NULL || *auth == NULL) {
         return;
     }
-    // The client's thread runs the follower's callbacks: it ends first.
-    sl_bus_client_free(&(*auth)->client);
+    // The follower takes its callbacks back from the client, which must still be there.
     sl_follow_free(&(*auth)->follow);
+    sl_bus_client_free(&(*auth)->client);
     tokens_free(&(*auth)->tokens);
     entries_free(&(*auth)->entries);
     free(*auth);
