@@ -1,0 +1,99 @@
+// grants_state.h - what grants.c (what comes in) and grants_report.c (what goes out) share.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_NODE_GRANTS_STATE_H
+#define SL_NODE_GRANTS_STATE_H
+
+#include "services/node/grants.h"
+
+#define GRANTS_NO_OWNER UINT8_MAX // nobody is known to own the shard
+
+// What the agent remembers of a slot beside the counters.
+struct grants_slot {
+    uint64_t tag;                                        // of the counter that this speaks of
+    int64_t epoch;                                       // of its shard, for the numbers below
+    uint32_t seq[SL_COUNTER_WINDOWS];                    // last message applied
+    uint32_t window[SL_COUNTER_WINDOWS];                 // that `seq` is about
+    struct sl_counter_span reported[SL_COUNTER_WINDOWS]; // as last reported
+    uint32_t want;                                       // requests not yet reported
+    bool in_flight;                                      // a report of it is on its way
+    bool again;                                          // workers asked meanwhile
+    int64_t sent_ms;                                     // mono: last report
+};
+
+struct grants_shard {
+    uint8_t owner;      // index, or GRANTS_NO_OWNER
+    bool needs_full;    // the owner has to hear everything of it
+    int64_t epoch;      // highest seen; 0 none
+    int64_t vouched_ms; // clock: earlier shares of it have all been reported
+    int64_t sweep_ms;   // the same, once the sweep in flight has succeeded; 0: not part of it
+};
+
+struct grants_owner {
+    char id[128];         // "" free
+    bool is_up;           // it answered last time
+    uint32_t route;       // shard whose service leads to it
+    uint32_t shards;      // how many it owns
+    int64_t heard_ms;     // mono: last answer
+    int64_t beat_ms;      // mono: last heartbeat
+    uint32_t sweep_parts; // requests of the sweep that are out
+    bool sweep_failed;    // one of them was lost
+};
+
+// A request that is out.
+struct grants_request {
+    uint64_t token;     // 0: free
+    uint8_t owner;      // that it went to, or GRANTS_NO_OWNER
+    bool is_sweep;      //
+    int64_t sent_ms;    // mono
+    uint32_t full_from; // shards reported in full: from here…
+    uint32_t full_to;   // …up to here, exclusive
+    uint32_t count;     // slots reported
+    uint32_t *slots;    //
+    uint32_t *wants;    // what was said to be wanted, per slot
+};
+
+#define GRANTS_REQUESTS 256 // requests out at once
+
+struct grants {
+    struct grants_options options;
+    char node_id[SL_ID_SIZE];
+    struct sl_counters *counters;
+    uint32_t slot_count;
+    struct grants_slot *slots; // by slot number
+    struct grants_shard shards[SL_SHARDS];
+    struct grants_owner owners[GRANTS_OWNERS];
+    struct grants_request requests[GRANTS_REQUESTS];
+    uint64_t next_token;
+    int64_t next_report;  // number of the next request
+    int64_t probe_ms;     // mono: last question to an unknown owner
+    uint32_t probe_shard; // asked then
+    bool clock_is_set;    // some owner told the time
+    uint32_t *urgent;     // slots to report at once (recalls)
+    size_t urgent_count;  //
+    // Who shares.
+    uint64_t members[SL_COUNTER_MEMBERS]; // of the image's list
+    size_t member_count;                  //
+    size_t self;                          // index of this node; member_count: not among them
+    int64_t membership;                   // of the image's list
+    int64_t divides;                      // nodes that it divides by; 0 none
+    bool holds_back;                      // it still divides by an earlier, longer list
+};
+
+// -- grants_report.c
+
+// Reports slots to the owner: what they used, hold and want.
+void grants_report_slots(struct grants *grants, uint8_t owner, const uint32_t *slots, size_t count,
+                         int64_t mono_ms);
+// Heartbeat: reports everything of the owner that changed, or was never heard.
+void grants_sweep(struct grants *grants, uint8_t owner, int64_t mono_ms);
+// Asks who owns a shard.
+void grants_probe(struct grants *grants, uint32_t shard, int64_t mono_ms);
+// The request of a token, or NULL.
+struct grants_request *grants_find_request(struct grants *grants, uint64_t token);
+void grants_end_request(struct grants_request *request);
+// The slot's memory, made fresh when the counter or the epoch is another; NULL when it is free.
+struct grants_slot *grants_slot(struct grants *grants, uint32_t slot,
+                                struct sl_counter_state *ret_state);
+
+#endif

@@ -1,0 +1,476 @@
+// account.c - messages in, messages out; shards and timers. See account.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/throttle/account.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "services/throttle/account_state.h"
+
+#define FLUSH_WINDOW_S 60    // usage of shorter windows is not kept
+#define SWEEP_MS       1000  // how often idle keys are looked for
+#define KEY_IDLE_MS    10000 // a key is forgotten this long after its last report
+
+struct account *
+account_new(const char *owner, const struct account_hooks *hooks)
+{
+    struct account *account = calloc(1, sizeof(*account));
+    if (account == NULL) {
+        return NULL;
+    }
+    snprintf(account->owner, sizeof(account->owner), "%s", owner);
+    account->hooks = *hooks;
+    account->gateways = zhashx_new();
+    account->keys = zhashx_new();
+    account->dirty = zlistx_new();
+    account->hungry = zlistx_new();
+    return account;
+}
+
+static void
+free_gateway(struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->node_count; i++) {
+        json_decref(gateway->nodes[i]->outbox);
+        free(gateway->nodes[i]);
+    }
+    free(gateway);
+}
+
+void
+account_free(struct account **account)
+{
+    if (account == NULL || *account == NULL) {
+        return;
+    }
+    struct account *self = *account;
+    struct key *key;
+    while ((key = zhashx_first(self->keys)) != NULL) {
+        account_drop_key(self, key);
+    }
+    for (struct gateway *gateway = zhashx_first(self->gateways); gateway != NULL;
+         gateway = zhashx_next(self->gateways)) {
+        free_gateway(gateway);
+    }
+    zhashx_destroy(&self->gateways);
+    zhashx_destroy(&self->keys);
+    zlistx_destroy(&self->dirty);
+    zlistx_destroy(&self->hungry);
+    free(self);
+    *account = NULL;
+}
+
+// -- shards
+
+static void
+drop_keys(struct account *account, bool (*is_over)(const struct key *key, int64_t argument),
+          int64_t argument)
+{
+    zlistx_t *over = zlistx_new();
+    for (struct key *key = zhashx_first(account->keys); key != NULL;
+         key = zhashx_next(account->keys)) {
+        if (is_over(key, argument)) {
+            zlistx_add_end(over, key);
+        }
+    }
+    for (struct key *key = zlistx_first(over); key != NULL; key = zlistx_next(over)) {
+        account_drop_key(account, key);
+    }
+    zlistx_destroy(&over);
+}
+
+static bool
+is_of_shard(const struct key *key, int64_t shard)
+{
+    return key->shard == (uint32_t)shard;
+}
+
+void
+account_own(struct account *account, uint32_t shard, int64_t epoch, int64_t clean_from_ms)
+{
+    account_disown(account, shard);
+    account->shards[shard] = (struct shard){.epoch = epoch, .clean_from_ms = clean_from_ms};
+    account->owned++;
+}
+
+void
+account_disown(struct account *account, uint32_t shard)
+{
+    if (account->shards[shard].epoch != 0) {
+        account->shards[shard].epoch = 0;
+        account->owned--;
+        drop_keys(account, is_of_shard, shard);
+    }
+}
+
+uint32_t
+account_owned(const struct account *account)
+{
+    return account->owned;
+}
+
+int64_t
+account_epoch(const struct account *account, uint32_t shard)
+{
+    return account->shards[shard].epoch;
+}
+
+// Runs of owned shards with one epoch: [[first, last, epoch], …].
+static json_t *
+owned_runs(const struct account *account)
+{
+    json_t *runs = json_array();
+    for (uint32_t first = 0; first < SL_SHARDS;) {
+        int64_t epoch = account->shards[first].epoch;
+        uint32_t last = first;
+        while (last + 1 < SL_SHARDS && account->shards[last + 1].epoch == epoch) {
+            last++;
+        }
+        if (epoch != 0) {
+            json_array_append_new(runs, json_pack("[iiI]", first, last, (json_int_t)epoch));
+        }
+        first = last + 1;
+    }
+    return runs;
+}
+
+// -- messages out
+
+// One key as a node is told of it: {k, e, g: [[window, seq, allowed, others, exhausted], …]}.
+static json_t *
+key_message(const struct account *account, const struct key *key, int node)
+{
+    json_t *grants = json_array();
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
+        const struct span *span = &key->spans[i];
+        if ((uint32_t)node >= span->hold_count) {
+            continue;
+        }
+        const struct hold *hold = &span->holds[node];
+        int64_t others = span->lost;
+        for (uint32_t j = 0; j < span->hold_count; j++) {
+            others += (int)j != node ? span->holds[j].used : 0;
+        }
+        bool is_pending = hold->acked < hold->seq;
+        json_array_append_new(grants,
+                              json_pack("[IIIIb]", (json_int_t)span->window, (json_int_t)hold->seq,
+                                        (json_int_t)(is_pending ? hold->sent : hold->allowed),
+                                        (json_int_t)others, hold->told_exhausted));
+    }
+    return json_pack("{sssIso}", "k", key->text, "e", (json_int_t)account->shards[key->shard].epoch,
+                     "g", grants);
+}
+
+void
+account_collect(struct account *account)
+{
+    struct key *key;
+    while ((key = zlistx_detach(account->dirty, NULL)) != NULL) {
+        for (size_t i = 0; i < key->gateway->node_count; i++) {
+            if ((key->dirty >> i & 1) != 0) {
+                json_array_append_new(key->gateway->nodes[i]->outbox,
+                                      key_message(account, key, (int)i));
+            }
+        }
+        key->dirty = 0;
+    }
+}
+
+// What every message to a node carries; takes the outbox with it.
+static json_t *
+message_to(struct account *account, struct node *node, int64_t now_ms)
+{
+    json_t *keys = node->outbox;
+    node->outbox = json_array();
+    return json_pack("{sssIsIso}", "owner", account->owner, "now", (json_int_t)now_ms, "inc",
+                     (json_int_t)node->incarnation, "keys", keys);
+}
+
+// Sends what is in the outboxes, but for the node that gets it as its reply.
+static void
+send_events(struct account *account, const struct node *but, int64_t now_ms)
+{
+    for (struct gateway *gateway = zhashx_first(account->gateways); gateway != NULL;
+         gateway = zhashx_next(account->gateways)) {
+        for (size_t i = 0; i < gateway->node_count; i++) {
+            struct node *node = gateway->nodes[i];
+            if (node == but || json_array_size(node->outbox) == 0) {
+                continue;
+            }
+            json_t *body = message_to(account, node, now_ms);
+            account->hooks.publish(account->hooks.arg, node->id, body);
+            json_decref(body);
+        }
+    }
+}
+
+void
+account_announce(struct account *account, int64_t now_ms)
+{
+    for (struct gateway *gateway = zhashx_first(account->gateways); gateway != NULL;
+         gateway = zhashx_next(account->gateways)) {
+        for (size_t i = 0; i < gateway->node_count; i++) {
+            struct node *node = gateway->nodes[i];
+            json_t *body = message_to(account, node, now_ms);
+            json_object_set_new(body, "shards", owned_runs(account));
+            account->hooks.publish(account->hooks.arg, node->id, body);
+            json_decref(body);
+        }
+    }
+}
+
+// -- messages in
+
+static int
+malformed(struct sl_error *err, const char *what)
+{
+    return sl_fail(err, SL_E_BUS_MESSAGE, what);
+}
+
+// [[first, last, epoch, confirmed, full], …]: what the node knows of shards.
+static int
+hear_shards(struct account *account, struct node *node, const json_t *runs, struct sl_error *err)
+{
+    size_t i;
+    json_t *run;
+    json_array_foreach(runs, i, run)
+    {
+        int first, last, full;
+        json_int_t epoch, confirmed;
+        if (json_unpack(run, "[iiIIb]", &first, &last, &epoch, &confirmed, &full) != 0 ||
+            first < 0 || last >= SL_SHARDS || first > last) {
+            return malformed(err, "shards");
+        }
+        for (int shard = first; shard <= last; shard++) {
+            if (account->shards[shard].epoch == 0) {
+                continue;
+            }
+            if (confirmed > node->confirmed[shard]) {
+                node->confirmed[shard] = confirmed;
+            }
+            if (full && epoch == account->shards[shard].epoch) {
+                node->reported[shard] = epoch;
+            }
+        }
+    }
+    return 0;
+}
+
+// One window of a reported key: [window, seq, allowed, used, want].
+static int
+hear_span(struct key *key, int node, int64_t report, const json_t *values, int64_t now_ms,
+          struct sl_error *err)
+{
+    json_int_t window, seq, allowed, used, want;
+    if (json_unpack_ex((json_t *)(uintptr_t)values, NULL, 0, "[IIIII]", &window, &seq, &allowed,
+                       &used, &want) != 0 ||
+        window <= 0 || window > UINT32_MAX || seq < 0 || allowed < 0 || used < 0 || want < 0) {
+        return malformed(err, "window");
+    }
+    uint32_t latest = sl_counter_window(now_ms + ACCOUNT_AHEAD_MS + 1000, key->window_s);
+    struct span *span = window <= latest ? account_span(key, (uint32_t)window) : NULL;
+    struct hold *hold = span != NULL ? account_hold(key, span, node) : NULL;
+    if (hold == NULL || report <= hold->report) {
+        return 0; // over, absurdly far ahead, or overtaken by a later report
+    }
+    hold->report = report;
+    if (seq == hold->seq) {
+        hold->acked = hold->seq;
+        hold->allowed = allowed;
+        hold->recalled_ms = 0;
+    } else if (allowed > hold->allowed) {
+        hold->allowed = allowed;
+    }
+    int64_t spent = used > hold->used ? used - hold->used : 0;
+    account_demand(key, node, spent + want, now_ms);
+    key->changed = key->changed || used != hold->used;
+    hold->used = used;
+    hold->want = want > hold->want ? want : hold->want;
+    if (want == 0 && allowed > used) {
+        hold->want = 0; // it has been served
+    }
+    return 0;
+}
+
+static int
+hear_key(struct account *account, struct gateway *gateway, int node, const json_t *item,
+         int64_t report, int64_t now_ms, struct sl_error *err)
+{
+    const char *text;
+    json_int_t window_s, limit, revision;
+    json_t *windows;
+    if (json_unpack_ex((json_t *)(uintptr_t)item, NULL, 0, "{sssIsIsIso}", "k", &text, "s",
+                       &window_s, "l", &limit, "r", &revision, "w", &windows) != 0 ||
+        window_s <= 0 || window_s > UINT32_MAX || limit < 0 || limit > SL_COUNTER_UNITS_MAX) {
+        return malformed(err, "key");
+    }
+    struct key *key = account_get_key(account, gateway, text, (uint32_t)window_s);
+    if (key == NULL || key->window_s != window_s) {
+        return 0; // of a shard that is not ours
+    }
+    key->seen_ms = now_ms;
+    if (revision >= key->revision) {
+        key->revision = revision;
+        key->limit = limit;
+    }
+    size_t i;
+    json_t *values;
+    json_array_foreach(windows, i, values)
+    {
+        if (hear_span(key, node, report, values, now_ms, err) != 0) {
+            return -1;
+        }
+    }
+    account_provide(account, key, node, now_ms);
+    account_serve(account, key, now_ms);
+    account_mark(account, key, node);
+    return 0;
+}
+
+// Whether the request knows the epoch of the key's shard: only then do its numbers mean ours.
+static bool
+knows_epoch(const struct account *account, const json_t *runs, const char *key)
+{
+    int shard = (int)sl_counter_shard((struct sl_str){key, strlen(key)});
+    size_t i;
+    json_t *run;
+    json_array_foreach(runs, i, run)
+    {
+        if (json_integer_value(json_array_get(run, 0)) <= shard &&
+            json_integer_value(json_array_get(run, 1)) >= shard) {
+            return json_integer_value(json_array_get(run, 2)) == account->shards[shard].epoch;
+        }
+    }
+    return false;
+}
+
+static int
+hear_keys(struct account *account, struct gateway *gateway, int node, const json_t *request,
+          int64_t now_ms, struct sl_error *err)
+{
+    const json_t *runs = json_object_get(request, "shards");
+    int64_t report = json_integer_value(json_object_get(request, "n"));
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(request, "keys"), i, item)
+    {
+        const char *text = json_string_value(json_object_get(item, "k"));
+        if (text == NULL) {
+            return malformed(err, "k");
+        }
+        if (knows_epoch(account, runs, text) &&
+            hear_key(account, gateway, node, item, report, now_ms, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// Runs of shards that the node has not reported in full in this epoch.
+static json_t *
+unreported_runs(const struct account *account, const struct node *node)
+{
+    json_t *runs = json_array();
+    for (int first = 0; first < SL_SHARDS; first++) {
+        int last = first;
+        while (last < SL_SHARDS && account->shards[last].epoch != 0 &&
+               node->reported[last] != account->shards[last].epoch) {
+            last++;
+        }
+        if (last > first) {
+            json_array_append_new(runs, json_pack("[ii]", first, last - 1));
+            first = last;
+        }
+    }
+    return runs;
+}
+
+json_t *
+account_exchange(struct account *account, const char *gateway_id, const char *node_id,
+                 const json_t *request, int64_t now_ms, bool may_grant, struct sl_error *err)
+{
+    struct gateway *gateway = account_find_gateway(account, gateway_id);
+    int index = gateway != NULL ? account_find_node(gateway, node_id) : -1;
+    if (index < 0 || !account_hear(account, gateway, index, request, now_ms)) {
+        malformed(err, "node");
+        return NULL;
+    }
+    struct node *node = gateway->nodes[index];
+    account->may_grant = may_grant;
+    if (hear_shards(account, node, json_object_get(request, "shards"), err) != 0 ||
+        hear_keys(account, gateway, index, request, now_ms, err) != 0) {
+        return NULL;
+    }
+    account_collect(account);
+    json_t *reply = message_to(account, node, now_ms);
+    json_object_set_new(reply, "shards", owned_runs(account));
+    json_object_set_new(reply, "missing", unreported_runs(account, node));
+    json_object_set_new(reply, "divide", json_integer(account_may_divide(gateway, node)));
+    send_events(account, node, now_ms);
+    return reply;
+}
+
+// -- timers
+
+static bool
+is_idle(const struct key *key, int64_t now_ms)
+{
+    if (key->seen_ms + KEY_IDLE_MS > now_ms || key->dirty != 0 || key->changed) {
+        return false;
+    }
+    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
+        if (key->spans[i].window >= current) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+account_tick(struct account *account, int64_t now_ms, bool may_grant)
+{
+    account->may_grant = may_grant;
+    for (size_t left = zlistx_size(account->hungry); left > 0; left--) {
+        struct key *key = zlistx_detach(account->hungry, NULL);
+        key->hungry = false;
+        account_serve(account, key, now_ms);
+    }
+    account_collect(account);
+    send_events(account, NULL, now_ms);
+    if (now_ms - account->swept_ms >= SWEEP_MS) {
+        account->swept_ms = now_ms;
+        drop_keys(account, is_idle, now_ms);
+    }
+}
+
+void
+account_usages(struct account *account, size_t max,
+               void (*fn)(void *arg, const struct account_usage *usage), void *arg)
+{
+    for (struct key *key = zhashx_first(account->keys); key != NULL && max > 0;
+         key = zhashx_next(account->keys)) {
+        if (!key->changed) {
+            continue;
+        }
+        key->changed = false;
+        const struct span *newest = &key->spans[0];
+        for (size_t i = 1; i < SL_COUNTER_WINDOWS; i++) {
+            bool is_newer = key->spans[i].window > newest->window && key->spans[i].hold_count > 0;
+            newest = is_newer ? &key->spans[i] : newest;
+        }
+        struct account_usage usage = {.gateway_id = key->gateway->id,
+                                      .key = key->text,
+                                      .window = newest->window,
+                                      .window_s = key->window_s,
+                                      .limit = key->limit};
+        for (uint32_t i = 0; i < newest->hold_count; i++) {
+            usage.used += newest->holds[i].used;
+        }
+        if (key->window_s >= FLUSH_WINDOW_S) {
+            fn(arg, &usage);
+            max--;
+        }
+    }
+}

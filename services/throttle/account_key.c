@@ -1,0 +1,427 @@
+// account_key.c - keys, their windows, and the handing out of units.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "services/throttle/account_state.h"
+
+#define RECALL_AGAIN_MS 40   // an unanswered recall is sent again after this
+#define FLOW_MS         250  // how often a rate is computed
+#define FLOW_AHEAD_S    1.0  // seconds of demand that a node holds in advance
+#define RATE_OVER_MS    3000 // a flow without news for this long has dried up
+
+// -- keys
+
+static void
+name_key(char *ret_name, size_t size, const struct gateway *gateway, const char *text)
+{
+    snprintf(ret_name, size, "%s/%s", gateway->id, text);
+}
+
+struct key *
+account_find_key(struct account *account, struct gateway *gateway, const char *text)
+{
+    char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
+    name_key(name, sizeof(name), gateway, text);
+    return zhashx_lookup(account->keys, name);
+}
+
+struct key *
+account_get_key(struct account *account, struct gateway *gateway, const char *text,
+                uint32_t window_s)
+{
+    struct key *key = account_find_key(account, gateway, text);
+    uint32_t shard = sl_counter_shard((struct sl_str){text, strlen(text)});
+    if (key != NULL || account->shards[shard].epoch == 0 || strlen(text) > SL_COUNTER_KEY_MAX) {
+        return key;
+    }
+    key = calloc(1, sizeof(*key));
+    if (key == NULL || (key->text = strdup(text)) == NULL) {
+        free(key);
+        return NULL;
+    }
+    key->gateway = gateway;
+    key->shard = shard;
+    key->window_s = window_s;
+    char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
+    name_key(name, sizeof(name), gateway, text);
+    zhashx_insert(account->keys, name, key);
+    return key;
+}
+
+static void
+remove_from(zlistx_t *list, const struct key *key)
+{
+    for (struct key *at = zlistx_first(list); at != NULL; at = zlistx_next(list)) {
+        if (at == key) {
+            zlistx_detach_cur(list);
+            return;
+        }
+    }
+}
+
+void
+account_drop_key(struct account *account, struct key *key)
+{
+    if (key->dirty != 0) {
+        remove_from(account->dirty, key);
+    }
+    if (key->hungry) {
+        remove_from(account->hungry, key);
+    }
+    char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
+    name_key(name, sizeof(name), key->gateway, key->text);
+    zhashx_delete(account->keys, name);
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
+        free(key->spans[i].holds);
+    }
+    free(key->flows);
+    free(key->text);
+    free(key);
+}
+
+struct span *
+account_span(struct key *key, uint32_t window)
+{
+    struct span *span = &key->spans[window % SL_COUNTER_WINDOWS];
+    if (span->window > window) {
+        return NULL;
+    }
+    if (span->window < window) {
+        free(span->holds);
+        *span = (struct span){.window = window};
+    }
+    return span;
+}
+
+struct hold *
+account_hold(struct key *key, struct span *span, int node)
+{
+    if ((uint32_t)node >= span->hold_count) {
+        size_t count = key->gateway->node_count;
+        struct hold *holds = realloc(span->holds, count * sizeof(*holds));
+        assert(holds != NULL); // a few hundred bytes; without them no promise can be kept
+        memset(holds + span->hold_count, 0, (count - span->hold_count) * sizeof(*holds));
+        span->holds = holds;
+        span->hold_count = (uint32_t)count;
+    }
+    return &span->holds[node];
+}
+
+int64_t
+account_held(const struct hold *hold)
+{
+    bool pending = hold->acked < hold->seq;
+    return pending && hold->sent > hold->allowed ? hold->sent : hold->allowed;
+}
+
+void
+account_mark(struct account *account, struct key *key, int node)
+{
+    if (key->dirty == 0) {
+        zlistx_add_end(account->dirty, key);
+    }
+    key->dirty |= 1ULL << node;
+}
+
+// -- units
+
+// What the node counts for: what it holds, or what it may have taken as its share unseen.
+static int64_t
+charge(const struct key *key, struct span *span, int node)
+{
+    int64_t held = (uint32_t)node < span->hold_count ? account_held(&span->holds[node]) : 0;
+    int64_t share = account_own_share(key, key->gateway->nodes[node], span->window);
+    return share > held ? share : held;
+}
+
+// How many units more `node` may be allowed; *ret_blocked when that cannot be known.
+static int64_t
+available(const struct account *account, struct key *key, struct span *span, int node,
+          bool *ret_blocked)
+{
+    const struct gateway *gateway = key->gateway;
+    int64_t left = key->limit - span->lost - account_held(account_hold(key, span, node));
+    *ret_blocked = !account->may_grant;
+    for (size_t i = 0; i < gateway->node_count; i++) {
+        if (account_is_unknown(account, key, gateway->nodes[i], span->window)) {
+            *ret_blocked = true;
+        }
+        left -= (int)i != node ? charge(key, span, (int)i) : 0;
+    }
+    return *ret_blocked || left < 0 ? 0 : left;
+}
+
+// Only a node whose row says so may be granted anything: a later owner must know of it.
+static bool
+may_receive(struct node *node, int64_t now_ms)
+{
+    bool may = strcmp(node->boot, node->durable.boot) == 0 && node->durable.until_ms > now_ms;
+    node->wants_contact = node->wants_contact || !may;
+    return may && node->is_present;
+}
+
+static void
+grant(struct account *account, struct key *key, struct hold *hold, int node, int64_t units)
+{
+    int64_t held = account_held(hold);
+    hold->seq++;
+    hold->sent = held + units;
+    hold->recalled_ms = 0;
+    hold->told_exhausted = false;
+    account_mark(account, key, node);
+}
+
+static int64_t
+unspent(const struct hold *hold)
+{
+    int64_t left = account_held(hold) - hold->used;
+    return left > 0 ? left : 0;
+}
+
+static double
+rate_of(const struct key *key, int node)
+{
+    return (uint32_t)node < key->flow_count ? key->flows[node].rate : 0;
+}
+
+// Asks one node for units back: all that it needs not, half of what it is using.
+static bool
+recall(struct account *account, struct key *key, struct hold *hold, int node, int64_t units,
+       int64_t now_ms)
+{
+    int64_t spare = unspent(hold);
+    if (rate_of(key, node) > 1) {
+        spare = (spare + 1) / 2;
+    }
+    units = units < spare ? units : spare;
+    if (units == 0) {
+        return false;
+    }
+    int64_t held = account_held(hold);
+    hold->seq++;
+    hold->allowed = held; // until the node acknowledges, it counts for all of it
+    hold->sent = held - units;
+    hold->recalled_ms = now_ms;
+    account_mark(account, key, node);
+    return true;
+}
+
+static bool
+is_heard(const struct node *node, int64_t now_ms)
+{
+    return node->is_present && now_ms - node->heard_ms <= ACCOUNT_HEARD_MS;
+}
+
+// Asks other nodes for `units`; true while an answer is awaited.
+static bool
+recall_for(struct account *account, struct key *key, struct span *span, int64_t units,
+           int64_t now_ms)
+{
+    bool awaited = false;
+    for (uint32_t i = 0; i < span->hold_count; i++) {
+        struct hold *hold = &span->holds[i];
+        if (hold->want > 0 || !is_heard(key->gateway->nodes[i], now_ms)) {
+            continue;
+        }
+        if (hold->recalled_ms != 0) {
+            awaited = true;
+            if (now_ms - hold->recalled_ms >= RECALL_AGAIN_MS) {
+                hold->recalled_ms = now_ms;
+                account_mark(account, key, (int)i);
+            }
+            continue;
+        }
+        int64_t asked = unspent(hold);
+        if (units > 0 && recall(account, key, hold, (int)i, units, now_ms)) {
+            awaited = true;
+            units -= asked;
+        }
+    }
+    return awaited;
+}
+
+static void
+tell_exhausted(struct account *account, struct key *key, struct span *span)
+{
+    for (uint32_t i = 0; i < span->hold_count; i++) {
+        struct hold *hold = &span->holds[i];
+        if (hold->want > 0 && !hold->told_exhausted) {
+            hold->told_exhausted = true;
+            account_mark(account, key, (int)i);
+        }
+    }
+}
+
+// A unit for each that waits, and some for those who will come: as much again, as long as the
+// others could have as much too.
+static int64_t
+generous(int64_t want, int64_t left, double rate, size_t nodes)
+{
+    int64_t extra = (int64_t)ceil(rate * FLOW_AHEAD_S);
+    int64_t fair = (left - want) / (int64_t)(nodes + 1);
+    extra = extra > want ? extra : want;
+    extra = extra < fair ? extra : fair;
+    return want + (extra > 0 ? extra : 0);
+}
+
+// Serves one window; true while somebody still wants.
+static bool
+serve_span(struct account *account, struct key *key, struct span *span, int64_t now_ms)
+{
+    int64_t lacking = 0;
+    bool is_blocked = false;
+    for (uint32_t i = 0; i < span->hold_count; i++) {
+        struct hold *hold = &span->holds[i];
+        struct node *node = key->gateway->nodes[i];
+        if (hold->want <= 0) {
+            continue;
+        }
+        bool blocked;
+        int64_t left = available(account, key, span, (int)i, &blocked);
+        bool receives = may_receive(node, now_ms);
+        if (left == 0 || !receives) {
+            is_blocked = is_blocked || blocked || !receives;
+            lacking += hold->want;
+            continue;
+        }
+        int64_t units = left <= hold->want ? left
+                                           : generous(hold->want, left, rate_of(key, (int)i),
+                                                      key->gateway->present);
+        hold->want = hold->want > units ? hold->want - units : 0;
+        lacking += hold->want;
+        grant(account, key, hold, (int)i, units);
+    }
+    if (lacking > 0 && !recall_for(account, key, span, is_blocked ? 0 : lacking, now_ms) &&
+        !is_blocked) {
+        tell_exhausted(account, key, span);
+    }
+    return lacking > 0;
+}
+
+// The limit was lowered: asks back what nodes hold beyond it.
+static void
+trim_span(struct account *account, struct key *key, struct span *span, int64_t now_ms)
+{
+    int64_t held = span->lost;
+    for (uint32_t i = 0; i < span->hold_count; i++) {
+        held += account_held(&span->holds[i]);
+    }
+    if (held > key->limit) {
+        recall_for(account, key, span, held - key->limit, now_ms);
+    }
+}
+
+void
+account_serve(struct account *account, struct key *key, int64_t now_ms)
+{
+    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    bool wants = false;
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
+        struct span *span = &key->spans[i];
+        bool is_due =
+            span->window >= current &&
+            sl_counter_window_start(span->window, key->window_s) - now_ms <= ACCOUNT_AHEAD_MS;
+        if (is_due) {
+            trim_span(account, key, span, now_ms);
+            wants = serve_span(account, key, span, now_ms) || wants;
+        }
+    }
+    if (wants && !key->hungry) {
+        key->hungry = true;
+        zlistx_add_end(account->hungry, key);
+    }
+}
+
+// -- demand
+
+static struct flow *
+flow_of(struct key *key, int node)
+{
+    if ((uint32_t)node >= key->flow_count) {
+        size_t count = key->gateway->node_count;
+        struct flow *flows = realloc(key->flows, count * sizeof(*flows));
+        assert(flows != NULL);
+        memset(flows + key->flow_count, 0, (count - key->flow_count) * sizeof(*flows));
+        key->flows = flows;
+        key->flow_count = (uint32_t)count;
+    }
+    return &key->flows[node];
+}
+
+void
+account_demand(struct key *key, int node, int64_t units, int64_t now_ms)
+{
+    struct flow *flow = flow_of(key, node);
+    int64_t passed_ms = now_ms - flow->at_ms;
+    flow->pending += units;
+    if (passed_ms < FLOW_MS) {
+        return;
+    }
+    double rate = (double)flow->pending * 1000 / (double)passed_ms;
+    flow->rate = passed_ms > RATE_OVER_MS ? rate : (flow->rate + rate) / 2;
+    flow->pending = 0;
+    flow->at_ms = now_ms;
+}
+
+// What the node will need of a window that has not begun: its demand of the time that it will be
+// granted for, and not more than its part of the limit.
+static int64_t
+expected(const struct key *key, int node)
+{
+    double all = 0;
+    for (uint32_t i = 0; i < key->flow_count; i++) {
+        all += key->flows[i].rate;
+    }
+    double rate = rate_of(key, node);
+    double span_s =
+        key->window_s < ACCOUNT_AHEAD_MS / 1000 ? key->window_s : ACCOUNT_AHEAD_MS / 1000;
+    double part = all > 0 ? (double)key->limit * rate / all : 0;
+    double units = rate * span_s * 1.1;
+    return (int64_t)(units < part ? units : part);
+}
+
+static void
+raise_to(struct account *account, struct key *key, uint32_t window, int node, int64_t target)
+{
+    struct span *span = account_span(key, window);
+    if (span == NULL || target <= 0) {
+        return;
+    }
+    struct hold *hold = account_hold(key, span, node);
+    bool blocked;
+    int64_t left = available(account, key, span, node, &blocked);
+    int64_t units = target - account_held(hold);
+    units = units < left ? units : left;
+    if (units > 0) {
+        grant(account, key, hold, node, units);
+    }
+}
+
+void
+account_provide(struct account *account, struct key *key, int node, int64_t now_ms)
+{
+    if (!may_receive(key->gateway->nodes[node], now_ms)) {
+        return;
+    }
+    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    struct span *span = account_span(key, current);
+    int64_t ahead = (int64_t)(rate_of(key, node) * FLOW_AHEAD_S);
+    if (span != NULL && ahead > 0) {
+        struct hold *hold = account_hold(key, span, node);
+        bool blocked;
+        int64_t fair =
+            available(account, key, span, node, &blocked) / (int64_t)(key->gateway->present + 1);
+        int64_t lacking = ahead - unspent(hold);
+        lacking = lacking < fair ? lacking : fair;
+        raise_to(account, key, current, node, account_held(hold) + lacking);
+    }
+    for (uint32_t window = current + 1; window < current + SL_COUNTER_WINDOWS - 1; window++) {
+        if (sl_counter_window_start(window, key->window_s) - now_ms > ACCOUNT_AHEAD_MS) {
+            break;
+        }
+        raise_to(account, key, window, node, expected(key, node));
+    }
+}

@@ -1,0 +1,311 @@
+// account_node.c - the nodes of a gateway: which are there, what each may hold unseen.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+#include <string.h>
+
+#include "services/throttle/account_state.h"
+
+#define LONG_AGO (INT64_MIN / 4)
+
+struct gateway *
+account_find_gateway(struct account *account, const char *id)
+{
+    return zhashx_lookup(account->gateways, id);
+}
+
+int
+account_find_node(const struct gateway *gateway, const char *id)
+{
+    for (size_t i = 0; i < gateway->node_count; i++) {
+        if (strcmp(gateway->nodes[i]->id, id) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static struct node *
+new_node(const char *id)
+{
+    struct node *node = calloc(1, sizeof(*node));
+    if (node == NULL) {
+        return NULL;
+    }
+    snprintf(node->id, sizeof(node->id), "%s", id);
+    node->member = sl_counter_member((struct sl_str){id, strlen(id)});
+    node->heard_ms = LONG_AGO;
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        node->confirmed[i] = LONG_AGO;
+    }
+    node->outbox = json_array();
+    return node;
+}
+
+static struct gateway *
+get_gateway(struct account *account, const char *id)
+{
+    struct gateway *gateway = account_find_gateway(account, id);
+    if (gateway == NULL) {
+        gateway = calloc(1, sizeof(*gateway));
+        if (gateway != NULL) {
+            snprintf(gateway->id, sizeof(gateway->id), "%s", id);
+            zhashx_insert(account->gateways, id, gateway);
+        }
+    }
+    return gateway;
+}
+
+int
+account_nodes(struct account *account, const char *gateway_id, const char *const *node_ids,
+              size_t count, struct sl_error *err)
+{
+    struct gateway *gateway = get_gateway(account, gateway_id);
+    if (gateway == NULL || count > ACCOUNT_NODES_MAX) {
+        sl_fail(err, SL_E_INTERNAL);
+        return sl_error_detail(err, "gateway %s has %zu nodes", gateway_id, count);
+    }
+    for (size_t i = 0; i < gateway->node_count; i++) {
+        gateway->nodes[i]->is_present = false;
+    }
+    gateway->present = 0;
+    for (size_t i = 0; i < count; i++) {
+        int index = account_find_node(gateway, node_ids[i]);
+        if (index < 0 && gateway->node_count < ACCOUNT_NODES_MAX) {
+            index = (int)gateway->node_count;
+            gateway->nodes[index] = new_node(node_ids[i]);
+            gateway->node_count += gateway->nodes[index] != NULL ? 1 : 0;
+        }
+        if (index < 0 || gateway->nodes[index] == NULL) {
+            sl_fail(err, SL_E_INTERNAL);
+            return sl_error_detail(err, "gateway %s had too many nodes", gateway_id);
+        }
+        gateway->nodes[index]->is_present = true;
+        gateway->members[gateway->present++] = gateway->nodes[index]->member;
+    }
+    return 0;
+}
+
+void
+account_contact(struct account *account, const char *gateway_id, const char *node_id,
+                const struct account_contact *contact)
+{
+    struct gateway *gateway = account_find_gateway(account, gateway_id);
+    int index = gateway != NULL ? account_find_node(gateway, node_id) : -1;
+    if (index < 0) {
+        return;
+    }
+    struct node *node = gateway->nodes[index];
+    node->durable = *contact;
+    if (strcmp(node->boot, contact->boot) == 0) {
+        node->wants_contact = false;
+    }
+}
+
+// The node's memory is new: what it held in the old one counts as spent.
+static void
+lose_holds(struct account *account, const struct gateway *gateway, int index)
+{
+    for (struct key *key = zhashx_first(account->keys); key != NULL;
+         key = zhashx_next(account->keys)) {
+        for (size_t i = 0; key->gateway == gateway && i < SL_COUNTER_WINDOWS; i++) {
+            struct span *span = &key->spans[i];
+            if ((uint32_t)index < span->hold_count) {
+                span->lost += account_held(&span->holds[index]);
+                memset(&span->holds[index], 0, sizeof(span->holds[index]));
+            }
+        }
+    }
+}
+
+// The agent is new: messages to the old one are void, but what they allowed may have arrived.
+static void
+restart_messages(struct account *account, const struct gateway *gateway, int index)
+{
+    for (struct key *key = zhashx_first(account->keys); key != NULL;
+         key = zhashx_next(account->keys)) {
+        for (size_t i = 0; key->gateway == gateway && i < SL_COUNTER_WINDOWS; i++) {
+            struct span *span = &key->spans[i];
+            if ((uint32_t)index < span->hold_count) {
+                struct hold *hold = &span->holds[index];
+                hold->sent = account_held(hold);
+                hold->allowed = hold->sent;
+                hold->seq = 0;
+                hold->acked = 0;
+                hold->report = 0;
+                hold->recalled_ms = 0;
+                hold->told_exhausted = false;
+            }
+        }
+    }
+}
+
+static int64_t
+integer(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+bool
+account_hear(struct account *account, struct gateway *gateway, int index, const json_t *request,
+             int64_t now_ms)
+{
+    struct node *node = gateway->nodes[index];
+    const char *boot = json_string_value(json_object_get(request, "boot"));
+    int64_t incarnation = integer(request, "inc");
+    if (boot == NULL || strlen(boot) != SL_ID_LEN || incarnation < node->incarnation) {
+        return false;
+    }
+    if (strcmp(boot, node->boot) != 0) {
+        if (node->boot[0] != '\0') {
+            lose_holds(account, gateway, index);
+            node->lost_ms = now_ms;
+        }
+        memcpy(node->boot, boot, SL_ID_SIZE);
+        memset(node->reported, 0, sizeof(node->reported));
+    }
+    if (incarnation != node->incarnation) {
+        restart_messages(account, gateway, index);
+        node->incarnation = incarnation;
+        memset(node->reported, 0, sizeof(node->reported));
+    }
+    node->heard_ms = now_ms;
+    node->membership = integer(request, "membership");
+    node->members = integer(request, "members");
+    node->divides = integer(request, "divides");
+    return true;
+}
+
+static bool
+row_holds(const struct node *node, int64_t now_ms)
+{
+    return strcmp(node->boot, node->durable.boot) == 0 && node->durable.until_ms > now_ms;
+}
+
+// By how many nodes the node divides, as the larger share would have it; 0: it has no share. A node
+// goes over to a longer list by itself, and back to a shorter one only when it is told, which the
+// row precedes.
+static int64_t
+divisor(const struct gateway *gateway, const struct node *node)
+{
+    int64_t row = node->durable.divides;
+    if (node->divides == 0 || row == 0) {
+        return node->divides + row;
+    }
+    bool row_is_old = row < node->divides && row != (int64_t)gateway->present;
+    return row_is_old || node->divides < row ? node->divides : row;
+}
+
+// Whether every node that has a share has acknowledged the node's list.
+static bool
+all_acknowledged(const struct gateway *gateway, const struct node *node)
+{
+    for (size_t i = 0; i < gateway->node_count; i++) {
+        const struct node *other = gateway->nodes[i];
+        if (other->is_present && divisor(gateway, other) > 0 &&
+            (other->membership < node->membership || other->members != (int64_t)gateway->present)) {
+            return false;
+        }
+    }
+    return node->members == (int64_t)gateway->present;
+}
+
+int64_t
+account_may_divide(const struct gateway *gateway, const struct node *node)
+{
+    bool durable = strcmp(node->boot, node->durable.boot) == 0 &&
+                   node->durable.divides == (int64_t)gateway->present;
+    return durable && all_acknowledged(gateway, node) ? node->membership : 0;
+}
+
+static void
+wanted_row(const struct gateway *gateway, const struct node *node, int64_t now_ms,
+           struct account_contact *ret_row)
+{
+    *ret_row = node->durable;
+    if (strcmp(node->boot, node->durable.boot) != 0) {
+        if (node->durable.until_ms > ret_row->lost_until_ms) {
+            ret_row->lost_until_ms = node->durable.until_ms;
+        }
+        memcpy(ret_row->boot, node->boot, sizeof(ret_row->boot));
+    }
+    ret_row->until_ms = now_ms + ACCOUNT_CONTACT_MS;
+    if (all_acknowledged(gateway, node)) {
+        ret_row->divides = (int64_t)gateway->present;
+    }
+}
+
+void
+account_contacts(struct account *account, int64_t now_ms,
+                 void (*fn)(void *arg, const char *gateway_id, const char *node_id,
+                            const struct account_contact *wanted),
+                 void *arg)
+{
+    for (struct gateway *gateway = zhashx_first(account->gateways); gateway != NULL;
+         gateway = zhashx_next(account->gateways)) {
+        for (size_t i = 0; i < gateway->node_count; i++) {
+            struct node *node = gateway->nodes[i];
+            if (!node->is_present || now_ms - node->heard_ms > ACCOUNT_HEARD_MS) {
+                continue;
+            }
+            struct account_contact wanted;
+            wanted_row(gateway, node, now_ms, &wanted);
+            if (!row_holds(node, now_ms + ACCOUNT_CONTACT_MS / 2) ||
+                wanted.divides != node->durable.divides) {
+                fn(arg, gateway->id, node->id, &wanted);
+            }
+        }
+    }
+}
+
+bool
+account_contacts_urgent(const struct account *account)
+{
+    for (struct gateway *gateway = zhashx_first(account->gateways); gateway != NULL;
+         gateway = zhashx_next(account->gateways)) {
+        for (size_t i = 0; i < gateway->node_count; i++) {
+            if (gateway->nodes[i]->wants_contact) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+int64_t
+account_own_share(const struct key *key, const struct node *node, uint32_t window)
+{
+    const struct gateway *gateway = key->gateway;
+    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    int64_t divides = divisor(gateway, node);
+    bool alone = start_ms >= node->confirmed[key->shard] + SL_COUNTER_SHARE_MS;
+    bool was_alone = start_ms <= node->lost_ms; // what a lost memory did is not known
+    if (!node->is_present || divides == 0 || !(alone || was_alone)) {
+        return 0;
+    }
+    if (divides != (int64_t)gateway->present) {
+        return (key->limit + divides - 1) / divides;
+    }
+    size_t self = 0;
+    while (gateway->members[self] != node->member) {
+        self++; // present nodes are among the members
+    }
+    struct sl_str text = {key->text, strlen(key->text)};
+    return sl_counter_share(text, key->limit, gateway->members, gateway->present, self);
+}
+
+bool
+account_is_unknown(const struct account *account, const struct key *key, const struct node *node,
+                   uint32_t window)
+{
+    const struct shard *shard = &account->shards[key->shard];
+    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    if (start_ms >= shard->clean_from_ms || !node->is_present) {
+        return false;
+    }
+    bool may_have_lost = start_ms < node->durable.lost_until_ms + ACCOUNT_AHEAD_MS &&
+                         node->durable.lost_until_ms != 0;
+    bool may_hold = node->reported[key->shard] != shard->epoch &&
+                    start_ms < node->durable.until_ms + ACCOUNT_AHEAD_MS;
+    return may_have_lost || may_hold;
+}

@@ -1,0 +1,139 @@
+// account_state.h - what account*.c share: keys, windows, holds, nodes.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_THROTTLE_ACCOUNT_STATE_H
+#define SL_THROTTLE_ACCOUNT_STATE_H
+
+#include <czmq.h>
+
+#include "common/runtime/counter.h"
+#include "services/throttle/account.h"
+
+// What one node holds of a key in one window.
+struct hold {
+    uint32_t seq;        // of the last message; 0: none was sent to this incarnation
+    uint32_t acked;      // of the last message that the node reported to have applied
+    int64_t sent;        // units that messages not yet acknowledged may allow
+    int64_t allowed;     // units that the node reported to be allowed
+    int64_t used;        // units that it reported to have spent
+    int64_t report;      // number of the request that said so
+    int64_t want;        // requests that wait for a unit, or wait no longer but would take one
+    int64_t recalled_ms; // when units were last asked back; 0: not, or answered
+    bool told_exhausted; // the node knows that there is nothing
+};
+
+struct span {
+    uint32_t window; // its number; 0: none
+    int64_t lost;    // units that nodes held in memories which are gone
+    uint32_t hold_count;
+    struct hold *holds; // by the node's index in its gateway
+};
+
+// A node's recent demand of a key.
+struct flow {
+    double rate;     // units a second
+    int64_t pending; // units since `at_ms`
+    int64_t at_ms;   // when `rate` was computed
+};
+
+struct key {
+    char *text;                            // without the gateway
+    struct gateway *gateway;               //
+    uint32_t shard;                        //
+    uint32_t window_s;                     //
+    int64_t limit;                         // by the newest revision
+    int64_t revision;                      // of that image
+    int64_t seen_ms;                       // last report
+    bool changed;                          // usage changed since the last flush
+    bool hungry;                           // some node wants units and has not got them
+    uint64_t dirty;                        // bit a node: has something to be told
+    struct span spans[SL_COUNTER_WINDOWS]; // by window number modulo 4
+    uint32_t flow_count;                   //
+    struct flow *flows;                    // by node index
+};
+
+struct node {
+    char id[SL_ID_SIZE];            //
+    uint64_t member;                // its number in the division of shares
+    bool is_present;                // in the gateway's set
+    int64_t incarnation;            // of the agent; grows
+    char boot[SL_ID_SIZE];          // of the node's memory; "" not heard yet
+    int64_t heard_ms;               // last request; INT64_MIN/2 never
+    int64_t membership;             // that its image has
+    int64_t members;                // size of that list
+    int64_t divides;                // nodes that it says it divides by; 0: no share
+    int64_t lost_ms;                // when a memory of it was lost; 0: none that we know of
+    struct account_contact durable; // the database's row; until_ms 0: none
+    bool wants_contact;             // a grant waits for the row
+    int64_t confirmed[SL_SHARDS];   // clock up to which it knew of contact, by shard
+    int64_t reported[SL_SHARDS];    // epoch in which it reported in full
+    json_t *outbox;                 // array of key messages to send
+};
+
+struct gateway {
+    char id[SL_ID_SIZE]; //
+    size_t node_count;   // indices are never reused
+    struct node *nodes[ACCOUNT_NODES_MAX];
+    uint64_t members[ACCOUNT_NODES_MAX]; // of present nodes, in order of id
+    size_t present;                      // how many
+};
+
+struct shard {
+    int64_t epoch;         // 0: not ours
+    int64_t clean_from_ms; // windows that start here or later were granted by nobody else
+};
+
+struct account {
+    char owner[128];            //
+    struct account_hooks hooks; //
+    struct shard shards[SL_SHARDS];
+    uint32_t owned;     // shards that are ours
+    zhashx_t *gateways; // id → struct gateway
+    zhashx_t *keys;     // "<gateway>/<key>" → struct key
+    zlistx_t *dirty;    // keys with a dirty bit
+    zlistx_t *hungry;   // keys whose `hungry` is set
+    int64_t swept_ms; // when idle keys were last looked for
+    bool may_grant;     // the lease holds, for the message in hand
+};
+
+// -- account_node.c
+
+struct gateway *account_find_gateway(struct account *account, const char *id);
+// The node's index, or -1.
+int account_find_node(const struct gateway *gateway, const char *id);
+// The units that the node may divide off by itself in the window, without asking.
+int64_t account_own_share(const struct key *key, const struct node *node, uint32_t window);
+// Whether the node may hold units that were granted by others than this process and that it has
+// not reported.
+bool account_is_unknown(const struct account *account, const struct key *key,
+                        const struct node *node, uint32_t window);
+// Takes over what a request says of its sender; false when it is of an older incarnation.
+bool account_hear(struct account *account, struct gateway *gateway, int index,
+                  const json_t *request, int64_t now_ms);
+// The membership that the node may divide by, 0 when not yet.
+int64_t account_may_divide(const struct gateway *gateway, const struct node *node);
+
+// -- account_key.c
+
+struct key *account_find_key(struct account *account, struct gateway *gateway, const char *text);
+// Finds or makes it; NULL when memory is out or the key is not ours.
+struct key *account_get_key(struct account *account, struct gateway *gateway, const char *text,
+                            uint32_t window_s);
+void account_drop_key(struct account *account, struct key *key);
+// The key's span of a window, made when it is newer than what has its place; NULL when older.
+struct span *account_span(struct key *key, uint32_t window);
+struct hold *account_hold(struct key *key, struct span *span, int node);
+// Units that the node counts for in the window.
+int64_t account_held(const struct hold *hold);
+// Serves the wants of a key's windows: grants, recalls, tells what is exhausted.
+void account_serve(struct account *account, struct key *key, int64_t now_ms);
+// Counts demand of a node: units spent and units missed.
+void account_demand(struct key *key, int node, int64_t units, int64_t now_ms);
+// Grants ahead of demand: what `node` will need of this window and the next ones.
+void account_provide(struct account *account, struct key *key, int node, int64_t now_ms);
+// Marks that the node is to be told of the key.
+void account_mark(struct account *account, struct key *key, int node);
+// Moves what is marked into the nodes' outboxes.
+void account_collect(struct account *account);
+
+#endif
