@@ -496,6 +496,23 @@ sl_counters_take(struct sl_counters *counters, struct sl_counter_take *takes, si
     return answer;
 }
 
+enum sl_counter_answer
+sl_counters_peek(const struct sl_counters *counters, const struct sl_counter_take *take,
+                 int64_t mono_ms)
+{
+    if (take->slot == SL_COUNTER_NO_SLOT) {
+        return SL_COUNTER_REFUSED;
+    }
+    const struct counter_slot *slot = &counters->slots[take->slot];
+    uint64_t units = atomic_load(&slot->units[take->window % SL_COUNTER_WINDOWS]);
+    uint32_t window = sl_counter_window(sl_counters_clock(counters, mono_ms), take->window_s);
+    if (window != take->window ||
+        (counter_window_of(units) == take->window && counter_units_of(units) > 0)) {
+        return SL_COUNTER_TAKEN;
+    }
+    return lacking(counters, take, shard_is_up(counters, slot->shard, mono_ms));
+}
+
 int64_t
 sl_counters_remain(const struct sl_counters *counters, const struct sl_counter_take *take)
 {

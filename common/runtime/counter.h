@@ -93,6 +93,11 @@ enum sl_counter_answer sl_counters_take(struct sl_counters *counters, struct sl_
                                         size_t count, int64_t mono_ms, bool again,
                                         size_t *ret_first);
 
+// Whether asking again would bring anything: for a counter that sl_counters_take() lacked a unit
+// of. TAKEN: there is a unit, or another window. Takes and asks nothing.
+enum sl_counter_answer sl_counters_peek(const struct sl_counters *counters,
+                                        const struct sl_counter_take *take, int64_t mono_ms);
+
 // Units left of a counter's limit after sl_counters_take, over all nodes as far as this node knows.
 int64_t sl_counters_remain(const struct sl_counters *counters, const struct sl_counter_take *take);
 

@@ -1,0 +1,362 @@
+// ngx_http_sluice_limit.c - throttling: which limits hold for a request, and whether it may pass.
+//
+// Takes a unit of every limit that applies, or of none. A request that lacks a unit which may still
+// come is suspended for at most WAIT_MS: a timer of the worker looks every millisecond at the
+// counters of those that wait, which costs nothing while nobody does, and resumes them when there
+// is something to take. What applies is read from the image at every attempt; nothing of the image
+// is held in between.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice.h"
+
+#include "common/runtime/counter.h"
+
+#define WAIT_MS    20   // the longest that a request waits for a unit
+#define LOOK_MS    1    // between looks at the counters of those that wait
+#define LIMITS_MAX 6    // domain, default, api, user, app, ip
+#define REOPEN_MS  1000 // between attempts to open counters that could not be opened
+#define DAY_S      86400
+#define TEXT_SIZE  24 // of a number
+
+// One limit of a request.
+struct limit {
+    const char *policy;        // what the refusal calls it
+    const char *header;        // X-Apig-RateLimit-…; NULL: none
+    uint32_t interval;         // as declared
+    struct sl_str unit;        // as declared; in the image or static
+    struct sl_counter_key key; //
+};
+
+struct limits {
+    size_t count;
+    struct limit limit[LIMITS_MAX];
+    struct sl_counter_take take[LIMITS_MAX];
+};
+
+// A request that waits, or has waited; lives in its pool, as ctx->limit.
+struct waiting {
+    ngx_queue_t link;             // in worker.waiting while is_queued
+    ngx_http_request_t *request;  //
+    ngx_msec_t until;             // when it is refused
+    struct sl_counter_take lacks; // what it waits for; its key is not used
+    bool is_queued;
+};
+
+// This worker's.
+static struct {
+    struct sl_counters *counters; // NULL: switched off, or cannot be opened
+    const ngx_str_t *name;        // NULL: switched off
+    ngx_msec_t tried_at;          // last attempt to open
+    ngx_queue_t waiting;          // requests that wait
+    ngx_event_t timer;            // runs while there are any
+} worker;
+
+// -- which limits apply
+
+static struct limit *
+add(struct limits *limits, const char *policy, int64_t units, uint32_t window_s)
+{
+    struct limit *limit = &limits->limit[limits->count];
+    struct sl_counter_take *take = &limits->take[limits->count];
+
+    limits->count++;
+    ngx_memzero(take, sizeof(*take));
+    take->key = &limit->key;
+    take->limit = units < SL_COUNTER_UNITS_MAX ? units : SL_COUNTER_UNITS_MAX;
+    take->window_s = window_s;
+    limit->policy = policy;
+    limit->header = policy;
+    limit->interval = 1;
+    return limit;
+}
+
+// Sets what the policy's limits have in common.
+static void
+of_policy(struct limits *limits, struct limit *limit, const struct sl_img_throttle *throttle,
+          const ngx_http_sluice_ctx_t *ctx, enum sl_counter_dimension dimension,
+          const struct sl_str *subject)
+{
+    const char *publish_id = throttle->shared ? NULL : ctx->publish_id;
+
+    limit->interval = throttle->interval;
+    limit->unit = sl_img_text(&throttle->unit);
+    limits->take[limits->count - 1].policy_id = throttle->id;
+    sl_counter_policy_key(&limit->key, throttle->id, publish_id, dimension, subject,
+                          throttle->window_s);
+}
+
+// The special limit of an app or a user, or the policy's general one.
+static int64_t
+special_or(const struct sl_img_throttle *throttle, struct sl_str object_id, bool is_user,
+           int64_t general)
+{
+    const struct sl_img_special *special = sl_img_items(&throttle->specials);
+
+    for (uint32_t i = 0; i < throttle->specials.count; i++) {
+        if ((special[i].is_user != 0) == is_user &&
+            sl_str_equal(sl_img_text(&special[i].object_id), object_id)) {
+            return special[i].limit;
+        }
+    }
+    return general;
+}
+
+static void
+add_policy(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
+           const struct sl_img_throttle *throttle)
+{
+    struct limit *limit;
+
+    if (throttle->api_limit > 0) {
+        limit = add(limits, "api", throttle->api_limit, throttle->window_s);
+        of_policy(limits, limit, throttle, ctx, SL_COUNT_API, NULL);
+    }
+    if (ctx->app != NULL) {
+        struct sl_str user = sl_img_text(&ctx->app->domain_id);
+        struct sl_str app = {ctx->app_id, SL_ID_LEN};
+        int64_t units = special_or(throttle, user, true, throttle->user_limit);
+        if (units > 0) {
+            limit = add(limits, "user", units, throttle->window_s);
+            of_policy(limits, limit, throttle, ctx, SL_COUNT_USER, &user);
+        }
+        units = special_or(throttle, app, false, throttle->app_limit);
+        if (units > 0) {
+            limit = add(limits, "app", units, throttle->window_s);
+            of_policy(limits, limit, throttle, ctx, SL_COUNT_APP, &app);
+        }
+    }
+    if (throttle->ip_limit > 0) {
+        struct sl_str address = ngx_http_sluice_view(&ctx->client_addr);
+        limit = add(limits, "ip", throttle->ip_limit, throttle->window_s);
+        of_policy(limits, limit, throttle, ctx, SL_COUNT_IP, &address);
+    }
+}
+
+// The gateway's default is counted always and enforced where no policy is bound.
+static void
+find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, struct limits *limits)
+{
+    const struct sl_img_throttle *throttle =
+        ctx->api->has_throttle ? sl_image_throttle(image, ctx->api->throttle_id) : NULL;
+    struct limit *limit;
+
+    limits->count = 0;
+    if (ctx->host_is_debug && ctx->gateway->domain_call_limit > 0) {
+        limit = add(limits, "domain", ctx->gateway->domain_call_limit, DAY_S);
+        limit->header = NULL;
+        limit->unit = sl_str("day");
+        limits->take[limits->count - 1].policy_id = ctx->group_id;
+        sl_counter_domain_key(&limit->key, ctx->group_id);
+    }
+    if (ctx->gateway->api_default_limit > 0) {
+        limit = add(limits, "api", ctx->gateway->api_default_limit, 1);
+        limit->header = "api-allenv";
+        limit->unit = sl_str("second");
+        limits->take[limits->count - 1].policy_id = ctx->api_id;
+        limits->take[limits->count - 1].count_only = throttle != NULL;
+        sl_counter_default_key(&limit->key, ctx->api_id);
+    }
+    if (throttle != NULL) {
+        add_policy(limits, ctx, throttle);
+    }
+    for (size_t i = 0; i < limits->count; i++) {
+        limits->take[i].revision = sl_image_revision(image);
+    }
+}
+
+// -- what came of it
+
+static void
+note_rates(ngx_http_sluice_ctx_t *ctx, const struct limits *limits)
+{
+    ctx->rate_count = 0;
+    for (size_t i = 0; ctx->debug && i < limits->count; i++) {
+        const struct limit *limit = &limits->limit[i];
+        ngx_http_sluice_rate_t *rate = &ctx->rates[ctx->rate_count];
+        if (limit->header == NULL || ctx->rate_count == NGX_HTTP_SLUICE_RATES) {
+            continue;
+        }
+        rate->name.data = (u_char *)(uintptr_t)limit->header;
+        rate->name.len = ngx_strlen(limit->header);
+        rate->remain = sl_counters_remain(worker.counters, &limits->take[i]);
+        rate->limit = limits->take[i].limit;
+        rate->interval = limit->interval;
+        size_t len = ngx_min(limit->unit.len, sizeof(rate->unit) - 1);
+        ngx_memcpy(rate->unit, limit->unit.ptr, len);
+        rate->unit[len] = '\0';
+        ctx->rate_count++;
+    }
+}
+
+static ngx_int_t
+refuse(ngx_http_sluice_ctx_t *ctx, const struct limits *limits, size_t first)
+{
+    const struct limit *limit = &limits->limit[first];
+    u_char units[TEXT_SIZE];
+    u_char interval[TEXT_SIZE];
+    u_char unit[TEXT_SIZE];
+
+    *ngx_snprintf(units, sizeof(units) - 1, "%L", limits->take[first].limit) = '\0';
+    *ngx_snprintf(interval, sizeof(interval) - 1, "%uD", limit->interval) = '\0';
+    *ngx_snprintf(unit, sizeof(unit) - 1, "%*s", limit->unit.len, limit->unit.ptr) = '\0';
+    ctx->throttled = 1;
+    return ngx_http_sluice_fail(ctx, SL_E_GW_THROTTLED, limit->policy, (const char *)units,
+                                (const char *)interval, (const char *)unit);
+}
+
+// -- waiting
+
+static void
+forget(void *data)
+{
+    struct waiting *waiting = data;
+
+    if (waiting->is_queued) {
+        ngx_queue_remove(&waiting->link);
+        waiting->is_queued = false;
+    }
+}
+
+static bool
+is_over(const struct waiting *waiting)
+{
+    return (ngx_msec_int_t)(ngx_current_msec - waiting->until) >= 0 ||
+           sl_counters_peek(worker.counters, &waiting->lacks, (int64_t)ngx_current_msec) !=
+               SL_COUNTER_WAIT;
+}
+
+// Looks at all that wait. Resuming one may end others (streams of one connection), so those that
+// are due are taken from their own queue one by one.
+static void
+look(ngx_event_t *timer)
+{
+    ngx_queue_t due;
+    ngx_queue_t *at = ngx_queue_head(&worker.waiting);
+
+    ngx_queue_init(&due);
+    while (at != ngx_queue_sentinel(&worker.waiting)) {
+        struct waiting *waiting = ngx_queue_data(at, struct waiting, link);
+        at = ngx_queue_next(at);
+        if (is_over(waiting)) {
+            ngx_queue_remove(&waiting->link);
+            ngx_queue_insert_tail(&due, &waiting->link);
+        }
+    }
+    while (!ngx_queue_empty(&due)) {
+        struct waiting *waiting = ngx_queue_data(ngx_queue_head(&due), struct waiting, link);
+        forget(waiting);
+        ngx_http_sluice_resume(waiting->request);
+    }
+    if (!ngx_queue_empty(&worker.waiting) && !timer->timer_set) {
+        ngx_add_timer(timer, LOOK_MS);
+    }
+}
+
+static struct waiting *
+waiting_of(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    if (ctx->limit != NULL) {
+        return ctx->limit;
+    }
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(struct waiting));
+    if (cleanup == NULL) {
+        return NULL;
+    }
+    struct waiting *waiting = cleanup->data;
+    ngx_memzero(waiting, sizeof(*waiting));
+    cleanup->handler = forget;
+    waiting->request = r;
+    waiting->until = ngx_current_msec + WAIT_MS;
+    ctx->limit = waiting;
+    return waiting;
+}
+
+static ngx_int_t
+suspend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_counter_take *lacks)
+{
+    struct waiting *waiting = waiting_of(r, ctx);
+
+    if (waiting == NULL) {
+        return NGX_ERROR;
+    }
+    waiting->lacks = *lacks;
+    waiting->is_queued = true;
+    ngx_queue_insert_tail(&worker.waiting, &waiting->link);
+    if (!worker.timer.timer_set) {
+        ngx_add_timer(&worker.timer, LOOK_MS);
+    }
+    return NGX_AGAIN;
+}
+
+// -- the worker
+
+static void
+open_counters(ngx_log_t *log)
+{
+    struct sl_error err;
+
+    if (worker.counters != NULL || worker.name == NULL ||
+        (worker.tried_at != 0 && ngx_current_msec - worker.tried_at < REOPEN_MS)) {
+        return;
+    }
+    worker.tried_at = ngx_current_msec;
+    worker.counters = sl_counters_open((const char *)worker.name->data, 0, &err);
+    if (worker.counters == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0, "limits: %s", err.detail);
+    }
+}
+
+ngx_int_t
+ngx_http_sluice_limit_init(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf)
+{
+    ngx_memzero(&worker, sizeof(worker));
+    ngx_queue_init(&worker.waiting);
+    worker.timer.handler = look;
+    worker.timer.data = &worker;
+    worker.timer.log = cycle->log;
+    worker.timer.cancelable = 1;
+    worker.name = smcf->limits_name.len > 0 ? &smcf->limits_name : NULL;
+    open_counters(cycle->log);
+    return NGX_OK;
+}
+
+void
+ngx_http_sluice_limit_exit(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf)
+{
+    (void)cycle;
+    (void)smcf;
+    if (worker.timer.timer_set) {
+        ngx_del_timer(&worker.timer);
+    }
+    sl_counters_free(&worker.counters);
+}
+
+ngx_int_t
+ngx_http_sluice_limit_check(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
+    struct waiting *waiting = ctx->limit;
+    struct limits limits;
+    size_t first = 0;
+
+    if (worker.name == NULL) {
+        return NGX_OK;
+    }
+    find_limits(ctx, smcf->image, &limits);
+    if (limits.count == 0) {
+        return NGX_OK;
+    }
+    open_counters(r->connection->log);
+    if (worker.counters == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG); // uncounted would be unlimited
+    }
+    enum sl_counter_answer answer =
+        sl_counters_take(worker.counters, limits.take, limits.count, (int64_t)ngx_current_msec,
+                         waiting != NULL, &first);
+    bool may_wait = waiting == NULL || (ngx_msec_int_t)(ngx_current_msec - waiting->until) < 0;
+    if (answer == SL_COUNTER_WAIT && may_wait) {
+        return suspend(r, ctx, &limits.take[first]);
+    }
+    note_rates(ctx, &limits);
+    return answer == SL_COUNTER_TAKEN ? NGX_OK : refuse(ctx, &limits, first);
+}
