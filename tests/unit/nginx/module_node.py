@@ -41,6 +41,12 @@ class Echo(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"this is not HTTP at all\r\n\r\n")
             self.close_connection = True
             return
+        if self.path.startswith("/socket"):
+            self.talk()
+            return
+        if self.path.startswith("/events"):
+            self.stream()
+            return
         if self.path.startswith("/slow"):
             pause(1.5)
         status = 502 if self.path.startswith("/own502") else 200
@@ -53,6 +59,21 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(reply)
+
+    def talk(self):
+        """Upgrades and sends back what comes, in capitals."""
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        while data := self.connection.recv(4096):
+            self.wfile.write(data.upper())
+        self.close_connection = True
+
+    def stream(self):
+        """Two events a second apart."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+                         b"data: one\n\n")
+        pause(1)
+        self.wfile.write(b"data: two\n\n")
+        self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
 
@@ -138,13 +159,16 @@ class Node:
         return "".join(path.read_text(errors="replace") for path in
                        (self.place / "stderr.log", self.place / "error.log") if path.exists())
 
-    def raw(self, data, port=None, tls=False, until_close=True):
-        """Sends bytes, reads the answer until the server closes or one response is whole."""
+    def connect(self, port=None, tls=False):
+        """A connection to the node."""
         sock = socket.create_connection(("127.0.0.1", port or (self.https if tls else self.http)), 10)
         if tls:
-            context = ssl._create_unverified_context()
-            sock = context.wrap_socket(sock, server_hostname="h.example.com")
-        with sock:
+            sock = ssl._create_unverified_context().wrap_socket(sock, server_hostname="h.example.com")
+        return sock
+
+    def raw(self, data, port=None, tls=False):
+        """Sends bytes, reads until the server closes."""
+        with self.connect(port, tls) as sock:
             sock.sendall(data)
             received = b""
             while True:
@@ -155,8 +179,6 @@ class Node:
                 if not part:
                     break
                 received += part
-                if not until_close and complete(received):
-                    break
         return received
 
     def request(self, method, target, headers=(), body=b"", host="h.example.com", tls=False, port=None):
@@ -170,16 +192,6 @@ class Node:
         lines.append("Connection: close")
         data = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
         return Reply(self.raw(data, tls=tls, port=port))
-
-
-def complete(received):
-    head, separator, body = received.partition(b"\r\n\r\n")
-    if not separator:
-        return False
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return len(body) >= int(line.split(b":")[1])
-    return body.endswith(b"0\r\n\r\n")
 
 
 class Reply:

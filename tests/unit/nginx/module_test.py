@@ -10,6 +10,7 @@ import hmac
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import time
 import unittest
@@ -71,6 +72,10 @@ APIS = [
     api(20, "/https-backend", http={"port": 17601, "tls": True, "path": "/echo", "timeout_ms": 3000}),
     api(21, "/iam", auth="IAM"),
     api(22, "/posted", method="POST"),
+    api(23, "/socket", http={"timeout_ms": 5000}),
+    api(24, "/events", http={"timeout_ms": 5000}),
+    api(25, "/two", method="ANY", http={"host": "two.test", "path": "/echo"}),
+    api(26, "/two-once", http={"host": "two.test", "path": "/echo", "retry_count": 0}),
 ]
 
 
@@ -87,7 +92,7 @@ def image():
                   {"name": "echo.test", "group_id": GROUP}],
         "apps": [{"id": APP, "name": "app", "key": KEY, "secret": SECRET, "codes": [CODE], "publish_ids": sorted(may)}],
         "apis": APIS,
-        "upstreams": {"echo.test": ["127.0.0.1"], "denied.test": "denied"},
+        "upstreams": {"echo.test": ["127.0.0.1"], "two.test": ["127.0.0.2", "127.0.0.1"], "denied.test": "denied"},
     }
 
 
@@ -567,6 +572,44 @@ class Backend(ModuleTest):
         self.assertEqual(reply.status, 200, reply.body)
         self.assertEqual(reply.json()["path"], "/echo")
 
+    def test_another_address_is_tried(self):
+        for method in ("GET", "POST"):
+            self.assertEqual({self.node.request(method, "/two").status for _ in range(4)}, {200})
+
+    def test_no_retry_where_none_is_allowed(self):
+        self.assertEqual(sorted(self.node.request("GET", "/two-once").status for _ in range(4)), [200, 200, 502, 502])
+
+    def test_a_web_socket_is_relayed(self):
+        with self.node.connect() as sock:
+            sock.sendall(b"GET /socket HTTP/1.1\r\nHost: h.example.com\r\nUpgrade: websocket\r\n"
+                         b"Connection: Upgrade\r\n\r\n")
+            self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 101"))
+            sock.sendall(b"hello")
+            self.assertEqual(sock.recv(4096), b"HELLO")
+
+    def test_events_are_not_buffered(self):
+        began = time.monotonic()
+        with self.node.connect() as sock:
+            sock.sendall(b"GET /events HTTP/1.1\r\nHost: h.example.com\r\n\r\n")
+            received = b""
+            while b"one" not in received:
+                received += sock.recv(4096)
+            self.assertLess(time.monotonic() - began, 0.7)
+            while b"two" not in received:
+                received += sock.recv(4096)
+
+    def test_clients_that_go_away_harm_nobody(self):
+        signed = sign("POST", "/signed", [("Host", "h.example.com")], b"0123456789")
+        head = "".join(f"{name}: {value}\r\n" for name, value in signed)
+        for data in (f"POST /signed HTTP/1.1\r\n{head}Content-Length: 10\r\n\r\n01234",
+                     "POST /echo HTTP/1.1\r\nHost: h.example.com\r\nContent-Length: 100000\r\n\r\n0123",
+                     "GET /slow HTTP/1.1\r\nHost: h.example.com\r\n\r\n", "GET /ec"):
+            for _ in range(3):
+                with self.node.connect() as sock:
+                    sock.sendall(data.encode())
+                    pause(0.02)
+        self.assertEqual(self.node.request("GET", "/echo").status, 200)
+
     def test_many_at_once(self):
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             statuses = list(pool.map(lambda _: self.node.request("GET", "/echo").status, range(200)))
@@ -600,11 +643,21 @@ class Answers(ModuleTest):
         self.assertRegex(reply.header("X-Apig-Latency"), r"^\d+$")
 
     def test_http_2_is_spoken(self):
-        import subprocess
         done = subprocess.run(["curl", "-sk", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
                                "-H", "Host: h.example.com", "-d", "abc",
                                f"https://127.0.0.1:{self.node.https}/echo"], capture_output=True, text=True, check=True)
         self.assertEqual(done.stdout, "2 200")
+
+    def test_signed_bodies_pass_over_http_2(self):
+        body = b"0123456789" * 30000
+        path = self.node.place / "body"
+        path.write_bytes(body)
+        signed = sign("POST", "/signed", [("Host", "h.example.com")], body)
+        done = subprocess.run(["curl", "-sk", "--http2", "-Z", "--data-binary", f"@{path}", "-H", "Content-Type:",
+                               *[word for name, value in signed for word in ("-H", f"{name}: {value}")],
+                               *[f"https://127.0.0.1:{self.node.https}/signed"] * 5, "-w", "%{http_code}\n",
+                               *["-o", "/dev/null"] * 5], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout.split(), ["200"] * 5)
 
     def test_the_log_tells_what_happened(self):
         reply = self.node.request("GET", "/signed", [("X-Apig-AppCode", CODE)], tls=True)
