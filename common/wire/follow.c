@@ -229,6 +229,9 @@ abandon_set(struct sl_follow *follow)
 {
     follow->phase = PHASE_LIVE;
     forget_page(follow);
+    if (follow->hooks.full_abandon != NULL) {
+        follow->hooks.full_abandon(follow->hooks.arg);
+    }
 }
 
 static void

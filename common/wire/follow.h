@@ -37,6 +37,9 @@ struct sl_follow_hooks {
                  const struct sl_revision *to);
     // The full set is complete: switch.
     int (*full_end)(void *arg, const struct sl_revision *at);
+    // The full set will not be completed: what was there before full_begin still stands. May be
+    // NULL.
+    void (*full_abandon)(void *arg);
     // Extra keys of a since reply (content key, node list…), before its entries are applied.
     void (*extra)(void *arg, json_t *reply);
     // A head arrived: the copy was confirmed current at sl_mono_ms() now.

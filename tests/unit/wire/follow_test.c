@@ -151,7 +151,7 @@ static int
 set_up(void **state)
 {
     (void)state;
-    static const struct sl_follow_hooks hooks = {full_begin, take,      full_end,
+    static const struct sl_follow_hooks hooks = {full_begin, take,      full_end, NULL,
                                                  extra,      confirmed, NULL};
     memset(&script, 0, sizeof(script));
     memset(&seen, 0, sizeof(seen));

@@ -1,0 +1,299 @@
+// agent.c - the agent and its loop.
+//
+// One thread: the bus client's callbacks, c-ares, the limits' timers and the store all run in
+// agent_run(). What must be quick (the image) comes before what may be slow (the disk).
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/node/agent.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "services/node/apply.h"
+#include "services/node/certificate.h"
+#include "services/node/limits.h"
+#include "services/node/nginx_conf.h"
+#include "services/node/nginx_signal.h"
+#include "services/node/report.h"
+
+#define AGENT_MAGIC 0x534c4147U
+#define TICK_MS     LIMITS_TICK_MS
+#define RESOLVE_MS  100 // between looks at names that are due
+#define BUS_CREDITS 256
+
+struct agent {
+    SL_MAGIC;
+    const struct settings *settings;
+    struct keys keys;
+    struct sl_store *store;           // NULL: the disk does not take one
+    struct durable *durable;          //
+    struct sl_image_builder *builder; //
+    struct resolve *resolve;          //
+    struct apply *apply;              //
+    struct sl_bus_client *client;     //
+    struct sl_follow *follow;         //
+    struct limits *limits;            //
+    struct report *report;            //
+    bool members_changed;             // an image went live: its nodes may be others
+    uint64_t membership;              // that limits know
+    size_t node_count;                //
+    char store_reason[256];           // why there is no store; "" there is one
+    int64_t resolve_at_ms;            // next look at names
+};
+
+// -- nginx
+
+// Writes nginx.conf and the certificate; nginx reads them again only when the file changed.
+static int
+prepare_nginx(const struct settings *settings, struct sl_error *err)
+{
+    char pid_file[PATH_MAX];
+    bool changed = false;
+    if (mkdir(settings->state_dir, 0750) != 0 && errno != EEXIST) {
+        sl_fail(err, SL_E_CONFIG, "state_dir");
+        return sl_error_detail(err, "%s: %s", settings->state_dir, strerror(errno));
+    }
+    if (certificate_ensure(settings->state_dir, settings->node_id, err) != 0 ||
+        nginx_conf_write(settings, &changed, err) != 0) {
+        return -1;
+    }
+    snprintf(pid_file, sizeof(pid_file), "%s/nginx.pid", settings->state_dir);
+    if (changed && nginx_signal_reload(pid_file, settings->nginx_binary)) {
+        sl_log(SL_INFO, "nginx reads its new configuration");
+    }
+    return 0;
+}
+
+// -- parts
+
+// A store that cannot be opened keeps the node from nothing but a start without the bus.
+static void
+open_store(struct agent *agent)
+{
+    char path[PATH_MAX];
+    bool discarded = false;
+    struct sl_error err;
+    snprintf(path, sizeof(path), "%s/store", agent->settings->state_dir);
+    agent->store = sl_store_open(path, &discarded, &err);
+    if (agent->store == NULL) {
+        sl_log_error(SL_ALERT, "the store cannot be opened", &err);
+        snprintf(agent->store_reason, sizeof(agent->store_reason), "durable store: %.200s",
+                 err.detail);
+        return;
+    }
+    if (discarded) {
+        sl_log(SL_WARNING, "the store did not hold and was thrown away");
+    }
+    if (keys_load(&agent->keys, agent->store, &err) != 0) {
+        sl_log_error(SL_WARNING, "content keys cannot be read", &err);
+    }
+    agent->durable = durable_new(agent->store, &agent->keys);
+}
+
+static void
+on_live(void *arg)
+{
+    struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
+    agent->members_changed = true;
+    if (agent->report != NULL) {
+        report_soon(agent->report);
+    }
+}
+
+// Everything up to the image: what a node needs to serve with all else dead.
+static int
+make_image(struct agent *agent, struct sl_revision *ret_revision, struct sl_error *err)
+{
+    agent->builder = sl_image_builder_new(agent->settings->shm_name, err);
+    if (agent->builder == NULL) {
+        return -1;
+    }
+    open_store(agent);
+    agent->resolve = resolve_new(agent->builder, err);
+    if (agent->resolve == NULL) {
+        return -1;
+    }
+    struct apply_options options = {.gateway_id = agent->settings->gateway_id,
+                                    .builder = agent->builder,
+                                    .keys = &agent->keys,
+                                    .durable = agent->durable,
+                                    .resolve = agent->resolve,
+                                    .on_live = on_live,
+                                    .arg = agent};
+    agent->apply = apply_new(&options, err);
+    if (agent->apply == NULL) {
+        return -1;
+    }
+    int64_t started_ms = sl_mono_ms();
+    struct sl_error broken;
+    *ret_revision = (struct sl_revision){.epoch = ""};
+    if (agent->store != NULL &&
+        apply_store(agent->apply, agent->store, ret_revision, &broken) != 0) {
+        // The bus has it all; until then the image that is there goes on.
+        sl_log_error(SL_WARNING, "the store cannot be used", &broken);
+        *ret_revision = (struct sl_revision){.epoch = ""};
+    }
+    sl_log(SL_INFO, "image from the store", SL_LOG_STR("epoch", ret_revision->epoch),
+           SL_LOG_INT("revision", ret_revision->number),
+           SL_LOG_INT("ms", sl_mono_ms() - started_ms));
+    return 0;
+}
+
+static void
+tell_facts(void *arg, struct report_facts *ret_facts)
+{
+    const struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
+    ret_facts->revision = apply_revision(agent->apply);
+    ret_facts->offset_ms = limits_clock_offset_ms(agent->limits);
+    ret_facts->reason = apply_reason(agent->apply);
+    if (ret_facts->reason[0] == '\0') {
+        ret_facts->reason =
+            agent->durable != NULL ? durable_reason(agent->durable) : agent->store_reason;
+    }
+}
+
+static int
+join_bus(struct agent *agent, const struct sl_peer *peer, const struct sl_revision *have,
+         struct sl_error *err)
+{
+    struct sl_bus_client_options options = {
+        .peer = peer, .credits = BUS_CREDITS, .own_dispatch = true};
+    agent->client = sl_bus_client_new(&options, err);
+    if (agent->client == NULL) {
+        return -1;
+    }
+    struct limits_options limits = {.client = agent->client,
+                                    .shm_name = agent->settings->shm_name,
+                                    .node_id = agent->settings->node_id,
+                                    .state_dir = agent->settings->state_dir};
+    agent->limits = limits_new(&limits, err);
+    if (agent->limits == NULL) {
+        return -1;
+    }
+    agent->report = report_new(agent->client, agent->settings, tell_facts, agent);
+    struct sl_follow_hooks hooks = apply_hooks(agent->apply);
+    agent->follow = sl_follow_new(agent->client, agent->settings->gateway_id, have, &hooks, err);
+    if (agent->follow == NULL) {
+        return -1;
+    }
+    return agent->report == NULL ? sl_fail(err, SL_E_INTERNAL) : 0;
+}
+
+struct agent *
+agent_new(const struct settings *settings, const struct sl_peer *peer, struct sl_error *err)
+{
+    SL_AUTO(agent) agent = calloc(1, sizeof(*agent));
+    if (agent == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
+    }
+    agent->magic = AGENT_MAGIC;
+    agent->settings = settings;
+    struct sl_revision have;
+    if (keys_init(&agent->keys, peer->secret_key, err) != 0 || make_image(agent, &have, err) != 0 ||
+        prepare_nginx(settings, err) != 0 || join_bus(agent, peer, &have, err) != 0) {
+        return NULL;
+    }
+    return SL_TAKE(agent);
+}
+
+void
+agent_free(struct agent **agent)
+{
+    if (agent == NULL || *agent == NULL) {
+        return;
+    }
+    struct agent *gone = *agent;
+    *agent = NULL;
+    sl_follow_free(&gone->follow);
+    report_free(&gone->report);
+    limits_free(&gone->limits);
+    sl_bus_client_free(&gone->client);
+    if (gone->durable != NULL) {
+        durable_flush(gone->durable);
+    }
+    apply_free(&gone->apply);
+    resolve_free(&gone->resolve);
+    durable_free(&gone->durable);
+    sl_store_free(&gone->store);
+    sl_image_builder_free(&gone->builder);
+    keys_clear(&gone->keys);
+    free(gone);
+}
+
+// -- the loop
+
+// Tells the limits who shares them, when the image that went live says so in another way.
+static void
+tell_members(struct agent *agent)
+{
+    const struct sl_gateway *gateway = sl_image_builder_gateway(agent->builder);
+    agent->members_changed = false;
+    if (gateway != NULL &&
+        (gateway->membership != agent->membership || gateway->node_count != agent->node_count)) {
+        agent->membership = gateway->membership;
+        agent->node_count = gateway->node_count;
+        limits_members(agent->limits, gateway);
+    }
+}
+
+static void
+run_timers(struct agent *agent)
+{
+    int64_t now_ms = sl_mono_ms();
+    sl_follow_tick(agent->follow);
+    limits_tick(agent->limits);
+    if (now_ms >= agent->resolve_at_ms) {
+        agent->resolve_at_ms = now_ms + RESOLVE_MS;
+        resolve_tick(agent->resolve);
+    }
+    apply_resolved(agent->apply);
+    if (agent->members_changed) {
+        tell_members(agent);
+    }
+    report_tick(agent->report);
+    if (agent->durable != NULL) {
+        durable_flush(agent->durable);
+    }
+}
+
+void
+agent_run(struct agent *agent, int stop_fd)
+{
+    enum {
+        STOP,
+        BUS,
+        LIMITS,
+        NAMES
+    };
+    for (;;) {
+        struct pollfd polls[NAMES + RESOLVE_POLLS] = {
+            [STOP] = {.fd = stop_fd, .events = POLLIN},
+            [BUS] = {.fd = sl_bus_client_fd(agent->client), .events = POLLIN},
+            [LIMITS] = {.fd = limits_fd(agent->limits), .events = POLLIN},
+        };
+        size_t names = resolve_polls(agent->resolve, polls + NAMES);
+        if (poll(polls, NAMES + names, TICK_MS) < 0 && errno != EINTR) {
+            sl_log(SL_ALERT, "poll failed", SL_LOG_STR("reason", strerror(errno)));
+            return;
+        }
+        if (polls[STOP].revents != 0) {
+            return;
+        }
+        if (polls[LIMITS].revents != 0) {
+            limits_wake(agent->limits);
+        }
+        if (polls[BUS].revents != 0) {
+            sl_bus_client_dispatch(agent->client);
+        }
+        resolve_run(agent->resolve, polls + NAMES, names);
+        run_timers(agent);
+    }
+}

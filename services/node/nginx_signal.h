@@ -1,0 +1,18 @@
+// nginx_signal.h - telling nginx, whom nobody here started, to read its configuration again.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_NODE_NGINX_SIGNAL_H
+#define SL_NODE_NGINX_SIGNAL_H
+
+#include <sys/types.h>
+
+#include "common/base/base.h"
+
+// The pid that `pid_file` names, when the process is alive and runs `binary`; else 0. A pid that
+// another program got since is nobody's.
+pid_t nginx_signal_find(const char *pid_file, const char *binary);
+
+// Sends HUP to it. False: there is none.
+bool nginx_signal_reload(const char *pid_file, const char *binary);
+
+#endif

@@ -1,0 +1,35 @@
+// settings.c - the table of sluice-node's settings.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/node/settings.h"
+
+// Where a member lies.
+#define AT(member) .offset = offsetof(struct settings, member)
+
+const struct sl_setting settings_rows[] = {
+    {"access_log", SL_SETTING_TEXT, AT(access_log), .fallback = "",
+     .help = "nginx's access log; empty: access.log in state_dir"},
+    {"gateway_id", SL_SETTING_TEXT, AT(gateway_id), .help = "the gateway that this node serves"},
+    {"health_listen", SL_SETTING_TEXT, AT(health_listen), .fallback = "127.0.0.1:7190",
+     .help = "address of /healthz, /readyz and /metrics"},
+    {"http_listen", SL_SETTING_TEXT, AT(http_listen), .fallback = "0.0.0.0:8080",
+     .help = "address of the data plane, HTTP"},
+    {"https_listen", SL_SETTING_TEXT, AT(https_listen), .fallback = "0.0.0.0:8443",
+     .help = "address of the data plane, HTTPS"},
+    {"log_level", SL_SETTING_TEXT, AT(log_level), .fallback = "info",
+     .help = "debug, info, warning or alert"},
+    {"nginx_binary", SL_SETTING_TEXT, AT(nginx_binary), .fallback = "/usr/sbin/nginx",
+     .help = "the program that a pid file may name"},
+    {"nginx_conf", SL_SETTING_TEXT, AT(nginx_conf), .fallback = "",
+     .help = "where nginx.conf is rendered; empty: nginx.conf in state_dir"},
+    {"nginx_module", SL_SETTING_TEXT, AT(nginx_module), .help = "path of the module"},
+    {"nginx_user", SL_SETTING_TEXT, AT(nginx_user), .fallback = "",
+     .help = "user of nginx's workers when started by root; empty: the agent's"},
+    {"nginx_workers", SL_SETTING_INT, AT(nginx_workers), .fallback = "0", .min = 0, .max = 1024,
+     .help = "nginx worker processes; 0: one a core"},
+    {"node_id", SL_SETTING_TEXT, AT(node_id), .help = "this node's id"},
+    {"peer_file", SL_SETTING_TEXT, AT(peer_file), .help = "who the node is on the bus"},
+    {"shm_name", SL_SETTING_TEXT, AT(shm_name), .help = "part of the names in /dev/shm"},
+    {"state_dir", SL_SETTING_TEXT, AT(state_dir), .help = "durable store and rendered files"},
+};
+const size_t settings_count = SL_COUNT(settings_rows);
