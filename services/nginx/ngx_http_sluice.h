@@ -249,8 +249,34 @@ void ngx_http_sluice_response_init(void);
 ngx_int_t ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str type,
                                struct sl_str body);
 
+// What can be shown of a request: variables, members of the access log's line.
+enum ngx_http_sluice_field {
+    NGX_HTTP_SLUICE_LINE, // the whole line
+    NGX_HTTP_SLUICE_REQUEST_ID,
+    NGX_HTTP_SLUICE_API_ID,
+    NGX_HTTP_SLUICE_APP_ID,
+    NGX_HTTP_SLUICE_GROUP_ID,
+    NGX_HTTP_SLUICE_ENV,
+    NGX_HTTP_SLUICE_PATH,
+    NGX_HTTP_SLUICE_ERROR_CODE,
+    NGX_HTTP_SLUICE_AUTH,
+    NGX_HTTP_SLUICE_THROTTLED,
+    NGX_HTTP_SLUICE_SOURCE,
+    NGX_HTTP_SLUICE_BACKEND_METHOD,
+    NGX_HTTP_SLUICE_BACKEND_HOST,
+    NGX_HTTP_SLUICE_TLS_NAME,
+    NGX_HTTP_SLUICE_UPGRADE,
+    NGX_HTTP_SLUICE_CONNECTION,
+    NGX_HTTP_SLUICE_FORWARDED_HOST,
+};
+
 // _log.c: the variables $sluice_* of proxy directives and of the access log.
 ngx_int_t ngx_http_sluice_variables(ngx_conf_t *cf);
+// The text of one of them but the line; ptr NULL when the request has none.
+struct sl_str ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx,
+                                    enum ngx_http_sluice_field field);
+// _line.c: the access log's line, from the request's pool.
+ngx_int_t ngx_http_sluice_line(ngx_http_request_t *r, struct sl_str *ret_line);
 
 // _metrics.c: counters shared by the workers; /healthz, /readyz, /metrics.
 ngx_int_t ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);

@@ -7,45 +7,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
-enum field {
-    FIELD_REQUEST_ID,
-    FIELD_API_ID,
-    FIELD_APP_ID,
-    FIELD_GROUP_ID,
-    FIELD_ENV,
-    FIELD_PATH,
-    FIELD_ERROR_CODE,
-    FIELD_AUTH,
-    FIELD_THROTTLED,
-    FIELD_SOURCE,
-    FIELD_METHOD,
-    FIELD_HOST,
-    FIELD_TLS_NAME,
-    FIELD_UPGRADE,
-    FIELD_CONNECTION,
-    FIELD_FORWARDED_HOST,
-};
-
 static const struct {
     ngx_str_t name;
-    enum field field;
+    enum ngx_http_sluice_field field;
 } variables[] = {
-    {ngx_string("sluice_request_id"), FIELD_REQUEST_ID},
-    {ngx_string("sluice_api_id"), FIELD_API_ID},
-    {ngx_string("sluice_app_id"), FIELD_APP_ID},
-    {ngx_string("sluice_group_id"), FIELD_GROUP_ID},
-    {ngx_string("sluice_env"), FIELD_ENV},
-    {ngx_string("sluice_path"), FIELD_PATH},
-    {ngx_string("sluice_error_code"), FIELD_ERROR_CODE},
-    {ngx_string("sluice_auth"), FIELD_AUTH},
-    {ngx_string("sluice_throttled"), FIELD_THROTTLED},
-    {ngx_string("sluice_source"), FIELD_SOURCE},
-    {ngx_string("sluice_backend_method"), FIELD_METHOD},
-    {ngx_string("sluice_backend_host"), FIELD_HOST},
-    {ngx_string("sluice_backend_tls_name"), FIELD_TLS_NAME},
-    {ngx_string("sluice_backend_upgrade"), FIELD_UPGRADE},
-    {ngx_string("sluice_backend_connection"), FIELD_CONNECTION},
-    {ngx_string("sluice_forwarded_host"), FIELD_FORWARDED_HOST},
+    {ngx_string("sluice_log"), NGX_HTTP_SLUICE_LINE},
+    {ngx_string("sluice_request_id"), NGX_HTTP_SLUICE_REQUEST_ID},
+    {ngx_string("sluice_api_id"), NGX_HTTP_SLUICE_API_ID},
+    {ngx_string("sluice_app_id"), NGX_HTTP_SLUICE_APP_ID},
+    {ngx_string("sluice_group_id"), NGX_HTTP_SLUICE_GROUP_ID},
+    {ngx_string("sluice_env"), NGX_HTTP_SLUICE_ENV},
+    {ngx_string("sluice_path"), NGX_HTTP_SLUICE_PATH},
+    {ngx_string("sluice_error_code"), NGX_HTTP_SLUICE_ERROR_CODE},
+    {ngx_string("sluice_auth"), NGX_HTTP_SLUICE_AUTH},
+    {ngx_string("sluice_throttled"), NGX_HTTP_SLUICE_THROTTLED},
+    {ngx_string("sluice_source"), NGX_HTTP_SLUICE_SOURCE},
+    {ngx_string("sluice_backend_method"), NGX_HTTP_SLUICE_BACKEND_METHOD},
+    {ngx_string("sluice_backend_host"), NGX_HTTP_SLUICE_BACKEND_HOST},
+    {ngx_string("sluice_backend_tls_name"), NGX_HTTP_SLUICE_TLS_NAME},
+    {ngx_string("sluice_backend_upgrade"), NGX_HTTP_SLUICE_UPGRADE},
+    {ngx_string("sluice_backend_connection"), NGX_HTTP_SLUICE_CONNECTION},
+    {ngx_string("sluice_forwarded_host"), NGX_HTTP_SLUICE_FORWARDED_HOST},
 };
 
 static const struct sl_str proof_names[] = {
@@ -61,21 +43,22 @@ wants_upgrade(const ngx_http_request_t *r)
 }
 
 static struct sl_str
-backend_field(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx, enum field field)
+backend_field(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx,
+              enum ngx_http_sluice_field field)
 {
     switch (field) {
-    case FIELD_METHOD:
+    case NGX_HTTP_SLUICE_BACKEND_METHOD:
         return ngx_http_sluice_view(&ctx->backend_method);
-    case FIELD_HOST:
+    case NGX_HTTP_SLUICE_BACKEND_HOST:
         return ngx_http_sluice_view(&ctx->backend_host);
-    case FIELD_TLS_NAME:
+    case NGX_HTTP_SLUICE_TLS_NAME:
         return ngx_http_sluice_view(&ctx->tls_name);
-    case FIELD_UPGRADE:
+    case NGX_HTTP_SLUICE_UPGRADE:
         return wants_upgrade(r) ? ngx_http_sluice_view(&r->headers_in.upgrade->value)
                                 : (struct sl_str){NULL, 0};
-    case FIELD_CONNECTION:
+    case NGX_HTTP_SLUICE_CONNECTION:
         return wants_upgrade(r) ? SL_STR("upgrade") : (struct sl_str){NULL, 0};
-    case FIELD_FORWARDED_HOST:
+    case NGX_HTTP_SLUICE_FORWARDED_HOST:
         return r->headers_in.host != NULL ? ngx_http_sluice_view(&r->headers_in.host->value)
                                           : (struct sl_str){NULL, 0};
     default:
@@ -83,34 +66,34 @@ backend_field(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx, enu
     }
 }
 
-static struct sl_str
-field_text(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx, enum field field)
+struct sl_str
+ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx, enum ngx_http_sluice_field field)
 {
     static const struct sl_str none = {NULL, 0};
 
     switch (field) {
-    case FIELD_REQUEST_ID:
+    case NGX_HTTP_SLUICE_REQUEST_ID:
         return (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1};
-    case FIELD_API_ID:
+    case NGX_HTTP_SLUICE_API_ID:
         return ctx->routed ? (struct sl_str){ctx->api_id, SL_ID_LEN} : none;
-    case FIELD_APP_ID:
+    case NGX_HTTP_SLUICE_APP_ID:
         return ctx->has_app ? (struct sl_str){ctx->app_id, SL_ID_LEN} : none;
-    case FIELD_GROUP_ID:
+    case NGX_HTTP_SLUICE_GROUP_ID:
         return ctx->routed ? (struct sl_str){ctx->group_id, SL_ID_LEN} : none;
-    case FIELD_ENV:
+    case NGX_HTTP_SLUICE_ENV:
         return ctx->env_name;
-    case FIELD_PATH:
+    case NGX_HTTP_SLUICE_PATH:
         return ctx->path;
-    case FIELD_ERROR_CODE:
+    case NGX_HTTP_SLUICE_ERROR_CODE:
         return ctx->error != NULL ? sl_str(sl_error_wire(ctx->error->code)) : none;
-    case FIELD_AUTH:
+    case NGX_HTTP_SLUICE_AUTH:
         return proof_names[ctx->proof];
-    case FIELD_THROTTLED:
+    case NGX_HTTP_SLUICE_THROTTLED:
         return ctx->throttled ? SL_STR("1") : SL_STR("0");
-    case FIELD_SOURCE:
+    case NGX_HTTP_SLUICE_SOURCE:
         return ctx->backend_called && ctx->error == NULL ? SL_STR("remote") : SL_STR("local");
     default:
-        return backend_field(r, ctx, field);
+        return backend_field(ctx->request, ctx, field);
     }
 }
 
@@ -120,8 +103,12 @@ get_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t 
     const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
     struct sl_str text = {NULL, 0};
 
-    if (ctx != NULL) {
-        text = field_text(r, ctx, (enum field)data);
+    if (data == NGX_HTTP_SLUICE_LINE) {
+        if (ngx_http_sluice_line(r, &text) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    } else if (ctx != NULL) {
+        text = ngx_http_sluice_field(ctx, (enum ngx_http_sluice_field)data);
     }
     value->not_found = text.ptr == NULL;
     value->valid = text.ptr != NULL;
