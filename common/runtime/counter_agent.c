@@ -26,6 +26,12 @@ sl_counters_boot(const struct sl_counters *counters)
     return counters->header->boot;
 }
 
+uint32_t
+sl_counters_incarnation(const struct sl_counters *counters)
+{
+    return atomic_load(&counters->header->attended);
+}
+
 size_t
 sl_counters_asked(struct sl_counters *counters, uint32_t *ret_slots, size_t max)
 {

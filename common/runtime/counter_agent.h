@@ -39,6 +39,9 @@ uint32_t sl_counters_slots(const struct sl_counters *counters);
 // Which memory this is: 32 hex digits that change when the file is made anew.
 const char *sl_counters_boot(const struct sl_counters *counters);
 
+// Which agent of this memory this is, from 1 on.
+uint32_t sl_counters_incarnation(const struct sl_counters *counters);
+
 // Empties the socket and collects up to `max` slots whose workers asked for units.
 size_t sl_counters_asked(struct sl_counters *counters, uint32_t *ret_slots, size_t max);
 

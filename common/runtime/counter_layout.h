@@ -52,6 +52,7 @@ struct counter_header {
     _Atomic uint64_t magic;               // COUNTER_MAGIC once everything else is set
     uint32_t layout;                      // SL_COUNTER_LAYOUT
     uint32_t slot_count;                  // with the overflow slots
+    _Atomic uint32_t attended;            // how many agents this memory has had
     uint64_t hash_key[2];                 // random
     char boot[SL_ID_SIZE];                // random id of this memory
     _Atomic int64_t offset_ms;            // accounting clock less monotonic clock

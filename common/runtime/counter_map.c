@@ -211,6 +211,7 @@ sl_counters_attend(struct sl_counters *counters, struct sl_error *err)
     }
     chmod(counters->wake_path, FILE_MODE);
     counters->is_agent = true;
+    atomic_fetch_add(&counters->header->attended, 1);
     atomic_store(&counters->header->awake, 0);
     return 0;
 }

@@ -19,7 +19,7 @@ struct grants;
 struct grants_options {
     struct sl_counters *counters; // borrowed; attended by this process
     const char *node_id;          //
-    int64_t incarnation;          // of this agent: larger than of all before it
+    int64_t incarnation;          // sl_counters_incarnation()
     int64_t divides;              // nodes that an earlier agent was told to divide by; 0: none
     // Sends `limits.exchange` with `body` (a reference to keep or drop) to service
     // throttle/<shard>; the answer comes by grants_reply with the same token, later, exactly once.

@@ -165,12 +165,13 @@ open_counters(struct limits *limits, const struct limits_options *options, struc
         return -1;
     }
     limits->noted_divides = read_state(limits->state_path);
-    limits->grants = grants_new(&(struct grants_options){.counters = limits->counters,
-                                                         .node_id = options->node_id,
-                                                         .incarnation = sl_wall_ms(),
-                                                         .divides = limits->noted_divides,
-                                                         .send = send_exchange,
-                                                         .arg = limits});
+    limits->grants = grants_new(
+        &(struct grants_options){.counters = limits->counters,
+                                 .node_id = options->node_id,
+                                 .incarnation = sl_counters_incarnation(limits->counters),
+                                 .divides = limits->noted_divides,
+                                 .send = send_exchange,
+                                 .arg = limits});
     limits->arena = sl_arena_new(ARENA_MAX);
     if (limits->grants == NULL || limits->arena == NULL) {
         return sl_fail(err, SL_E_INTERNAL);

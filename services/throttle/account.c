@@ -9,6 +9,7 @@
 #include "services/throttle/account_state.h"
 
 #define FLUSH_WINDOW_S 60    // usage of shorter windows is not kept
+#define SERVE_MS       40    // between looks at keys whose wants are not met
 #define SWEEP_MS       1000  // how often idle keys are looked for
 #define KEY_IDLE_MS    10000 // a key is forgotten this long after its last report
 
@@ -432,7 +433,9 @@ void
 account_tick(struct account *account, int64_t now_ms, bool may_grant)
 {
     account->may_grant = may_grant;
-    for (size_t left = zlistx_size(account->hungry); left > 0; left--) {
+    bool is_due = now_ms - account->served_ms >= SERVE_MS;
+    account->served_ms = is_due ? now_ms : account->served_ms;
+    for (size_t left = is_due ? zlistx_size(account->hungry) : 0; left > 0; left--) {
         struct key *key = zlistx_detach(account->hungry, NULL);
         key->hungry = false;
         account_serve(account, key, now_ms);

@@ -29,7 +29,8 @@ struct account_contact {
     char boot[SL_ID_SIZE]; // memory of the node that the row speaks of
     int64_t until_ms;      // owners may grant to the node until then
     int64_t lost_until_ms; // an earlier memory was granted units until then; 0: there was none
-    int64_t divides;       // nodes that it may divide limits among; 0: it has no share
+    int64_t divides;       // nodes that it may divide limits among; 0: it has no share; -1 in what
+                           // is wanted: as the row has it
 };
 
 struct account_hooks {
@@ -70,6 +71,9 @@ void account_announce(struct account *account, int64_t now_ms);
 // The gateway's nodes, all of them. -1 with *err filled when there are too many.
 int account_nodes(struct account *account, const char *gateway_id, const char *const *node_ids,
                   size_t count, struct sl_error *err) SL_MUST_CHECK;
+
+// The gateway of a node, or NULL; borrowed until the account ends.
+const char *account_gateway_of(const struct account *account, const char *node_id);
 
 // What the database says of a node; unknown nodes are ignored.
 void account_contact(struct account *account, const char *gateway_id, const char *node_id,

@@ -86,6 +86,19 @@ account_nodes(struct account *account, const char *gateway_id, const char *const
     return 0;
 }
 
+const char *
+account_gateway_of(const struct account *account, const char *node_id)
+{
+    for (struct gateway *gateway = zhashx_first(account->gateways); gateway != NULL;
+         gateway = zhashx_next(account->gateways)) {
+        int index = account_find_node(gateway, node_id);
+        if (index >= 0 && gateway->nodes[index]->is_present) {
+            return gateway->id;
+        }
+    }
+    return NULL;
+}
+
 void
 account_contact(struct account *account, const char *gateway_id, const char *node_id,
                 const struct account_contact *contact)
@@ -153,10 +166,14 @@ account_hear(struct account *account, struct gateway *gateway, int index, const 
     struct node *node = gateway->nodes[index];
     const char *boot = json_string_value(json_object_get(request, "boot"));
     int64_t incarnation = integer(request, "inc");
-    if (boot == NULL || strlen(boot) != SL_ID_LEN || incarnation < node->incarnation) {
+    if (boot == NULL || strlen(boot) != SL_ID_LEN) {
         return false;
     }
-    if (strcmp(boot, node->boot) != 0) {
+    bool is_same = strcmp(boot, node->boot) == 0;
+    if (is_same && incarnation < node->incarnation) {
+        return false;
+    }
+    if (!is_same) {
         if (node->boot[0] != '\0') {
             lose_holds(account, gateway, index);
             node->lost_ms = now_ms;
@@ -164,7 +181,7 @@ account_hear(struct account *account, struct gateway *gateway, int index, const 
         memcpy(node->boot, boot, SL_ID_SIZE);
         memset(node->reported, 0, sizeof(node->reported));
     }
-    if (incarnation != node->incarnation) {
+    if (!is_same || incarnation != node->incarnation) {
         restart_messages(account, gateway, index);
         node->incarnation = incarnation;
         memset(node->reported, 0, sizeof(node->reported));
@@ -230,9 +247,7 @@ wanted_row(const struct gateway *gateway, const struct node *node, int64_t now_m
         memcpy(ret_row->boot, node->boot, sizeof(ret_row->boot));
     }
     ret_row->until_ms = now_ms + ACCOUNT_CONTACT_MS;
-    if (all_acknowledged(gateway, node)) {
-        ret_row->divides = (int64_t)gateway->present;
-    }
+    ret_row->divides = all_acknowledged(gateway, node) ? (int64_t)gateway->present : -1;
 }
 
 void
@@ -251,7 +266,7 @@ account_contacts(struct account *account, int64_t now_ms,
             struct account_contact wanted;
             wanted_row(gateway, node, now_ms, &wanted);
             if (!row_holds(node, now_ms + ACCOUNT_CONTACT_MS / 2) ||
-                wanted.divides != node->durable.divides) {
+                (wanted.divides >= 0 && wanted.divides != node->durable.divides)) {
                 fn(arg, gateway->id, node->id, &wanted);
             }
         }

@@ -92,7 +92,8 @@ struct account {
     zhashx_t *keys;     // "<gateway>/<key>" → struct key
     zlistx_t *dirty;    // keys with a dirty bit
     zlistx_t *hungry;   // keys whose `hungry` is set
-    int64_t swept_ms; // when idle keys were last looked for
+    int64_t served_ms;  // when unmet wants were last looked at
+    int64_t swept_ms;   // when idle keys were last looked for
     bool may_grant;     // the lease holds, for the message in hand
 };
 

@@ -1,0 +1,548 @@
+// keeper.c - see keeper.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/throttle/keeper.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/crypto/crypto.h"
+#include "services/throttle/shards.h"
+
+#define RENEW_MS    300  // between renewals of the lease
+#define MARGIN_MS   200  // of the lease that is not used: a grant takes a moment to leave
+#define NODES_MS    1000 // between looks at the nodes
+#define FLUSH_MS    5000 // between writes of usage
+#define FLUSH_KEYS  1000 // keys of one write
+#define TICK_MS     10   // between the account's timers
+#define ARENA_MAX   ((size_t)64 * 1024 * 1024)
+#define EVENT_ARENA ((size_t)16 * 1024 * 1024)
+#define CONTACTS    256 // rows written at once
+#define WORKER_SIZE 96
+
+struct keeper {
+    struct keeper_options options;
+    char worker[WORKER_SIZE];        // this process's name in the tables
+    pthread_mutex_t lock;            // guards the account and what follows up to `wake`
+    struct account *account;         //
+    struct sl_arena *events;         // of the event in hand
+    bool wants_nodes;                // a node spoke that is not known
+    pthread_cond_t wake;             // the keeping thread has something to do
+    bool is_urgent;                  // it has
+    bool stops;                      // both threads end
+    _Atomic int64_t lease_until_ms;  // mono: end of the lease
+    _Atomic int64_t clock_offset_ms; // accounting clock less monotonic clock
+    pthread_t keeping, ticking;      //
+    bool is_started;                 //
+    // The keeping thread's own.
+    struct sl_db *db;         // NULL: not open
+    struct sl_arena *arena;   // of one round
+    bool has_clock;           // clock_offset_ms was set
+    int64_t nodes_ms;         // mono: last look at the nodes
+    int64_t flushed_ms;       // mono: last flush
+    bool was_down;            // for the log
+    char **gateways;          // ids of gateways that the account knows
+    size_t gateway_count;     //
+    struct shards_node *rows; // contacts to write, in `arena`
+    size_t row_count;         //
+    struct account_usage *usages;
+    size_t usage_count;
+};
+
+static int64_t
+clock_ms(const struct keeper *keeper)
+{
+    return sl_mono_ms() + atomic_load(&keeper->clock_offset_ms);
+}
+
+bool
+keeper_has_lease(const struct keeper *keeper)
+{
+    return sl_mono_ms() < atomic_load(&keeper->lease_until_ms) - MARGIN_MS;
+}
+
+// The account's hook: an event for node/<id>. Under the lock.
+static void
+publish(void *arg, const char *node_id, json_t *body)
+{
+    struct keeper *keeper = arg;
+    struct sl_error err;
+    struct sl_str packed;
+    char topic[SL_ID_SIZE + 8];
+    snprintf(topic, sizeof(topic), "node/%s", node_id);
+    if (sl_json_pack(keeper->events, body, &packed, &err) == 0) {
+        keeper->options.publish(keeper->options.arg, topic, packed);
+    } else {
+        sl_log_error(SL_WARNING, "an event could not be packed", &err);
+    }
+    sl_arena_clear(keeper->events);
+}
+
+struct keeper *
+keeper_new(const struct keeper_options *options, struct sl_error *err)
+{
+    struct keeper *keeper = calloc(1, sizeof(*keeper));
+    char id[SL_ID_SIZE];
+    if (keeper == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
+    }
+    sl_random_id(id);
+    keeper->options = *options;
+    snprintf(keeper->worker, sizeof(keeper->worker), "%.40s-%.16s", options->name, id);
+    pthread_mutex_init(&keeper->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    keeper->account =
+        account_new(keeper->worker, &(struct account_hooks){.publish = publish, .arg = keeper});
+    keeper->arena = sl_arena_new(ARENA_MAX);
+    keeper->events = sl_arena_new(EVENT_ARENA);
+    if (keeper->account == NULL || keeper->arena == NULL || keeper->events == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+        keeper_free(&keeper);
+    }
+    return keeper;
+}
+
+void
+keeper_free(struct keeper **keeper)
+{
+    if (keeper == NULL || *keeper == NULL) {
+        return;
+    }
+    struct keeper *self = *keeper;
+    for (size_t i = 0; i < self->gateway_count; i++) {
+        free(self->gateways[i]);
+    }
+    free(self->gateways);
+    account_free(&self->account);
+    sl_arena_free(&self->arena);
+    sl_arena_free(&self->events);
+    sl_db_free(&self->db);
+    pthread_cond_destroy(&self->wake);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+    *keeper = NULL;
+}
+
+// -- nodes and their rows
+
+static void
+remember_gateway(struct keeper *keeper, const char *id)
+{
+    for (size_t i = 0; i < keeper->gateway_count; i++) {
+        if (strcmp(keeper->gateways[i], id) == 0) {
+            return;
+        }
+    }
+    char **grown =
+        realloc(keeper->gateways, (keeper->gateway_count + 1) * sizeof(*keeper->gateways));
+    char *copy = strdup(id);
+    if (grown == NULL || copy == NULL) {
+        free(copy);
+        keeper->gateways = grown != NULL ? grown : keeper->gateways;
+        return;
+    }
+    keeper->gateways = grown;
+    keeper->gateways[keeper->gateway_count++] = copy;
+}
+
+// Tells the account of one gateway's nodes: rows first..last of the list. Under the lock.
+static void
+apply_gateway(struct keeper *keeper, const char *gateway_id, const struct shards_node *nodes,
+              size_t count)
+{
+    struct sl_error err;
+    const char **ids = sl_arena_array(keeper->arena, count + 1, sizeof(*ids));
+    if (ids == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = nodes[i].node_id;
+    }
+    remember_gateway(keeper, gateway_id);
+    if (account_nodes(keeper->account, gateway_id, ids, count, &err) != 0) {
+        sl_log_error(SL_WARNING, "a gateway's nodes cannot be accounted for", &err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].has_contact) {
+            account_contact(keeper->account, gateway_id, nodes[i].node_id, &nodes[i].contact);
+        }
+    }
+}
+
+static void
+apply_nodes(struct keeper *keeper, const struct shards_node *nodes, size_t count)
+{
+    for (size_t i = 0; i < keeper->gateway_count; i++) {
+        bool has_nodes = false;
+        for (size_t j = 0; j < count && !has_nodes; j++) {
+            has_nodes = strcmp(nodes[j].gateway_id, keeper->gateways[i]) == 0;
+        }
+        if (!has_nodes) {
+            apply_gateway(keeper, keeper->gateways[i], NULL, 0);
+        }
+    }
+    for (size_t first = 0; first < count;) {
+        size_t next = first + 1;
+        while (next < count && strcmp(nodes[next].gateway_id, nodes[first].gateway_id) == 0) {
+            next++;
+        }
+        apply_gateway(keeper, nodes[first].gateway_id, nodes + first, next - first);
+        first = next;
+    }
+}
+
+static int
+refresh_nodes(struct keeper *keeper, struct sl_error *err)
+{
+    struct shards_node *nodes;
+    size_t count;
+    if (shards_nodes(keeper->db, keeper->arena, &nodes, &count, err) != 0) {
+        return -1;
+    }
+    keeper->nodes_ms = sl_mono_ms();
+    pthread_mutex_lock(&keeper->lock);
+    keeper->wants_nodes = false;
+    apply_nodes(keeper, nodes, count);
+    pthread_mutex_unlock(&keeper->lock);
+    return 0;
+}
+
+static void
+collect_row(void *arg, const char *gateway_id, const char *node_id,
+            const struct account_contact *wanted)
+{
+    struct keeper *keeper = arg;
+    if (keeper->rows == NULL || keeper->row_count == CONTACTS) {
+        return;
+    }
+    struct shards_node *row = &keeper->rows[keeper->row_count];
+    row->gateway_id = sl_arena_dup(keeper->arena, gateway_id);
+    row->node_id = sl_arena_dup(keeper->arena, node_id);
+    row->contact = *wanted;
+    keeper->row_count += row->gateway_id != NULL && row->node_id != NULL ? 1 : 0;
+}
+
+static int
+write_contacts(struct keeper *keeper, struct sl_error *err)
+{
+    keeper->rows = sl_arena_array(keeper->arena, CONTACTS, sizeof(*keeper->rows));
+    keeper->row_count = 0;
+    pthread_mutex_lock(&keeper->lock);
+    account_contacts(keeper->account, clock_ms(keeper), collect_row, keeper);
+    pthread_mutex_unlock(&keeper->lock);
+    for (size_t i = 0; i < keeper->row_count; i++) {
+        struct shards_node *row = &keeper->rows[i];
+        if (shards_write_contact(keeper->db, keeper->arena, row, err) != 0) {
+            return -1;
+        }
+        pthread_mutex_lock(&keeper->lock);
+        account_contact(keeper->account, row->gateway_id, row->node_id, &row->contact);
+        pthread_mutex_unlock(&keeper->lock);
+    }
+    return 0;
+}
+
+// -- shards
+
+static void
+set_owned(struct keeper *keeper, const struct shards_epoch *at, bool is_ours, bool is_new)
+{
+    if (is_ours && is_new) {
+        int64_t clean_ms = at->epoch == 1 ? INT64_MIN : clock_ms(keeper) + ACCOUNT_AHEAD_MS;
+        account_own(keeper->account, at->shard, at->epoch, clean_ms);
+    } else if (!is_ours) {
+        account_disown(keeper->account, at->shard);
+    }
+    keeper->options.offer(keeper->options.arg, at->shard, is_ours);
+}
+
+// Drops what the table says is another's: the lease had ended and somebody took it.
+static void
+drop_lost(struct keeper *keeper, const struct shards_state *state)
+{
+    size_t at = 0;
+    pthread_mutex_lock(&keeper->lock);
+    for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
+        int64_t epoch = account_epoch(keeper->account, shard);
+        bool is_listed = at < state->count && state->own[at].shard == shard;
+        if (epoch != 0 && (!is_listed || state->own[at].epoch != epoch)) {
+            set_owned(keeper, &(struct shards_epoch){.shard = shard}, false, false);
+        }
+        at += is_listed ? 1 : 0;
+    }
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+static int
+take_shards(struct keeper *keeper, size_t max, struct sl_error *err)
+{
+    struct shards_epoch taken[SL_SHARDS];
+    size_t count;
+    if (shards_take(keeper->db, keeper->arena, keeper->worker, max, taken, &count, err) != 0) {
+        return -1;
+    }
+    // Only now: contacts that the former owner wrote inside its lease are all there.
+    if (count == 0 || refresh_nodes(keeper, err) != 0) {
+        return count == 0 ? 0 : -1;
+    }
+    pthread_mutex_lock(&keeper->lock);
+    for (size_t i = 0; i < count; i++) {
+        set_owned(keeper, &taken[i], true, true);
+    }
+    account_announce(keeper->account, clock_ms(keeper));
+    pthread_mutex_unlock(&keeper->lock);
+    sl_log(SL_INFO, "shards taken", SL_LOG_INT("count", count));
+    return 0;
+}
+
+// Stops granting first: what the table says may lag behind, never run ahead.
+static int
+give_shards(struct keeper *keeper, size_t count, struct sl_error *err)
+{
+    size_t left = count;
+    pthread_mutex_lock(&keeper->lock);
+    for (uint32_t shard = SL_SHARDS; shard-- > 0 && left > 0;) {
+        if (account_epoch(keeper->account, shard) != 0) {
+            set_owned(keeper, &(struct shards_epoch){.shard = shard}, false, false);
+            left--;
+        }
+    }
+    pthread_mutex_unlock(&keeper->lock);
+    sl_log(SL_INFO, "shards given back", SL_LOG_INT("count", count - left));
+    return shards_release(keeper->db, keeper->arena, keeper->worker, count, err);
+}
+
+static void
+set_clock(struct keeper *keeper, int64_t before_ms, int64_t server_ms)
+{
+    int64_t offset_ms = server_ms - (before_ms + sl_mono_ms()) / 2;
+    int64_t has_ms = atomic_load(&keeper->clock_offset_ms);
+    int64_t off_ms = offset_ms - has_ms;
+    if (keeper->has_clock && off_ms < 1000 && off_ms > -1000) {
+        offset_ms = has_ms + off_ms / 4;
+    }
+    keeper->has_clock = true;
+    atomic_store(&keeper->clock_offset_ms, offset_ms);
+}
+
+static int
+renew(struct keeper *keeper, struct sl_error *err)
+{
+    static struct shards_state state; // too large for a stack; one thread keeps
+    int64_t before_ms = sl_mono_ms();
+    if (shards_renew(keeper->db, keeper->arena, keeper->worker, &state, err) != 0) {
+        return -1;
+    }
+    set_clock(keeper, before_ms, state.clock_ms);
+    drop_lost(keeper, &state);
+    atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
+    size_t fair = (SL_SHARDS + state.live - 1) / (state.live > 0 ? state.live : 1);
+    if (state.count > fair) {
+        return give_shards(keeper, state.count - fair, err);
+    }
+    if (state.count < fair && state.free > 0) {
+        return take_shards(keeper, fair - state.count, err);
+    }
+    return 0;
+}
+
+// -- usage
+
+static void
+collect_usage(void *arg, const struct account_usage *usage)
+{
+    struct keeper *keeper = arg;
+    if (keeper->usages == NULL || keeper->usage_count == FLUSH_KEYS) {
+        return;
+    }
+    struct account_usage *copy = &keeper->usages[keeper->usage_count++];
+    *copy = *usage;
+    copy->gateway_id = sl_arena_dup(keeper->arena, usage->gateway_id);
+    copy->key = sl_arena_dup(keeper->arena, usage->key);
+}
+
+static int
+flush(struct keeper *keeper, struct sl_error *err)
+{
+    keeper->flushed_ms = sl_mono_ms();
+    keeper->usages = sl_arena_array(keeper->arena, FLUSH_KEYS, sizeof(*keeper->usages));
+    keeper->usage_count = 0;
+    pthread_mutex_lock(&keeper->lock);
+    account_usages(keeper->account, FLUSH_KEYS, collect_usage, keeper);
+    pthread_mutex_unlock(&keeper->lock);
+    if (sl_arena_check(keeper->arena, err) != 0) {
+        return -1;
+    }
+    return shards_write_usage(keeper->db, keeper->arena, keeper->usages, keeper->usage_count, err);
+}
+
+// -- threads
+
+static int
+open_database(struct keeper *keeper, struct sl_error *err)
+{
+    struct sl_db_options options = {.conninfo = keeper->options.database,
+                                    .application = "sluice-throttle"};
+    if (keeper->db == NULL) {
+        keeper->db = sl_db_open(&options, err);
+    }
+    return keeper->db != NULL ? 0 : -1;
+}
+
+static int
+keep_once(struct keeper *keeper, struct sl_error *err)
+{
+    int64_t now_ms = sl_mono_ms();
+    if (open_database(keeper, err) != 0) {
+        return -1;
+    }
+    bool renews = now_ms >= atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS + RENEW_MS;
+    if (renews && renew(keeper, err) != 0) {
+        return -1;
+    }
+    pthread_mutex_lock(&keeper->lock);
+    bool wants_nodes = keeper->wants_nodes || now_ms - keeper->nodes_ms >= NODES_MS;
+    pthread_mutex_unlock(&keeper->lock);
+    if (wants_nodes && refresh_nodes(keeper, err) != 0) {
+        return -1;
+    }
+    if (write_contacts(keeper, err) != 0) {
+        return -1;
+    }
+    return now_ms - keeper->flushed_ms >= FLUSH_MS ? flush(keeper, err) : 0;
+}
+
+// Waits for the next renewal, or for a node that cannot. True: go on.
+static bool
+wait_turn(struct keeper *keeper, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&keeper->lock);
+    int timed_out = 0;
+    while (!keeper->is_urgent && !keeper->stops && timed_out == 0) {
+        timed_out = pthread_cond_timedwait(&keeper->wake, &keeper->lock, &until);
+    }
+    keeper->is_urgent = false;
+    bool goes_on = !keeper->stops;
+    pthread_mutex_unlock(&keeper->lock);
+    return goes_on;
+}
+
+static void *
+keep(void *arg)
+{
+    struct keeper *keeper = arg;
+    struct sl_error err;
+    do {
+        int failed = keep_once(keeper, &err);
+        if (failed != 0 && !keeper->was_down) {
+            sl_log_error(SL_WARNING, "the database does not answer: nothing is granted", &err);
+        } else if (failed == 0 && keeper->was_down) {
+            sl_log(SL_INFO, "the database answers again");
+        }
+        keeper->was_down = failed != 0;
+        sl_arena_clear(keeper->arena);
+    } while (wait_turn(keeper, RENEW_MS / 3));
+    if (keeper->db != NULL && give_shards(keeper, SL_SHARDS, &err) != 0) {
+        sl_log_error(SL_WARNING, "shards were not given back: their lease has to end", &err);
+    }
+    sl_arena_clear(keeper->arena);
+    return NULL;
+}
+
+static void *
+tick(void *arg)
+{
+    struct keeper *keeper = arg;
+    bool goes_on = true;
+    while (goes_on) {
+        usleep(TICK_MS * 1000);
+        pthread_mutex_lock(&keeper->lock);
+        account_tick(keeper->account, clock_ms(keeper), keeper_has_lease(keeper));
+        goes_on = !keeper->stops;
+        pthread_mutex_unlock(&keeper->lock);
+    }
+    return NULL;
+}
+
+int
+keeper_start(struct keeper *keeper, struct sl_error *err)
+{
+    if (pthread_create(&keeper->keeping, NULL, keep, keeper) != 0) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    if (pthread_create(&keeper->ticking, NULL, tick, keeper) != 0) {
+        abort(); // at start and out of threads: nothing to save
+    }
+    keeper->is_started = true;
+    return 0;
+}
+
+void
+keeper_stop(struct keeper *keeper)
+{
+    if (!keeper->is_started) {
+        return;
+    }
+    pthread_mutex_lock(&keeper->lock);
+    keeper->stops = true;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+    pthread_join(keeper->keeping, NULL);
+    pthread_join(keeper->ticking, NULL);
+    keeper->is_started = false;
+}
+
+// -- commands
+
+int
+keeper_exchange(struct keeper *keeper, struct sl_arena *arena, const char *node_id,
+                const json_t *request, struct sl_str *ret_body, struct sl_error *err)
+{
+    pthread_mutex_lock(&keeper->lock);
+    const char *gateway_id = account_gateway_of(keeper->account, node_id);
+    json_t *reply = NULL;
+    if (gateway_id != NULL) {
+        reply = account_exchange(keeper->account, gateway_id, node_id, request, clock_ms(keeper),
+                                 keeper_has_lease(keeper), err);
+    } else {
+        keeper->wants_nodes = true;
+        sl_fail(err, SL_E_UNAVAILABLE);
+        sl_error_detail(err, "node %s is not known yet", node_id);
+    }
+    if (keeper->wants_nodes || account_contacts_urgent(keeper->account)) {
+        keeper->is_urgent = true;
+        pthread_cond_signal(&keeper->wake);
+    }
+    pthread_mutex_unlock(&keeper->lock);
+    if (reply == NULL) {
+        return -1;
+    }
+    int failed = sl_json_pack(arena, reply, ret_body, err);
+    json_decref(reply);
+    return failed;
+}
+
+uint32_t
+keeper_owned(struct keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    uint32_t owned = account_owned(keeper->account);
+    pthread_mutex_unlock(&keeper->lock);
+    return owned;
+}

@@ -1,0 +1,60 @@
+// shards.h - what the accounting keeps in PostgreSQL: leases, shards, contacts, usage.
+//
+// One transaction a function. A connection is owned by one thread.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_THROTTLE_SHARDS_H
+#define SL_THROTTLE_SHARDS_H
+
+#include "common/db/db.h"
+#include "services/throttle/account.h"
+
+#define SHARDS_LEASE_MS 1500 // how long a lease lasts
+
+struct shards_epoch {
+    uint32_t shard;
+    int64_t epoch;
+};
+
+// What a renewal found.
+struct shards_state {
+    int64_t clock_ms;                   // the server's clock
+    size_t live;                        // workers with a lease, this one included
+    size_t free;                        // shards that nobody owns
+    size_t count;                       // shards that are ours by the table…
+    struct shards_epoch own[SL_SHARDS]; // …and their epochs
+};
+
+struct shards_node {
+    const char *gateway_id;         //
+    const char *node_id;            //
+    bool has_contact;               // the next is set
+    struct account_contact contact; //
+};
+
+// Renews the lease of `worker` and looks around.
+int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
+                 struct shards_state *ret_state, struct sl_error *err) SL_MUST_CHECK;
+
+// Takes up to `max` free shards; their epochs are raised. *ret_taken has room for SL_SHARDS.
+int shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t max,
+                struct shards_epoch *ret_taken, size_t *ret_count,
+                struct sl_error *err) SL_MUST_CHECK;
+
+// Gives back the `count` highest shards of the worker (SL_SHARDS: all, and the lease with them).
+int shards_release(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t count,
+                   struct sl_error *err) SL_MUST_CHECK;
+
+// All nodes, ordered by gateway and id, with their contacts; from the arena.
+int shards_nodes(struct sl_db *db, struct sl_arena *arena, struct shards_node **ret_nodes,
+                 size_t *ret_count, struct sl_error *err) SL_MUST_CHECK;
+
+// Writes what account_contacts() wanted; node->contact is the row afterwards.
+int shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_node *node,
+                         struct sl_error *err) SL_MUST_CHECK;
+
+// Writes usage of keys; forgets what is older than two days.
+int shards_write_usage(struct sl_db *db, struct sl_arena *arena, const struct account_usage *usages,
+                       size_t count, struct sl_error *err) SL_MUST_CHECK;
+
+#endif
