@@ -174,9 +174,7 @@ read_answer(struct sl_call *call, struct sl_tx *tx, const struct question *quest
             struct answer *answer, struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
-    const struct publisher_thread *thread = call->context;
-    if (gateway_ensure(tx, call->arena, thread->publisher, question->gateway, err) != 0 ||
-        head_read(tx, call->arena, question->gateway, &answer->head, err) != 0 ||
+    if (head_read(tx, call->arena, question->gateway, &answer->head, err) != 0 ||
         sl_sql(tx, call->arena, horizon_sql, SL_PARAMS(SL_P_TEXT(question->gateway)), &rows, err) !=
             0 ||
         box_key(call, tx, question, answer, err) != 0) {
@@ -214,6 +212,20 @@ pack_answer(struct sl_buf *buf, const struct question *question, const struct an
     sl_buf_add(buf, answer->entries.ptr, answer->entries.len);
 }
 
+// Whether the peer may ask, and that the gateway has its row: in a transaction of its own, because
+// a row that another publisher inserts at the same moment cannot be seen by a snapshot.
+static int
+prepare(struct sl_call *call, const struct question *question, struct sl_error *err)
+{
+    const struct publisher_thread *thread = call->context;
+    SL_AUTO(sl_tx) tx = sl_tx_begin(thread->db, err);
+    if (tx == NULL || may_ask(call->command, tx, call->arena, question, err) != 0 ||
+        gateway_ensure(tx, call->arena, thread->publisher, question->gateway, err) != 0) {
+        return -1;
+    }
+    return sl_tx_commit(&tx, err);
+}
+
 // One snapshot for head and entries, so that nothing between them is missed.
 static const char snapshot_sql[] = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
 
@@ -226,9 +238,11 @@ runtime_since(struct sl_call *call, struct sl_reply *reply, struct sl_error *err
     if (!read_question(call->command->body, &question)) {
         return sl_fail(err, SL_E_BUS_MESSAGE, "runtime.since");
     }
+    if (prepare(call, &question, err) != 0) {
+        return -1;
+    }
     SL_AUTO(sl_tx) tx = sl_tx_begin(thread->db, err);
-    if (tx == NULL || sl_sql(tx, call->arena, snapshot_sql, SL_NO_PARAMS, NULL, err) != 0 ||
-        may_ask(call->command, tx, call->arena, &question, err) != 0) {
+    if (tx == NULL || sl_sql(tx, call->arena, snapshot_sql, SL_NO_PARAMS, NULL, err) != 0) {
         return -1;
     }
     SL_AUTO_BUF packed;
