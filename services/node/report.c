@@ -16,6 +16,7 @@
 #define REPORT_MAGIC 0x534c5250U
 #define EVERY_MS     1000
 #define DEADLINE_MS  3000
+#define SILENCE_MS   10000 // without an answer before it is worth a warning
 #define STATUS_FILE  "status.json"
 
 struct report {
@@ -24,11 +25,12 @@ struct report {
     const struct settings *settings;
     report_facts_fn *facts;
     void *arg;
-    bool on_its_way; // a report has no answer yet
-    bool soon;       // something changed since the last one
-    bool failing;    // the last one was not answered
-    int64_t due_ms;  // of the next one
-    char *status;    // what status.json says
+    bool on_its_way;  // a report has no answer yet
+    bool soon;        // something changed since the last one
+    bool silent;      // nobody answers, and that was said
+    int64_t heard_ms; // of the last answer, or the start
+    int64_t due_ms;   // of the next one
+    char *status;     // what status.json says
 };
 
 struct report *
@@ -42,6 +44,7 @@ report_new(struct sl_bus_client *client, const struct settings *settings, report
         report->settings = settings;
         report->facts = facts;
         report->arg = arg;
+        report->heard_ms = sl_mono_ms();
     }
     return report;
 }
@@ -68,13 +71,16 @@ on_answer(void *arg, const struct sl_reply *reply)
 {
     struct report *report = SL_CAST(report, REPORT_MAGIC, arg);
     report->on_its_way = false;
-    if (reply->failed != report->failing) {
-        report->failing = reply->failed;
-        if (reply->failed) {
-            sl_log_error(SL_WARNING, "reports are not answered", &reply->error);
-        } else {
-            sl_log(SL_INFO, "reports are answered");
+    int64_t now_ms = sl_mono_ms();
+    if (!reply->failed) {
+        report->heard_ms = now_ms;
+        if (report->silent) {
+            sl_log(SL_INFO, "reports are answered again");
         }
+        report->silent = false;
+    } else if (!report->silent && now_ms - report->heard_ms > SILENCE_MS) {
+        report->silent = true;
+        sl_log_error(SL_WARNING, "reports are not answered", &reply->error);
     }
 }
 
