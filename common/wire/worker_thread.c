@@ -150,8 +150,11 @@ run_handler(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 static void
 log_failure(const struct sl_command *command, const struct sl_error *err)
 {
+    // What cannot be had for a while is no fault; a client's fault is its own.
     bool is_ours = sl_error_status(err->code) >= sl_error_status(SL_E_INTERNAL);
-    sl_log_error(is_ours ? SL_WARNING : SL_DEBUG, "command failed", err,
+    bool is_passing = err->code == SL_E_UNAVAILABLE || err->code == SL_E_DEADLINE;
+    enum sl_log_level level = is_passing ? SL_INFO : SL_WARNING;
+    sl_log_error(is_ours ? level : SL_DEBUG, "command failed", err,
                  SL_LOG_STR("command", command->name), SL_LOG_STR("id", command->id),
                  SL_LOG_STR("request_id", command->request_id));
 }
