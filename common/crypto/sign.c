@@ -254,17 +254,25 @@ sl_sign_verify(struct sl_arena *arena, const struct sl_sign_request *request,
     return SL_SIGN_MISMATCH;
 }
 
-const char *
-sl_sign_canonical(struct sl_arena *arena, const struct sl_sign_request *request,
-                  struct sl_str signed_headers)
+// The documented form, with its length: a header may hold a zero byte.
+static bool
+build_documented(struct sl_arena *arena, const struct sl_sign_request *request,
+                 struct sl_str signed_headers, struct sl_str *ret_text)
 {
     struct sl_str candidates[2] = {{NULL, 0}, {NULL, 0}};
-    struct sl_str text;
     struct canonical_variant variant = {false, false, SL_STR("")};
     if (payloads(request, candidates) > 0) {
         variant.payload = candidates[0];
     }
-    return canonical_build(arena, request, signed_headers, &variant, &text) ? text.ptr : NULL;
+    return canonical_build(arena, request, signed_headers, &variant, ret_text);
+}
+
+const char *
+sl_sign_canonical(struct sl_arena *arena, const struct sl_sign_request *request,
+                  struct sl_str signed_headers)
+{
+    struct sl_str text;
+    return build_documented(arena, request, signed_headers, &text) ? text.ptr : NULL;
 }
 
 static int
@@ -323,12 +331,12 @@ sl_sign_make(struct sl_arena *arena, const struct sl_sign_request *request, stru
         !sl_sign_date(date, &at_ms)) {
         return sl_fail(err, SL_E_SIGN_REQUEST);
     }
-    const char *canonical = sl_sign_canonical(arena, request, sl_str(names));
-    if (canonical == NULL) {
+    struct sl_str canonical;
+    if (!build_documented(arena, request, sl_str(names), &canonical)) {
         return sl_fail(err, SL_E_INTERNAL);
     }
     char signature[SIGNATURE_HEX + 1];
-    sign_text(date, sl_str(canonical), key, signature);
+    sign_text(date, canonical, key, signature);
     *ret_authorization =
         sl_arena_printf(arena, ALGORITHM " Access=%.*s, SignedHeaders=%s, Signature=%s",
                         SL_STR_FMT(access), names, signature);
