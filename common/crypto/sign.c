@@ -285,8 +285,23 @@ by_name(const void *a, const void *b)
     return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
 }
 
-// The ';'-joined, sorted, lower-case names of all headers, each once; NULL when there are too many
-// or no memory.
+// A header's name as RFC 9110 has it: nothing in it can be taken for a separator.
+static bool
+is_name(struct sl_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool other = (c >= '0' && c <= '9') || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+        if (!letter && !other) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+// The ';'-joined, sorted, lower-case names of all headers, each once; NULL when there are too many,
+// one is no name, or memory is out.
 static const char *
 join_names(struct sl_arena *arena, const struct sl_sign_request *request)
 {
@@ -297,6 +312,9 @@ join_names(struct sl_arena *arena, const struct sl_sign_request *request)
     }
     for (size_t i = 0; i < request->header_count; i++) {
         names[i] = &request->headers[i].name;
+        if (!is_name(*names[i])) {
+            return NULL;
+        }
         bytes += names[i]->len + 1;
     }
     qsort(names, request->header_count, sizeof(names[0]), by_name);

@@ -69,7 +69,8 @@ const char *sl_sign_canonical(struct sl_arena *arena, const struct sl_sign_reque
                               struct sl_str signed_headers);
 
 // Signs: *ret_authorization is the header's value, from the arena. `request` must hold host and
-// x-sdk-date among its headers; all headers given are signed.
+// x-sdk-date among its headers; all headers given are signed. Refuses (SIGN_REQUEST) more than
+// SL_SIGN_HEADERS_MAX headers, a name that is none, a missing host or date.
 int sl_sign_make(struct sl_arena *arena, const struct sl_sign_request *request,
                  struct sl_str access, const struct sl_hmac *key, const char **ret_authorization,
                  struct sl_error *err) SL_MUST_CHECK;
