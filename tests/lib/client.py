@@ -51,7 +51,10 @@ def request(base, method, target, headers=None, body=None, timeout=TIMEOUT_S):
             headers["Content-Length"] = str(len(body))
         for name, value in headers.items():
             connection.putheader(name, value)
-        connection.endheaders(body)
+        try:
+            connection.endheaders(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before all was sent: the answer says why
         reply = connection.getresponse()
         content = reply.read()
         return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, content)
