@@ -103,7 +103,7 @@ how_to_go_on() {
 
   A first look, as the administrator:
     set -a; . $ENV_FILE; set +a
-    deploy/sign --management GET "\$SLUICE_ENDPOINT/v2/\$SLUICE_PROJECT_ID/apigw/instances/\$SLUICE_INSTANCE_ID/api-groups"
+    deploy/sign GET "\$SLUICE_ENDPOINT/v2/\$SLUICE_PROJECT_ID/apigw/instances/\$SLUICE_INSTANCE_ID/api-groups"
   Then: deploy/quickstart.sh status | logs | demo | down | clean
 TXT
 }
