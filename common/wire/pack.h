@@ -56,6 +56,7 @@ struct sl_reader {
     const char *end; // one after the last
 };
 
+// A cursor at the start of `bytes`.
 struct sl_reader sl_reader_of(struct sl_str bytes);
 
 // Reads the next value or head. False at the end and on anything malformed.

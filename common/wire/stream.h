@@ -33,7 +33,9 @@ void sl_stream_pack(struct sl_buf *buf, const struct sl_stream *stream);
 int sl_stream_unpack(struct sl_arena *arena, struct sl_str bytes, struct sl_stream *ret_stream,
                      json_t **ret_extra, struct sl_error *err) SL_MUST_CHECK;
 
+// Appends a head; failures stick in the buffer.
 void sl_head_pack(struct sl_buf *buf, const struct sl_revision *head);
+// Decodes one. Refuses (BUS_MESSAGE) what is none.
 int sl_head_unpack(struct sl_str bytes, struct sl_revision *ret_head,
                    struct sl_error *err) SL_MUST_CHECK;
 

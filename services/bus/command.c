@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define DEADLINE_MAX_MS 120000 // longer than any command of ours waits
-#define GRACE_MS        10000 // after its deadline a worker may still be at it; then its credit returns
+// After its deadline a worker may still be at a command; then its credit returns.
+#define GRACE_MS        10000
 #define NUMBER_TEXT     24 // a decimal 64-bit number with terminator
 
 // Frames of a message from a client; the envelope's are those of proto/bus.md.

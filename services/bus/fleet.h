@@ -26,7 +26,10 @@ struct fleet_worker {
     size_t service_count;            //
 };
 
+// An empty fleet; NULL when memory is out.
 struct fleet *fleet_new(void);
+
+// Frees it with its workers. Empties the pointer.
 void fleet_free(struct fleet **fleet);
 
 // The worker of a connection, made when it is new; NULL when memory is out.

@@ -22,7 +22,10 @@ struct flight {
     uint32_t next_free;             // slot; while free
 };
 
+// An empty table; NULL when memory is out.
 struct flights *flights_new(void);
+
+// Frees it. Empties the pointer.
 void flights_free(struct flights **flights);
 
 // Takes a slot for a command of `worker`, whose outstanding count grows. NULL when all are taken.
@@ -40,6 +43,7 @@ void flights_end(struct flights *flights, struct flight *flight);
 struct flight *flights_next(struct flights *flights, size_t *position,
                             const struct fleet_worker *worker);
 
+// How many commands are in flight.
 size_t flights_count(const struct flights *flights);
 
 #endif

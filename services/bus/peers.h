@@ -33,6 +33,7 @@ void peers_refresh(struct peers *peers);
 const struct peer_row *peers_find_key(const struct peers *peers, const char *key);
 const struct peer_row *peers_find(const struct peers *peers, const char *name, const char *key);
 
+// How many peers the list has.
 size_t peers_count(const struct peers *peers);
 
 #endif

@@ -36,7 +36,10 @@ bool role_may_call(const struct role *role, struct sl_str service, struct sl_str
 // Whether its envelopes may say on whose behalf they act.
 bool role_may_act(const struct role *role);
 
+// Whether it may offer the service.
 bool role_may_offer(const struct role *role, struct sl_str service);
+
+// Whether it may send events of the topic.
 bool role_may_publish(const struct role *role, struct sl_str topic);
 
 // Whether it may follow every topic that begins with `prefix`.
