@@ -19,8 +19,8 @@ ignore_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-static int
-connect_now(struct sl_db *db, struct sl_error *err)
+int
+sl_db_connect(struct sl_db *db, struct sl_error *err)
 {
     const char *const session = SESSION_OPTIONS;
     const char *const names[] = {"dbname",  "application_name", "connect_timeout",
@@ -47,7 +47,7 @@ fill_db(struct sl_db *db, const struct sl_db_options *options, struct sl_error *
     if (db->conninfo == NULL || db->application == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
     }
-    return connect_now(db, err);
+    return sl_db_connect(db, err);
 }
 
 struct sl_db *
@@ -78,42 +78,29 @@ sl_db_free(struct sl_db **db)
     *db = NULL;
 }
 
-// A connection that the server closed while it lay idle is noticed only by using it, so the first
-// failure reconnects and tries once more.
-static int
-begin_on_live_connection(struct sl_db *db, struct sl_error *err)
+static struct sl_tx *
+open_tx(struct sl_db *db, bool single, struct sl_error *err)
 {
-    for (int attempt = 0; attempt < 2; attempt++) {
-        if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
-            if (connect_now(db, err) != 0) {
-                return -1;
-            }
+    assert(db->tx.db == NULL);
+    if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
+        if (sl_db_connect(db, err) != 0) {
+            return NULL;
         }
-        PGresult *result = PQexec(db->conn, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-        bool begun = PQresultStatus(result) == PGRES_COMMAND_OK;
-        if (!begun) {
-            sl_fault_fill(db, result, err);
-        }
-        PQclear(result);
-        if (begun) {
-            return 0;
-        }
-        // Also a standby that has become reachable under the primary's name is left alone.
-        PQfinish(db->conn);
-        db->conn = NULL;
     }
-    return -1;
+    db->tx = (struct sl_tx){.db = db, .single = single};
+    return &db->tx;
 }
 
 struct sl_tx *
 sl_tx_begin(struct sl_db *db, struct sl_error *err)
 {
-    assert(db->tx.db == NULL);
-    if (begin_on_live_connection(db, err) != 0) {
-        return NULL;
-    }
-    db->tx = (struct sl_tx){.db = db};
-    return &db->tx;
+    return open_tx(db, false, err);
+}
+
+struct sl_tx *
+sl_tx_begin_read(struct sl_db *db, struct sl_error *err)
+{
+    return open_tx(db, true, err);
 }
 
 int
@@ -127,6 +114,10 @@ sl_tx_commit(struct sl_tx **tx, struct sl_error *err)
         return sl_error_detail(err, "commit after a refused statement");
     }
     struct sl_db *db = open->db;
+    if (!open->begun) { // nothing was sent, or nothing waits for a commit
+        open->db = NULL;
+        return 0;
+    }
     PGresult *result = PQexec(db->conn, "COMMIT");
     int rc = 0;
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
@@ -153,7 +144,7 @@ sl_tx_free(struct sl_tx **tx)
     }
     struct sl_tx *open = SL_TAKE(*tx);
     struct sl_db *db = SL_TAKE(open->db);
-    if (db == NULL) {
+    if (db == NULL || !open->begun) {
         return;
     }
     PGresult *result = PQexec(db->conn, "ROLLBACK");

@@ -52,9 +52,13 @@ struct sl_db_options {
 struct sl_db *sl_db_open(const struct sl_db_options *options, struct sl_error *err);
 void sl_db_free(struct sl_db **db);
 
-// Begins a READ COMMITTED transaction; reconnects first when the connection broke.
-// NULL with *err filled (UNAVAILABLE).
+// Begins a READ COMMITTED transaction; BEGIN travels with the first statement. A connection that
+// broke is reopened, also when that statement is the first to notice. NULL with *err filled
+// (UNAVAILABLE).
 struct sl_tx *sl_tx_begin(struct sl_db *db, struct sl_error *err);
+
+// The same for reading only: every statement sees its own snapshot, nothing is to commit.
+struct sl_tx *sl_tx_begin_read(struct sl_db *db, struct sl_error *err);
 
 // Commits and frees; on failure the transaction is rolled back, *err filled. Empties the pointer.
 int sl_tx_commit(struct sl_tx **tx, struct sl_error *err) SL_MUST_CHECK;

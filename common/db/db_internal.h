@@ -19,6 +19,8 @@ struct sl_statement {
 
 struct sl_tx {
     struct sl_db *db; // NULL when no transaction is open
+    bool begun;       // BEGIN was sent, with the first statement
+    bool single;      // each statement is its own transaction
     bool failed;      // a statement was refused: only a rollback can follow
 };
 
@@ -36,6 +38,9 @@ struct sl_rows {
     PGresult *result;       // freed with the arena
     struct sl_arena *arena; // for decoded cells
 };
+
+// Opens the connection anew; forgets all prepared statements.
+int sl_db_connect(struct sl_db *db, struct sl_error *err) SL_MUST_CHECK;
 
 // Finds or makes the prepared statement of `sql`; `built` texts are compared by content. Writes its
 // name, or "" when the table is full and the text must be sent whole. -1 with *err filled when

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define PARAMS_MAX 64 // of one statement; our widest table has fewer columns
+#define BEGIN_SQL  "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 #define INT_TEXT   24 // bytes of an int64_t in decimal
 
 // Parameters as libpq takes them.
@@ -71,37 +72,130 @@ keep_rows(PGresult *result, struct sl_arena *arena, struct sl_rows **ret_rows, s
     return 0;
 }
 
-static PGresult *
-execute(struct sl_tx *tx, const char *sql, const char *name, const struct wire_params *wire,
-        size_t count)
+// One statement as libpq takes it.
+struct statement {
+    const char *sql;                 // its text
+    char name[SL_DB_STATEMENT_NAME]; // prepared under; "" sends the text
+    const struct wire_params *wire;  //
+    int count;                       // of parameters
+};
+
+static bool
+send_statement(PGconn *conn, const struct statement *s)
 {
-    PGconn *conn = tx->db->conn;
-    const char *const *values = wire->values;
-    if (name[0] == '\0') {
-        return PQexecParams(conn, sql, (int)count, NULL, values, wire->lengths, wire->formats, 0);
+    const char *const *values = s->wire->values;
+    const int *lengths = s->wire->lengths;
+    const int *formats = s->wire->formats;
+    if (s->name[0] == '\0') {
+        return PQsendQueryParams(conn, s->sql, s->count, NULL, values, lengths, formats, 0) == 1;
     }
-    return PQexecPrepared(conn, name, (int)count, values, wire->lengths, wire->formats, 0);
+    return PQsendQueryPrepared(conn, s->name, s->count, values, lengths, formats, 0) == 1;
 }
 
-// The result of one statement, or NULL with *err filled.
+// The result of the next query of a pipeline; NULL when the connection broke.
+static PGresult *
+next_result(PGconn *conn)
+{
+    PGresult *result = PQgetResult(conn);
+    if (result != NULL) {
+        PQclear(PQgetResult(conn)); // the NULL that ends its results
+    }
+    return result;
+}
+
+// BEGIN and the first statement in one round trip. The answer is the statement's, or what refused
+// BEGIN.
+static PGresult *
+execute_first(struct sl_tx *tx, const struct statement *s)
+{
+    PGconn *conn = tx->db->conn;
+    if (PQenterPipelineMode(conn) != 1 ||
+        PQsendQueryParams(conn, BEGIN_SQL, 0, NULL, NULL, NULL, NULL, 0) != 1 ||
+        !send_statement(conn, s) || PQpipelineSync(conn) != 1) {
+        return NULL;
+    }
+    PGresult *begun = next_result(conn);
+    PGresult *result = next_result(conn);
+    PQclear(PQgetResult(conn)); // the sync
+    tx->begun = PQresultStatus(begun) == PGRES_COMMAND_OK;
+    PGresult *kept = tx->begun ? result : begun;
+    PQclear(tx->begun ? begun : result);
+    if (PQexitPipelineMode(conn) != 1) {
+        PQclear(kept);
+        return NULL;
+    }
+    return kept;
+}
+
+static PGresult *
+execute(struct sl_tx *tx, const struct statement *s)
+{
+    PGconn *conn = tx->db->conn;
+    if (!tx->begun && !tx->single) {
+        return execute_first(tx, s);
+    }
+    return send_statement(conn, s) ? next_result(conn) : NULL;
+}
+
+static bool
+is_done(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+// A connection that broke, that is out of step, or where not even BEGIN was taken (a standby) is
+// not used again.
+static void
+drop_connection(struct sl_tx *tx)
+{
+    PQfinish(tx->db->conn);
+    tx->db->conn = NULL;
+    tx->begun = false;
+}
+
+static PGresult *
+prepare_and_execute(struct sl_tx *tx, struct statement *s, bool built, struct sl_error *err)
+{
+    if (sl_statement_prepare(tx->db, s->sql, built, s->name, err) != 0) {
+        return NULL;
+    }
+    PGresult *result = execute(tx, s);
+    if (is_done(result)) {
+        return result;
+    }
+    sl_fault_fill(tx->db, result, err);
+    if (result == NULL || PQstatus(tx->db->conn) != CONNECTION_OK || (!tx->begun && !tx->single)) {
+        drop_connection(tx);
+    }
+    PQclear(result);
+    return NULL;
+}
+
+// The result of one statement, or NULL with *err filled. A connection that the server closed while
+// it lay idle is noticed only by using it: while nothing was done in the transaction, the statement
+// goes out once more over a new one.
 static PGresult *
 run(struct sl_tx *tx, const char *sql, bool built, struct sl_params params, struct sl_error *err)
 {
     assert(tx->db != NULL);
-    char name[SL_DB_STATEMENT_NAME];
     struct wire_params wire;
-    fill_params(&wire, params.list, params.count);
-    if (sl_statement_prepare(tx->db, sql, built, name, err) != 0) {
-        tx->failed = true;
+    struct statement s = {.sql = sql, .wire = &wire, .count = (int)params.count};
+    bool fresh = !tx->begun;
+    if (tx->failed) {
+        sl_fail(err, SL_E_INTERNAL);
+        sl_error_detail(err, "statement after a refused one");
         return NULL;
     }
-    PGresult *result = execute(tx, sql, name, &wire, params.count);
-    ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        sl_fault_fill(tx->db, result, err);
-        PQclear(result);
+    fill_params(&wire, params.list, params.count);
+    PGresult *result = prepare_and_execute(tx, &s, built, err);
+    if (result == NULL && fresh && PQstatus(tx->db->conn) != CONNECTION_OK) {
+        if (sl_db_connect(tx->db, err) == 0) {
+            result = prepare_and_execute(tx, &s, built, err);
+        }
+    }
+    if (result == NULL) {
         tx->failed = true;
-        return NULL;
     }
     return result;
 }

@@ -107,5 +107,5 @@ validate_work(struct mutation *m, struct sl_error *err)
 int
 app_validate(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
-    return query_run(call, reply, validate_work, err);
+    return lookup_run(call, reply, validate_work, err);
 }

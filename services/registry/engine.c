@@ -28,7 +28,7 @@ static const struct verb verbs[] = {
     {"create", mutation_run, engine_create_work, false, true},
     {"delete", mutation_run, engine_delete_work, false, false},
     {"list", query_run, list_work, true, false},
-    {"read", query_run, read_work, false, false},
+    {"read", lookup_run, read_work, false, false},
     {"update", mutation_run, engine_update_work, false, true},
 };
 

@@ -172,31 +172,62 @@ mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *wor
     return rc;
 }
 
-int
-query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+static int
+check_and_work(struct mutation *m, mutation_work_fn *work, struct sl_error *err)
+{
+    if (m->instance[0] != '\0' && command_instance(m->command, m->tx, m->arena, false, err) != 0) {
+        return -1;
+    }
+    return work(m, err);
+}
+
+// A row that is found belongs to the caller's gateway; only when none is, its gateway may be the
+// reason.
+static int
+work_and_explain(struct mutation *m, mutation_work_fn *work, struct sl_error *err)
+{
+    struct sl_error other = {.code = SL_E_OK};
+    int rc = work(m, err);
+    if (rc != 0 && err->code != SL_E_UNAVAILABLE &&
+        command_instance(m->command, m->tx, m->arena, false, &other) != 0) {
+        *err = other;
+    }
+    return rc;
+}
+
+static int
+run_query(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work, bool lookup,
           struct sl_error *err)
 {
     struct mutation *m = mutation_of(call, err);
     if (m == NULL) {
         return -1;
     }
-    m->tx = sl_tx_begin(m->registry->db, err);
+    m->tx = sl_tx_begin_read(m->registry->db, err);
     if (m->tx == NULL) {
         return -1;
     }
-    int rc = 0;
-    if (m->instance[0] != '\0') {
-        rc = command_instance(m->command, m->tx, m->arena, false, err);
-    }
-    if (rc == 0) {
-        rc = work(m, err);
-    }
+    int rc = (lookup ? work_and_explain : check_and_work)(m, work, err);
     sl_tx_free(&m->tx);
     if (rc == 0) {
         rc = sl_arena_check(m->arena, err);
     }
     *reply = (struct sl_reply){.body = m->body};
     return rc;
+}
+
+int
+query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+          struct sl_error *err)
+{
+    return run_query(call, reply, work, false, err);
+}
+
+int
+lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+           struct sl_error *err)
+{
+    return run_query(call, reply, work, true, err);
 }
 
 int

@@ -55,6 +55,11 @@ int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn 
 int query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
               struct sl_error *err) SL_MUST_CHECK;
 
+// The same for work that finds one row by gateway and project, or refuses: the gateway is asked for
+// only when it refuses.
+int lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+               struct sl_error *err) SL_MUST_CHECK;
+
 // Marks a runtime key of the gateway dirty.
 int mutation_touch(struct mutation *m, const char *kind, const char *key,
                    struct sl_error *err) SL_MUST_CHECK;
