@@ -134,13 +134,19 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
     atomic_fetch_sub(&http->front->in_flight, 1);
 }
 
+// Whether to refuse before the body: it is announced as too long, and the client waits for leave to
+// send it or would send more than is worth reading. Others would miss an answer while they send.
 static bool
-is_announced_too_long(const struct request *request)
+is_refused_unread(const struct request *request)
 {
     const char *text = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
                                                    MHD_HTTP_HEADER_CONTENT_LENGTH);
     int64_t length = 0;
-    return text != NULL && sl_str_int(sl_str(text), &length) && length > (int64_t)SL_BODY_MAX;
+    return text != NULL && sl_str_int(sl_str(text), &length) &&
+           (length > (int64_t)SWALLOW_MAX ||
+            (length > (int64_t)SL_BODY_MAX &&
+             MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                         MHD_HTTP_HEADER_EXPECT) != NULL));
 }
 
 static enum MHD_Result
@@ -158,7 +164,7 @@ begin(struct request *request, const char *method)
     if (request->method == NULL) {
         return MHD_NO;
     }
-    if (is_announced_too_long(request)) {
+    if (is_refused_unread(request)) {
         request->body_seen = SL_BODY_MAX + 1;
         (void)handle_request(request);
         return reply_send(request);

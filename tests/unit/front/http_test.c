@@ -225,25 +225,43 @@ a_wrong_type_or_malformed_body_is_told_apart(void **state)
 }
 
 static void
-an_oversize_body_is_refused_announced_or_not(void **state)
+an_oversize_body_that_waits_for_leave_is_refused_unread(void **state)
 {
     (void)state;
-    answers(exchange(PORT,
-                     "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n"
-                     "Connection: close\r\n\r\n",
-                     strlen("POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n"
-                            "Connection: close\r\n\r\n")),
-            413, "SLUICE.0104");
-    size_t chunk = 0x100010;
-    char *bytes = malloc(chunk + 1024);
-    int used = snprintf(bytes, 1024,
-                        "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
-                        "Connection: close\r\n\r\n%zx\r\n",
-                        chunk);
-    memset(bytes + used, ' ', chunk);
-    memcpy(bytes + (size_t)used + chunk, "\r\n0\r\n\r\n", 7);
-    answers(exchange(PORT, bytes, (size_t)used + chunk + 7), 413, "SLUICE.0104");
+    static const char waits[] = "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n"
+                                "Expect: 100-continue\r\nConnection: close\r\n\r\n";
+    static const char huge[] = "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n"
+                               "Connection: close\r\n\r\n";
+    answers(exchange(PORT, waits, sizeof(waits) - 1), 413, "SLUICE.0104");
+    answers(exchange(PORT, huge, sizeof(huge) - 1), 413, "SLUICE.0104");
+}
+
+// Sends `head`, then `size` blanks, then `tail`.
+static const char *
+send_blanks(const char *head, size_t size, const char *tail)
+{
+    size_t head_len = strlen(head);
+    char *bytes = malloc(head_len + size + strlen(tail));
+    memcpy(bytes, head, head_len);
+    memset(bytes + head_len, ' ', size);
+    memcpy(bytes + head_len + size, tail, strlen(tail));
+    const char *reply = exchange(PORT, bytes, head_len + size + strlen(tail));
     free(bytes);
+    return reply;
+}
+
+static void
+an_oversize_body_on_its_way_is_read_and_refused(void **state)
+{
+    (void)state;
+    answers(send_blanks("POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 1048592\r\n"
+                        "Connection: close\r\n\r\n",
+                        0x100010, ""),
+            413, "SLUICE.0104");
+    answers(send_blanks("POST " GROUPS " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+                        "Connection: close\r\n\r\n100010\r\n",
+                        0x100010, "\r\n0\r\n\r\n"),
+            413, "SLUICE.0104");
 }
 
 static void
@@ -433,7 +451,8 @@ main(void)
         cmocka_unit_test(a_request_id_that_is_not_one_is_replaced),
         cmocka_unit_test(unknown_paths_and_methods_have_answers_of_their_own),
         cmocka_unit_test(a_wrong_type_or_malformed_body_is_told_apart),
-        cmocka_unit_test(an_oversize_body_is_refused_announced_or_not),
+        cmocka_unit_test(an_oversize_body_that_waits_for_leave_is_refused_unread),
+        cmocka_unit_test(an_oversize_body_on_its_way_is_read_and_refused),
         cmocka_unit_test(the_credential_is_judged_before_the_body),
         cmocka_unit_test(the_action_follows_the_value_it_depends_on),
         cmocka_unit_test(waiting_extends_the_deadline_and_reaches_the_worker),
