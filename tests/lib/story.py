@@ -67,13 +67,12 @@ def _given(world, kind, item):
 
 def _step(world, step):
     step = dict(step)
-    for kind in ("publish", "offline", "settle", "binding", "auth", "app_code", "throttle", "api", "app",
-                 "group"):
-        if kind in step:
-            _given(world, kind, match.fill(step[kind], world.names))
-            return
     if "CALL" in step:
         _call(world, step)
+        return
+    if not any(method in step for method in METHODS):
+        (kind, item), = step.items()
+        _given(world, PLURAL.get(kind, kind), match.fill(item, world.names))
         return
     method = next(m for m in METHODS if m in step)
     path = match.fill(step[method], world.names)

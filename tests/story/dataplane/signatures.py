@@ -14,6 +14,7 @@ def story(world):
     world.publish("a")
     world.app("p")
     world.auth("p", "a")
+    world.settle("a")
     held = world.names["p"]
     host = world.names["g"]["sl_domain"]
 
