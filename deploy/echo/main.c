@@ -93,6 +93,7 @@ send_answer(struct MHD_Connection *connection, struct answer *answer, const char
     return queued;
 }
 
+// long because libmicrohttpd calls it so
 static enum MHD_Result
 handle(void *context, struct MHD_Connection *connection, const char *url, const char *method,
        const char *version, const char *upload, size_t *upload_size, void **state)
@@ -123,10 +124,14 @@ parse_address(char *text, struct sockaddr_in *ret_address, const char **ret_port
     if (!colon) {
         return false;
     }
+    char *end = NULL;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || port > UINT16_MAX) {
+        return false;
+    }
     *colon = '\0';
     *ret_port = colon + 1;
-    *ret_address =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atol(colon + 1))};
+    *ret_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     return inet_pton(AF_INET, text, &ret_address->sin_addr) == 1;
 }
 

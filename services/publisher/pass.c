@@ -276,14 +276,11 @@ pass_wait(struct pass *pass, const struct pass_waiter *waiter, struct sl_error *
     pthread_mutex_lock(&pass->lock);
     bool fits = pass->waiter_count < WAITERS_MAX && !pass->stopped;
     if (fits) {
-        pass->waiters[pass->waiter_count++] = copy;
+        pass->waiters[pass->waiter_count++] = SL_TAKE(copy);
         pass->reported = true;
         pthread_cond_signal(&pass->changed);
     }
     pthread_mutex_unlock(&pass->lock);
-    if (!fits) {
-        free(copy);
-        return sl_fail(err, SL_E_UNAVAILABLE);
-    }
-    return 0;
+    free(copy);
+    return fits ? 0 : sl_fail(err, SL_E_UNAVAILABLE);
 }
