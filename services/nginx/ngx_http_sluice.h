@@ -130,6 +130,7 @@ struct ngx_http_sluice_ctx_s {
     void *backend;               // backend.c's own
     ngx_str_t backend_uri;       // path and query of the backend request
     ngx_str_t backend_host;      // its Host header
+    ngx_str_t backend_headers;   // Host and the other headers of the gateway, as _forward.c says
     ngx_str_t backend_method;    //
     ngx_str_t tls_name;          // SNI
     ngx_str_t mock_body;         // copied: MOCK answers run after the decision
@@ -180,6 +181,17 @@ ngx_http_sluice_view(const ngx_str_t *text)
 // A copy in the pool; data NULL when memory is out.
 ngx_str_t ngx_http_sluice_copy(ngx_pool_t *pool, struct sl_str text);
 
+// Whether the client speaks TLS.
+static inline bool
+ngx_http_sluice_is_tls(const ngx_http_request_t *r)
+{
+#if (NGX_HTTP_SSL)
+    return r->connection->ssl != NULL;
+#else
+    return false;
+#endif
+}
+
 // -- the steps, one file each ---------------------------------------------------------------------
 
 // _intake.c: request id, canonical path, framing. Refuses with GW_BAD_REQUEST and the size rows.
@@ -220,6 +232,9 @@ ngx_int_t ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ct
 ngx_int_t ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // `sluice_backend_peers` in upstream {}: peers come from the request, not from the configuration.
 char *ngx_http_sluice_backend_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// _forward.c: hides what stays between client and gateway, writes ctx->backend_headers.
+ngx_int_t ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
 // _pool.c: idle backend connections of this worker. `key` names address, scheme and TLS name.
 struct ngx_http_sluice_pool_key {
@@ -263,11 +278,8 @@ enum ngx_http_sluice_field {
     NGX_HTTP_SLUICE_THROTTLED,
     NGX_HTTP_SLUICE_SOURCE,
     NGX_HTTP_SLUICE_BACKEND_METHOD,
-    NGX_HTTP_SLUICE_BACKEND_HOST,
+    NGX_HTTP_SLUICE_BACKEND_HEADERS,
     NGX_HTTP_SLUICE_TLS_NAME,
-    NGX_HTTP_SLUICE_UPGRADE,
-    NGX_HTTP_SLUICE_CONNECTION,
-    NGX_HTTP_SLUICE_FORWARDED_HOST,
 };
 
 // _log.c: the variables $sluice_* of proxy directives and of the access log.

@@ -106,11 +106,9 @@ check_app_code(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const ngx_tabl
     const struct sl_img_app *app;
 
     ctx->appcode_used = 1;
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl == NULL) {
+    if (!ngx_http_sluice_is_tls(r)) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_APP_AUTH, "AppCode requires HTTPS");
     }
-#endif
     app = sl_image_app_by_code(image_of(r), ngx_http_sluice_view(&header->value));
     if (app == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_APP_AUTH, "app not found by AppCode");

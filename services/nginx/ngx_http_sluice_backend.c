@@ -144,45 +144,6 @@ set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return NGX_OK;
 }
 
-// Keeps from the backend what is between the client and us: the credential that was used, the
-// debug switch, and whatever Connection names.
-static void
-hide_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
-{
-    static const struct sl_str kept[] = {{"close", 5}, {"keep-alive", 10}, {"upgrade", 7}};
-    ngx_table_elt_t *header;
-    struct sl_str rest;
-
-    if (ctx->appcode_used) {
-        header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
-        while (header != NULL) {
-            ngx_http_sluice_header_hide(header);
-            header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
-        }
-    }
-    if (r->headers_in.connection == NULL) {
-        return;
-    }
-    rest = ngx_http_sluice_view(&r->headers_in.connection->value);
-    while (rest.ptr != NULL) {
-        struct sl_str name = sl_str_trim(sl_str_split(&rest, ','));
-        u_char lower[64];
-        bool keep = name.len == 0 || name.len > sizeof(lower);
-
-        for (size_t i = 0; i < SL_COUNT(kept) && !keep; i++) {
-            keep = sl_str_equal_nocase(name, kept[i]);
-        }
-        if (keep) {
-            continue;
-        }
-        ngx_strlow(lower, (u_char *)(uintptr_t)name.ptr, name.len);
-        header = ngx_http_sluice_header(r, (const char *)lower, name.len);
-        if (header != NULL) {
-            ngx_http_sluice_header_hide(header);
-        }
-    }
-}
-
 static ngx_str_t
 method_name(ngx_http_request_t *r, enum sl_method method)
 {
@@ -220,7 +181,10 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (rc != NGX_OK) {
         return rc;
     }
-    hide_headers(r, ctx);
+    rc = ngx_http_sluice_forward(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
     r->unparsed_uri = ctx->backend_uri; // what proxy_pass without a URI sends
     r->valid_unparsed_uri = 1;
     r->loc_conf = smcf->locations[location]->loc_conf;

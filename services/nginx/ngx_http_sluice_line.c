@@ -14,7 +14,8 @@
 struct field {
     struct sl_str key;
     struct sl_str value;
-    bool foreign; // from outside: escaped
+    bool foreign;   // from outside: may need escapes
+    size_t escapes; // bytes that they add
 };
 
 struct line {
@@ -36,24 +37,39 @@ add_foreign(struct line *line, struct sl_str key, struct sl_str value)
     line->fields[line->count++] = (struct field){.key = key, .value = value, .foreign = true};
 }
 
+// Decimal digits, at least `least` of them, written backwards from `end`; answers where they begin.
+static u_char *
+digits_before(u_char *end, uint64_t number, size_t least)
+{
+    u_char *begin = end;
+
+    while (number > 0 || (size_t)(end - begin) < least) {
+        *--begin = (u_char)('0' + number % 10);
+        number /= 10;
+    }
+    return begin;
+}
+
 static void
 add_number(struct line *line, struct sl_str key, uint64_t number)
 {
-    u_char *text = line->numbers[line->number_count++];
+    u_char *end = line->numbers[line->number_count++] + NUMBER_SIZE;
+    u_char *text = digits_before(end, number, 1);
 
-    add(line, key,
-        (struct sl_str){(const char *)text, (size_t)(ngx_sprintf(text, "%uL", number) - text)});
+    add(line, key, (struct sl_str){(const char *)text, (size_t)(end - text)});
 }
 
 // Seconds with three digits, from milliseconds; nothing for (ngx_msec_t)-1.
 static void
 add_seconds(struct line *line, struct sl_str key, ngx_msec_t ms)
 {
-    u_char *text = line->numbers[line->number_count++];
-    u_char *end = text;
+    u_char *end = line->numbers[line->number_count++] + NUMBER_SIZE;
+    u_char *text = end;
 
     if (ms != (ngx_msec_t)-1) {
-        end = ngx_sprintf(text, "%M.%03M", ms / 1000, ms % 1000);
+        text = digits_before(end, ms % 1000, 3);
+        *--text = '.';
+        text = digits_before(text, ms / 1000, 1);
     }
     add(line, key, (struct sl_str){(const char *)text, (size_t)(end - text)});
 }
@@ -91,9 +107,7 @@ add_request(struct line *line, ngx_http_request_t *r)
                         ((ngx_msec_int_t)now->msec - (ngx_msec_int_t)r->start_msec);
 
     add_foreign(line, SL_STR("request_method"), ngx_http_sluice_view(&r->method_name));
-#if (NGX_HTTP_SSL)
-    add(line, SL_STR("scheme"), r->connection->ssl != NULL ? SL_STR("https") : SL_STR("http"));
-#endif
+    add(line, SL_STR("scheme"), ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http"));
     add_foreign(line, SL_STR("host"), header_value(r->headers_in.host));
     add_foreign(line, SL_STR("server_protocol"), ngx_http_sluice_view(&r->http_protocol));
     add_number(line, SL_STR("status"), r->err_status ? r->err_status : r->headers_out.status);
@@ -132,16 +146,18 @@ add_decision(struct line *line, const ngx_http_sluice_ctx_t *ctx)
 }
 
 static size_t
-room_for(const struct line *line)
+room_for(struct line *line)
 {
     size_t room = sizeof("{}");
 
     for (size_t i = 0; i < line->count; i++) {
-        const struct field *field = &line->fields[i];
+        struct field *field = &line->fields[i];
 
         room += field->key.len + field->value.len + sizeof("\"\":\"\",");
         if (field->foreign) {
-            room += ngx_escape_json(NULL, (u_char *)(uintptr_t)field->value.ptr, field->value.len);
+            field->escapes =
+                ngx_escape_json(NULL, (u_char *)(uintptr_t)field->value.ptr, field->value.len);
+            room += field->escapes;
         }
     }
     return room;
@@ -159,7 +175,7 @@ write_line(const struct line *line, u_char *out)
         *out++ = '"';
         *out++ = ':';
         *out++ = '"';
-        if (field->foreign) {
+        if (field->escapes > 0) {
             out = (u_char *)ngx_escape_json(out, (u_char *)(uintptr_t)field->value.ptr,
                                             field->value.len);
         } else if (field->value.len > 0) {

@@ -23,11 +23,8 @@ static const struct {
     {ngx_string("sluice_throttled"), NGX_HTTP_SLUICE_THROTTLED},
     {ngx_string("sluice_source"), NGX_HTTP_SLUICE_SOURCE},
     {ngx_string("sluice_backend_method"), NGX_HTTP_SLUICE_BACKEND_METHOD},
-    {ngx_string("sluice_backend_host"), NGX_HTTP_SLUICE_BACKEND_HOST},
+    {ngx_string("sluice_backend_headers"), NGX_HTTP_SLUICE_BACKEND_HEADERS},
     {ngx_string("sluice_backend_tls_name"), NGX_HTTP_SLUICE_TLS_NAME},
-    {ngx_string("sluice_backend_upgrade"), NGX_HTTP_SLUICE_UPGRADE},
-    {ngx_string("sluice_backend_connection"), NGX_HTTP_SLUICE_CONNECTION},
-    {ngx_string("sluice_forwarded_host"), NGX_HTTP_SLUICE_FORWARDED_HOST},
 };
 
 static const struct sl_str proof_names[] = {
@@ -35,36 +32,6 @@ static const struct sl_str proof_names[] = {
     [NGX_HTTP_SLUICE_PROOF_APPCODE] = {"appcode", 7},
     [NGX_HTTP_SLUICE_PROOF_SIGNATURE] = {"signature", 9},
 };
-
-static bool
-wants_upgrade(const ngx_http_request_t *r)
-{
-    return r->headers_in.upgrade != NULL && r->http_version == NGX_HTTP_VERSION_11;
-}
-
-static struct sl_str
-backend_field(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx,
-              enum ngx_http_sluice_field field)
-{
-    switch (field) {
-    case NGX_HTTP_SLUICE_BACKEND_METHOD:
-        return ngx_http_sluice_view(&ctx->backend_method);
-    case NGX_HTTP_SLUICE_BACKEND_HOST:
-        return ngx_http_sluice_view(&ctx->backend_host);
-    case NGX_HTTP_SLUICE_TLS_NAME:
-        return ngx_http_sluice_view(&ctx->tls_name);
-    case NGX_HTTP_SLUICE_UPGRADE:
-        return wants_upgrade(r) ? ngx_http_sluice_view(&r->headers_in.upgrade->value)
-                                : (struct sl_str){NULL, 0};
-    case NGX_HTTP_SLUICE_CONNECTION:
-        return wants_upgrade(r) ? SL_STR("upgrade") : (struct sl_str){NULL, 0};
-    case NGX_HTTP_SLUICE_FORWARDED_HOST:
-        return r->headers_in.host != NULL ? ngx_http_sluice_view(&r->headers_in.host->value)
-                                          : (struct sl_str){NULL, 0};
-    default:
-        return (struct sl_str){NULL, 0};
-    }
-}
 
 struct sl_str
 ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx, enum ngx_http_sluice_field field)
@@ -92,8 +59,15 @@ ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx, enum ngx_http_sluice_fie
         return ctx->throttled ? SL_STR("1") : SL_STR("0");
     case NGX_HTTP_SLUICE_SOURCE:
         return ctx->backend_called && ctx->error == NULL ? SL_STR("remote") : SL_STR("local");
+    case NGX_HTTP_SLUICE_BACKEND_METHOD:
+        return ngx_http_sluice_view(&ctx->backend_method);
+    case NGX_HTTP_SLUICE_BACKEND_HEADERS:
+        return ngx_http_sluice_view(&ctx->backend_headers);
+    case NGX_HTTP_SLUICE_TLS_NAME:
+        return ngx_http_sluice_view(&ctx->tls_name);
+    case NGX_HTTP_SLUICE_LINE:
     default:
-        return backend_field(ctx->request, ctx, field);
+        return none;
     }
 }
 

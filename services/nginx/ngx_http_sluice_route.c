@@ -104,13 +104,8 @@ group_of(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
 static ngx_int_t
 check_protocol(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    unsigned came = SL_SCHEME_HTTP;
+    unsigned came = ngx_http_sluice_is_tls(r) ? SL_SCHEME_HTTPS | SL_SCHEME_GRPCS : SL_SCHEME_HTTP;
 
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl != NULL) {
-        came = SL_SCHEME_HTTPS | SL_SCHEME_GRPCS;
-    }
-#endif
     if ((ctx->api->schemes & came) != 0) {
         return NGX_OK;
     }

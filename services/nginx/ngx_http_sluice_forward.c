@@ -1,0 +1,147 @@
+// ngx_http_sluice_forward.c - the headers that the gateway itself says to the backend.
+//
+// They are one text, the value of the variable $sluice_backend_headers: the Host, then whole lines
+// "Name: value" with CRLF between them. nginx.conf.tmpl sends it as the value of Host and declares
+// the other names empty, which keeps the client's own away. A proxy_set_header each would cost a
+// tenth of the module's time. No part can hold a line break: nginx refuses them in what clients
+// send, param.c in what mappings make, management in backend addresses.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice.h"
+
+#define FIXED_ROOM 256 // names, scheme, port, request id
+
+// Keeps from the backend what is between the client and us: the credential that was used, the
+// debug switch, and whatever Connection names.
+static void
+hide_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    static const struct sl_str kept[] = {{"close", 5}, {"keep-alive", 10}, {"upgrade", 7}};
+    ngx_table_elt_t *header;
+    struct sl_str rest;
+
+    if (ctx->appcode_used) {
+        header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+        while (header != NULL) {
+            ngx_http_sluice_header_hide(header);
+            header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+        }
+    }
+    if (r->headers_in.connection == NULL) {
+        return;
+    }
+    rest = ngx_http_sluice_view(&r->headers_in.connection->value);
+    while (rest.ptr != NULL) {
+        struct sl_str name = sl_str_trim(sl_str_split(&rest, ','));
+        u_char lower[64];
+        bool keep = name.len == 0 || name.len > sizeof(lower);
+
+        for (size_t i = 0; i < SL_COUNT(kept) && !keep; i++) {
+            keep = sl_str_equal_nocase(name, kept[i]);
+        }
+        if (keep) {
+            continue;
+        }
+        ngx_strlow(lower, (u_char *)(uintptr_t)name.ptr, name.len);
+        header = ngx_http_sluice_header(r, (const char *)lower, name.len);
+        if (header != NULL) {
+            ngx_http_sluice_header_hide(header);
+        }
+    }
+}
+
+static u_char *
+append(u_char *out, struct sl_str text)
+{
+    return text.len == 0 ? out : ngx_cpymem(out, text.ptr, text.len);
+}
+
+static size_t
+forwarded_room(const ngx_http_request_t *r)
+{
+    ngx_table_elt_t **headers = r->headers_in.x_forwarded_for.elts;
+    size_t room = 0;
+
+    for (ngx_uint_t i = 0; i < r->headers_in.x_forwarded_for.nelts; i++) {
+        room += headers[i]->value.len + 2;
+    }
+    return room;
+}
+
+static u_char *
+append_forwarded(u_char *out, const ngx_http_request_t *r)
+{
+    ngx_table_elt_t **headers = r->headers_in.x_forwarded_for.elts;
+
+    out = append(out, SL_STR("\r\nX-Forwarded-For: "));
+    for (ngx_uint_t i = 0; i < r->headers_in.x_forwarded_for.nelts; i++) {
+        out = append(out, ngx_http_sluice_view(&headers[i]->value));
+        out = append(out, SL_STR(", "));
+    }
+    return append(out, ngx_http_sluice_view(&r->connection->addr_text));
+}
+
+static u_char *
+append_number(u_char *out, in_port_t number)
+{
+    u_char digits[8];
+    size_t count = 0;
+
+    do {
+        digits[count++] = (u_char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (count > 0) {
+        *out++ = digits[--count];
+    }
+    return out;
+}
+
+static u_char *
+append_upgrade(u_char *out, struct sl_str protocol)
+{
+    out = append(out, SL_STR("\r\nConnection: upgrade\r\nUpgrade: "));
+    return append(out, protocol);
+}
+
+ngx_int_t
+ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_str host = {NULL, 0};
+    struct sl_str upgrade = {NULL, 0};
+    struct sl_str address = ngx_http_sluice_view(&r->connection->addr_text);
+    u_char *out;
+
+    hide_headers(r, ctx);
+    if (r->headers_in.host != NULL) {
+        host = ngx_http_sluice_view(&r->headers_in.host->value);
+    }
+    if (r->headers_in.upgrade != NULL && r->http_version == NGX_HTTP_VERSION_11) {
+        upgrade = ngx_http_sluice_view(&r->headers_in.upgrade->value);
+    }
+    out = ngx_pnalloc(r->pool, FIXED_ROOM + ctx->backend_host.len + host.len + upgrade.len +
+                                   2 * address.len + forwarded_room(r));
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+    ctx->backend_headers.data = out;
+    out = append(out, ngx_http_sluice_view(&ctx->backend_host));
+    out = append(out, SL_STR("\r\nX-Request-Id: "));
+    out = append(out, (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1});
+    out = append(out, SL_STR("\r\nX-Real-IP: "));
+    out = append(out, address);
+    out = append_forwarded(out, r);
+    out = append(out, SL_STR("\r\nX-Forwarded-Proto: "));
+    out = append(out, ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http"));
+    out = append(out, SL_STR("\r\nX-Forwarded-Port: "));
+    out = append_number(out, ngx_inet_get_port(r->connection->local_sockaddr));
+    if (host.len > 0) {
+        out = append(out, SL_STR("\r\nX-Forwarded-Host: "));
+        out = append(out, host);
+    }
+    if (upgrade.len > 0) {
+        out = append_upgrade(out, upgrade);
+    }
+    ctx->backend_headers.len = (size_t)(out - ctx->backend_headers.data);
+    return NGX_OK;
+}
