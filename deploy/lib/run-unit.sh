@@ -20,7 +20,9 @@ if pid=$(unit_pid "$unit"); then
     # tail ends with the process; a stop asked of us is passed on to it.
     trap 'kill -TERM "$pid" 2>/dev/null' TERM
     tail -f /dev/null --pid="$pid" -s 0.2 &
-    until wait $!; [[ $? -le 128 ]]; do :; done
+    watch=$!
+    # A signal interrupts the wait; a watch that was killed itself ends it.
+    while kill -0 "$watch" 2>/dev/null; do wait "$watch"; done
     exit 0
 fi
 
