@@ -3,16 +3,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_builder.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUILDER_MAGIC 0x534c4231U
-#define IMAGE_MODE    0640 // of every file of an image
 
 static void
 free_entry(void **entry)
@@ -49,73 +44,6 @@ new_table(void (*release)(void **))
     return table;
 }
 
-// -- the control file
-
-static int
-control_failed(struct sl_error *err, const char *what, const char *path)
-{
-    sl_fail(err, SL_E_INTERNAL);
-    return sl_error_detail(err, "%s %s: %s", what, path, strerror(errno));
-}
-
-// Makes a fresh control file and gives it its name when there is none: readers never see half of
-// one.
-static int
-create_control(const struct sl_image_builder *builder, const char *path, struct sl_error *err)
-{
-    char fresh[IMAGE_PATH_MAX];
-    image_path(builder->name, 't', (uint64_t)getpid(), fresh);
-    unlink(fresh);
-    int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, IMAGE_MODE);
-    if (fd < 0) {
-        return control_failed(err, "open", fresh);
-    }
-    struct image_control control = {
-        .magic = IMAGE_MAGIC_CONTROL, .format = SL_IMAGE_FORMAT, .next_segment = 1};
-    bool written = fchmod(fd, IMAGE_MODE) == 0 &&
-                   write(fd, &control, sizeof(control)) == (ssize_t)sizeof(control);
-    close(fd);
-    int status = 0;
-    if (!written || (link(fresh, path) != 0 && errno != EEXIST)) {
-        status = control_failed(err, "create", path);
-    }
-    unlink(fresh);
-    return status;
-}
-
-// Maps the control file and locks it, so that an image has one builder.
-static int
-open_control(struct sl_image_builder *builder, struct sl_error *err)
-{
-    char path[IMAGE_PATH_MAX];
-    image_path(builder->name, 'c', 0, path);
-    if (access(path, F_OK) != 0 && create_control(builder, path, err) != 0) {
-        return -1;
-    }
-    builder->control_fd = open(path, O_RDWR | O_CLOEXEC);
-    if (builder->control_fd < 0 || flock(builder->control_fd, LOCK_EX | LOCK_NB) != 0) {
-        return control_failed(err, "lock", path);
-    }
-    struct stat status;
-    if (fstat(builder->control_fd, &status) != 0 ||
-        (size_t)status.st_size < sizeof(struct image_control)) {
-        errno = EINVAL;
-        return control_failed(err, "read", path);
-    }
-    void *base = mmap(NULL, sizeof(struct image_control), PROT_READ | PROT_WRITE, MAP_SHARED,
-                      builder->control_fd, 0);
-    if (base == MAP_FAILED) {
-        return control_failed(err, "map", path);
-    }
-    builder->control = base;
-    if (builder->control->magic != IMAGE_MAGIC_CONTROL ||
-        builder->control->format != SL_IMAGE_FORMAT) {
-        errno = EINVAL;
-        return control_failed(err, "read", path);
-    }
-    return 0;
-}
-
 struct sl_image_builder *
 sl_image_builder_new(const char *name, struct sl_error *err)
 {
@@ -140,7 +68,7 @@ sl_image_builder_new(const char *name, struct sl_error *err)
         sl_fail(err, SL_E_INTERNAL);
         return NULL;
     }
-    if (open_control(builder, err) != 0 || image_writer_init(&builder->writer, err) != 0) {
+    if (image_control_open(builder, err) != 0 || image_writer_init(&builder->writer, err) != 0) {
         return NULL;
     }
     return SL_TAKE(builder);
@@ -164,12 +92,7 @@ sl_image_builder_free(struct sl_image_builder **builder)
     }
     free(gone->slots);
     image_writer_clear(&gone->writer);
-    if (gone->control != NULL) {
-        munmap(gone->control, sizeof(*gone->control));
-    }
-    if (gone->control_fd >= 0) {
-        close(gone->control_fd);
-    }
+    image_control_close(gone);
     free(gone);
 }
 

@@ -34,6 +34,8 @@ struct sl_image_builder {
     char name[IMAGE_NAME_MAX + 1];
     int control_fd;                // locked: one builder an image
     struct image_control *control; //
+    uint64_t last_segment;         // number used before the control file was made again
+    uint64_t last_generation;      // likewise
     uint64_t seed;
     zhashx_t *entries[SL_KIND_COUNT]; // key → struct sl_entry
     zhashx_t *routes;                 // "<group>/<env>" → struct image_routes
@@ -44,6 +46,14 @@ struct sl_image_builder {
     struct image_writer writer;
     bool swept; // files of a builder before us are gone
 };
+
+// Maps the control file (made when missing) and locks it, so that an image has one builder.
+int image_control_open(struct sl_image_builder *builder, struct sl_error *err) SL_MUST_CHECK;
+void image_control_close(struct sl_image_builder *builder);
+
+// Sees to it that the control file is there: somebody may have emptied /dev/shm since the last
+// commit. Then everything is built anew.
+int image_control_ensure(struct sl_image_builder *builder, struct sl_error *err) SL_MUST_CHECK;
 
 // The list of a key's shard.
 struct image_list *image_list_of(struct sl_image_builder *builder, enum image_part part,

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+
 #define IMAGE_MODE 0640
 
 static void
@@ -321,12 +323,26 @@ sweep(struct sl_image_builder *builder, uint64_t generation)
     }
 }
 
+// The first one of a control file goes on from the clock.
+static uint64_t
+next_generation(const struct sl_image_builder *builder, uint64_t before)
+{
+    uint64_t now = (uint64_t)sl_wall_ms() * 1000;
+    if (before != 0) {
+        return before + 1;
+    }
+    return now > builder->last_generation ? now : builder->last_generation + 1;
+}
+
 int
 sl_image_builder_commit(struct sl_image_builder *builder, const char *epoch, uint64_t revision,
                         struct sl_error *err)
 {
+    if (image_control_ensure(builder, err) != 0) {
+        return -1;
+    }
     uint64_t before = atomic_load_explicit(&builder->control->generation, memory_order_relaxed);
-    uint64_t generation = before + 1;
+    uint64_t generation = next_generation(builder, before);
     int status = build_segments(builder, err);
     if (status == 0 && write_directory(builder, generation, epoch, revision) != 0) {
         status = image_full(err);
@@ -339,6 +355,7 @@ sl_image_builder_commit(struct sl_image_builder *builder, const char *epoch, uin
         return -1;
     }
     atomic_store_explicit(&builder->control->generation, generation, memory_order_release);
+    builder->last_generation = generation;
     each_list(builder, adopt_next);
     unlink_file(builder, 'd', before);
     image_routes_prune(builder);

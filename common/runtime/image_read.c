@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READER_MAGIC  0x534c5231U
@@ -33,9 +34,18 @@ image_name_valid(const char *name)
     return len > 0 && len <= IMAGE_NAME_MAX && name[len] == '\0';
 }
 
+// Seconds that cost nothing to read.
+static int64_t
+coarse_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
 // Maps a whole file for reading; `size_bytes` 0: as long as it is. NULL with errno set.
 static const void *
-map_file(const char *path, size_t size_bytes, size_t *ret_size)
+map_file(const char *path, size_t size_bytes, size_t *ret_size, uint64_t *ret_inode)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -50,6 +60,9 @@ map_file(const char *path, size_t size_bytes, size_t *ret_size)
             base = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
         }
         *ret_size = size;
+        if (ret_inode != NULL) {
+            *ret_inode = status.st_ino;
+        }
     }
     int saved = errno;
     close(fd);
@@ -136,17 +149,42 @@ attach(struct sl_image *image)
 {
     char path[IMAGE_PATH_MAX];
     image_path(image->name, 'c', 0, path);
-    size_t size = 0;
-    const struct image_control *control = map_file(path, sizeof(*control), &size);
+    struct image_mapping mapping = {0};
+    uint64_t inode = 0;
+    mapping.base = map_file(path, sizeof(*image->control), &mapping.size_bytes, &inode);
+    const struct image_control *control = mapping.base;
     if (control == NULL) {
         return;
     }
     if (control->magic != IMAGE_MAGIC_CONTROL || control->format != SL_IMAGE_FORMAT) {
-        struct image_mapping mapping = {0, control, size};
         unmap(&mapping);
         return;
     }
     image->control = control;
+    image->control_inode = inode;
+}
+
+// Somebody may have emptied /dev/shm: then the agent makes a new control file, and the one that we
+// map never moves again. What we serve stays until the new one has an image.
+static void
+look_for_new_control(struct sl_image *image)
+{
+    char path[IMAGE_PATH_MAX];
+    struct stat status;
+    image->looked_s = coarse_s();
+    image_path(image->name, 'c', 0, path);
+    if (stat(path, &status) != 0 || status.st_ino == image->control_inode) {
+        return;
+    }
+    struct image_mapping old = {0, image->control, sizeof(*image->control)};
+    image->control = NULL;
+    attach(image);
+    if (image->control == NULL) {
+        image->control = old.base;
+        return;
+    }
+    unmap(&old);
+    image->dir.id = UINT64_MAX; // of no generation: the next look takes the new directory
 }
 
 // Puts a freshly mapped directory in the place of the old one; keeps the segments that both name.
@@ -188,7 +226,7 @@ advance(struct sl_image *image)
         char path[IMAGE_PATH_MAX];
         image_path(image->name, 'd', generation, path);
         struct image_mapping mapping = {.id = generation};
-        mapping.base = map_file(path, 0, &mapping.size_bytes);
+        mapping.base = map_file(path, 0, &mapping.size_bytes, NULL);
         if (mapping.base != NULL) {
             if (take_directory(image, mapping.base, mapping.size_bytes)) {
                 return true;
@@ -210,6 +248,9 @@ sl_image_refresh(struct sl_image *image)
         if (image->control == NULL) {
             return;
         }
+        image->looked_s = coarse_s();
+    } else if (coarse_s() != image->looked_s) {
+        look_for_new_control(image);
     }
     if (atomic_load_explicit(&image->control->generation, memory_order_acquire) != image->dir.id) {
         advance(image);
@@ -250,7 +291,7 @@ image_segment_get(struct sl_image *image, uint32_t slot, bool *ret_moved)
         char path[IMAGE_PATH_MAX];
         image_path(image->name, 's', wanted[slot].id, path);
         size_t size = 0;
-        mapping->base = map_file(path, wanted[slot].size_bytes, &size);
+        mapping->base = map_file(path, wanted[slot].size_bytes, &size, NULL);
         if (mapping->base != NULL) {
             mapping->id = wanted[slot].id;
             mapping->size_bytes = size;

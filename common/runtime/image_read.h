@@ -16,6 +16,8 @@ struct sl_image {
     SL_MAGIC;
     char name[IMAGE_NAME_MAX + 1];
     const struct image_control *control; // NULL: there is none yet
+    uint64_t control_inode;              // of the file that it maps
+    int64_t looked_s;                    // when we looked whether it is still that file
     struct image_mapping dir;            // base NULL: no image yet
     struct image_mapping *slots;         // one a slot of the directory; mapped on demand
     size_t slot_count;                   //

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/runtime/image_builder.h"
+#include "common/runtime/image_read.h"
 
 #define APP_1      "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb1"
 #define THROTTLE_1 "ccccccccccccccccccccccccccccccc1"
@@ -367,6 +368,29 @@ a_reset_forgets_everything_at_the_next_commit(void **state)
 }
 
 static void
+an_emptied_shm_is_filled_again_and_readers_find_it(void **state)
+{
+    struct kit *kit = *state;
+    put_group(kit, GROUP_1, false);
+    kit_api(kit, GROUP_1, 1, SL_METHOD_GET, SL_MATCH_NORMAL, "/a");
+    kit_commit(kit, 1);
+    assert_int_equal(kit_route(kit, SL_METHOD_GET, "/a", NULL), 1);
+    uint64_t generation = sl_image_generation(kit->image);
+    kit_files(kit->name, true);
+    sl_image_refresh(kit->image);
+    assert_int_equal(kit_route(kit, SL_METHOD_GET, "/a", NULL), 1); // mapped
+    kit_api(kit, GROUP_1, 2, SL_METHOD_GET, SL_MATCH_NORMAL, "/b");
+    kit_commit(kit, 2);
+    kit->image->looked_s = 0; // as if a second had passed
+    sl_image_refresh(kit->image);
+    assert_int_equal(sl_image_revision(kit->image), 2);
+    assert_true(sl_image_generation(kit->image) > generation);
+    assert_int_equal(kit_route(kit, SL_METHOD_GET, "/a", NULL), 1);
+    assert_int_equal(kit_route(kit, SL_METHOD_GET, "/b", NULL), 2);
+    assert_non_null(sl_image_group(kit->image, GROUP_1));
+}
+
+static void
 a_segment_with_an_offset_that_leads_outside_is_refused(void **state)
 {
     struct kit *kit = *state;
@@ -447,6 +471,7 @@ main(void)
         TEST(a_process_that_reads_all_the_time_never_sees_half_a_switch),
         TEST(a_new_builder_takes_over_and_removes_what_the_old_one_left),
         TEST(a_reset_forgets_everything_at_the_next_commit),
+        TEST(an_emptied_shm_is_filled_again_and_readers_find_it),
         TEST(a_segment_with_an_offset_that_leads_outside_is_refused),
         TEST(a_lookup_among_many_apis_takes_about_a_microsecond),
     };
