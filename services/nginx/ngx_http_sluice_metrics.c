@@ -167,12 +167,13 @@ send_metrics(ngx_http_request_t *r, const struct sl_image *image)
 {
     const struct counters *counters = counters_of(r);
     u_char *text = ngx_pnalloc(r->pool, METRICS_TEXT_MAX);
-    u_char *end = text + METRICS_TEXT_MAX;
+    u_char *end;
     u_char *out = text;
 
     if (text == NULL || counters == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+    end = text + METRICS_TEXT_MAX;
     out = append_requests(out, end, counters);
     out = append_value(out, end, SL_METRIC(REFUSED_TOTAL), counters->refused);
     out = append_value(out, end, SL_METRIC(THROTTLED_TOTAL), counters->throttled);
