@@ -27,7 +27,10 @@ struct grants_options {
     void *arg;
 };
 
+// NULL when memory is out.
 struct grants *grants_new(const struct grants_options *options);
+
+// Frees it; requests that are out are forgotten. Empties the pointer.
 void grants_free(struct grants **grants);
 
 // Workers asked: sends what they need.

@@ -10,6 +10,7 @@
 
 #define FLUSH_WINDOW_S 60    // usage of shorter windows is not kept
 #define SERVE_MS       40    // between looks at keys whose wants are not met
+#define SKEW_MS        1000  // a node's clock may be ahead of ours by this
 #define SWEEP_MS       1000  // how often idle keys are looked for
 #define KEY_IDLE_MS    10000 // a key is forgotten this long after its last report
 
@@ -223,6 +224,15 @@ account_announce(struct account *account, int64_t now_ms)
 
 // -- messages in
 
+// Who speaks in the request in hand.
+struct sender {
+    struct account *account;
+    struct gateway *gateway;
+    int node;       // index in the gateway
+    int64_t report; // number of the request
+    int64_t now_ms; // accounting clock
+};
+
 static int
 malformed(struct sl_error *err, const char *what)
 {
@@ -260,8 +270,7 @@ hear_shards(struct account *account, struct node *node, const json_t *runs, stru
 
 // One window of a reported key: [window, seq, allowed, used, want].
 static int
-hear_span(struct key *key, int node, int64_t report, const json_t *values, int64_t now_ms,
-          struct sl_error *err)
+hear_span(const struct sender *sender, struct key *key, const json_t *values, struct sl_error *err)
 {
     json_int_t window, seq, allowed, used, want;
     if (json_unpack_ex((json_t *)(uintptr_t)values, NULL, 0, "[IIIII]", &window, &seq, &allowed,
@@ -269,13 +278,13 @@ hear_span(struct key *key, int node, int64_t report, const json_t *values, int64
         window <= 0 || window > UINT32_MAX || seq < 0 || allowed < 0 || used < 0 || want < 0) {
         return malformed(err, "window");
     }
-    uint32_t latest = sl_counter_window(now_ms + ACCOUNT_AHEAD_MS + 1000, key->window_s);
+    uint32_t latest = sl_counter_window(sender->now_ms + ACCOUNT_AHEAD_MS + SKEW_MS, key->window_s);
     struct span *span = window <= latest ? account_span(key, (uint32_t)window) : NULL;
-    struct hold *hold = span != NULL ? account_hold(key, span, node) : NULL;
-    if (hold == NULL || report <= hold->report) {
+    struct hold *hold = span != NULL ? account_hold(key, span, sender->node) : NULL;
+    if (hold == NULL || sender->report <= hold->report) {
         return 0; // over, absurdly far ahead, or overtaken by a later report
     }
-    hold->report = report;
+    hold->report = sender->report;
     if (seq == hold->seq) {
         hold->acked = hold->seq;
         hold->allowed = allowed;
@@ -284,7 +293,7 @@ hear_span(struct key *key, int node, int64_t report, const json_t *values, int64
         hold->allowed = allowed;
     }
     int64_t spent = used > hold->used ? used - hold->used : 0;
-    account_demand(key, node, spent + want, now_ms);
+    account_demand(key, sender->node, spent + want, sender->now_ms);
     key->changed = key->changed || used != hold->used;
     hold->used = used;
     hold->want = want > hold->want ? want : hold->want;
@@ -295,9 +304,9 @@ hear_span(struct key *key, int node, int64_t report, const json_t *values, int64
 }
 
 static int
-hear_key(struct account *account, struct gateway *gateway, int node, const json_t *item,
-         int64_t report, int64_t now_ms, struct sl_error *err)
+hear_key(const struct sender *sender, const json_t *item, struct sl_error *err)
 {
+    struct account *account = sender->account;
     const char *text;
     json_int_t window_s, limit, revision;
     json_t *windows;
@@ -306,11 +315,11 @@ hear_key(struct account *account, struct gateway *gateway, int node, const json_
         window_s <= 0 || window_s > UINT32_MAX || limit < 0 || limit > SL_COUNTER_UNITS_MAX) {
         return malformed(err, "key");
     }
-    struct key *key = account_get_key(account, gateway, text, (uint32_t)window_s);
+    struct key *key = account_get_key(account, sender->gateway, text, (uint32_t)window_s);
     if (key == NULL || key->window_s != window_s) {
         return 0; // of a shard that is not ours
     }
-    key->seen_ms = now_ms;
+    key->seen_ms = sender->now_ms;
     if (revision >= key->revision) {
         key->revision = revision;
         key->limit = limit;
@@ -319,13 +328,13 @@ hear_key(struct account *account, struct gateway *gateway, int node, const json_
     json_t *values;
     json_array_foreach(windows, i, values)
     {
-        if (hear_span(key, node, report, values, now_ms, err) != 0) {
+        if (hear_span(sender, key, values, err) != 0) {
             return -1;
         }
     }
-    account_provide(account, key, node, now_ms);
-    account_serve(account, key, now_ms);
-    account_mark(account, key, node);
+    account_provide(account, key, sender->node, sender->now_ms);
+    account_serve(account, key, sender->now_ms);
+    account_mark(account, key, sender->node);
     return 0;
 }
 
@@ -347,11 +356,9 @@ knows_epoch(const struct account *account, const json_t *runs, const char *key)
 }
 
 static int
-hear_keys(struct account *account, struct gateway *gateway, int node, const json_t *request,
-          int64_t now_ms, struct sl_error *err)
+hear_keys(const struct sender *sender, const json_t *request, struct sl_error *err)
 {
     const json_t *runs = json_object_get(request, "shards");
-    int64_t report = json_integer_value(json_object_get(request, "n"));
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(request, "keys"), i, item)
@@ -360,8 +367,7 @@ hear_keys(struct account *account, struct gateway *gateway, int node, const json
         if (text == NULL) {
             return malformed(err, "k");
         }
-        if (knows_epoch(account, runs, text) &&
-            hear_key(account, gateway, node, item, report, now_ms, err) != 0) {
+        if (knows_epoch(sender->account, runs, text) && hear_key(sender, item, err) != 0) {
             return -1;
         }
     }
@@ -387,9 +393,15 @@ unreported_runs(const struct account *account, const struct node *node)
     return runs;
 }
 
+void
+account_lease(struct account *account, bool may_grant)
+{
+    account->may_grant = may_grant;
+}
+
 json_t *
 account_exchange(struct account *account, const char *gateway_id, const char *node_id,
-                 const json_t *request, int64_t now_ms, bool may_grant, struct sl_error *err)
+                 const json_t *request, int64_t now_ms, struct sl_error *err)
 {
     struct gateway *gateway = account_find_gateway(account, gateway_id);
     int index = gateway != NULL ? account_find_node(gateway, node_id) : -1;
@@ -398,9 +410,10 @@ account_exchange(struct account *account, const char *gateway_id, const char *no
         return NULL;
     }
     struct node *node = gateway->nodes[index];
-    account->may_grant = may_grant;
+    struct sender sender = {account, gateway, index,
+                            json_integer_value(json_object_get(request, "n")), now_ms};
     if (hear_shards(account, node, json_object_get(request, "shards"), err) != 0 ||
-        hear_keys(account, gateway, index, request, now_ms, err) != 0) {
+        hear_keys(&sender, request, err) != 0) {
         return NULL;
     }
     account_collect(account);
@@ -430,9 +443,8 @@ is_idle(const struct key *key, int64_t now_ms)
 }
 
 void
-account_tick(struct account *account, int64_t now_ms, bool may_grant)
+account_tick(struct account *account, int64_t now_ms)
 {
-    account->may_grant = may_grant;
     bool is_due = now_ms - account->served_ms >= SERVE_MS;
     account->served_ms = is_due ? now_ms : account->served_ms;
     for (size_t left = is_due ? zlistx_size(account->hungry) : 0; left > 0; left--) {

@@ -51,6 +51,8 @@ struct account_usage {
 
 // `owner` names this process to nodes. NULL when memory is out.
 struct account *account_new(const char *owner, const struct account_hooks *hooks);
+
+// Frees everything, empties the pointer.
 void account_free(struct account **account);
 
 // The shard is this process's from here on. Windows that start before `clean_from_ms` may have been
@@ -61,8 +63,10 @@ void account_own(struct account *account, uint32_t shard, int64_t epoch, int64_t
 // The shard is not this process's any more; what was known of its keys is forgotten.
 void account_disown(struct account *account, uint32_t shard);
 
-// How many shards it owns, and the epoch of one (0: not owned).
+// How many shards it owns.
 uint32_t account_owned(const struct account *account);
+
+// The epoch of a shard; 0: not owned.
 int64_t account_epoch(const struct account *account, uint32_t shard);
 
 // Tells all nodes which shards are owned here, so that they report at once.
@@ -89,14 +93,16 @@ void account_contacts(struct account *account, int64_t now_ms,
 // Whether account_contacts() has something that a waiting node needs.
 bool account_contacts_urgent(const struct account *account);
 
-// Handles `limits.exchange` of a node. `may_grant`: the lease holds. A new reference, or NULL with
-// *err filled (BUS_MESSAGE: malformed). Events for other nodes are published meanwhile.
+// Whether the lease holds: without it nothing is granted. To be said before each of the next two.
+void account_lease(struct account *account, bool may_grant);
+
+// Handles `limits.exchange` of a node. A new reference, or NULL with *err filled (BUS_MESSAGE:
+// malformed). Events for other nodes are published meanwhile.
 json_t *account_exchange(struct account *account, const char *gateway_id, const char *node_id,
-                         const json_t *request, int64_t now_ms, bool may_grant,
-                         struct sl_error *err);
+                         const json_t *request, int64_t now_ms, struct sl_error *err);
 
 // Runs timers: recalls that were not answered, nodes that fell silent, keys that are over.
-void account_tick(struct account *account, int64_t now_ms, bool may_grant);
+void account_tick(struct account *account, int64_t now_ms);
 
 // Calls `fn` for up to `max` keys with windows of at least a minute that changed since the last
 // call.

@@ -99,6 +99,7 @@ struct account {
 
 // -- account_node.c
 
+// The gateway, or NULL.
 struct gateway *account_find_gateway(struct account *account, const char *id);
 // The node's index, or -1.
 int account_find_node(const struct gateway *gateway, const char *id);
@@ -116,13 +117,16 @@ int64_t account_may_divide(const struct gateway *gateway, const struct node *nod
 
 // -- account_key.c
 
+// The key, or NULL.
 struct key *account_find_key(struct account *account, struct gateway *gateway, const char *text);
 // Finds or makes it; NULL when memory is out or the key is not ours.
 struct key *account_get_key(struct account *account, struct gateway *gateway, const char *text,
                             uint32_t window_s);
+// Forgets it.
 void account_drop_key(struct account *account, struct key *key);
 // The key's span of a window, made when it is newer than what has its place; NULL when older.
 struct span *account_span(struct key *key, uint32_t window);
+// What the node holds of the span; zeroed when it is new.
 struct hold *account_hold(struct key *key, struct span *span, int node);
 // Units that the node counts for in the window.
 int64_t account_held(const struct hold *hold);

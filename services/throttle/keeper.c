@@ -275,8 +275,8 @@ drop_lost(struct keeper *keeper, const struct shards_state *state)
     pthread_mutex_lock(&keeper->lock);
     for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
         int64_t epoch = account_epoch(keeper->account, shard);
-        bool is_listed = at < state->count && state->own[at].shard == shard;
-        if (epoch != 0 && (!is_listed || state->own[at].epoch != epoch)) {
+        bool is_listed = at < state->own.count && state->own.at[at].shard == shard;
+        if (epoch != 0 && (!is_listed || state->own.at[at].epoch != epoch)) {
             set_owned(keeper, &(struct shards_epoch){.shard = shard}, false, false);
         }
         at += is_listed ? 1 : 0;
@@ -287,18 +287,18 @@ drop_lost(struct keeper *keeper, const struct shards_state *state)
 static int
 take_shards(struct keeper *keeper, size_t max, struct sl_error *err)
 {
-    struct shards_epoch taken[SL_SHARDS];
-    size_t count;
-    if (shards_take(keeper->db, keeper->arena, keeper->worker, max, taken, &count, err) != 0) {
+    struct shards_list taken;
+    if (shards_take(keeper->db, keeper->arena, keeper->worker, max, &taken, err) != 0) {
         return -1;
     }
+    size_t count = taken.count;
     // Only now: contacts that the former owner wrote inside its lease are all there.
     if (count == 0 || refresh_nodes(keeper, err) != 0) {
         return count == 0 ? 0 : -1;
     }
     pthread_mutex_lock(&keeper->lock);
     for (size_t i = 0; i < count; i++) {
-        set_owned(keeper, &taken[i], true, true);
+        set_owned(keeper, &taken.at[i], true, true);
     }
     account_announce(keeper->account, clock_ms(keeper));
     pthread_mutex_unlock(&keeper->lock);
@@ -348,11 +348,11 @@ renew(struct keeper *keeper, struct sl_error *err)
     drop_lost(keeper, &state);
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
     size_t fair = (SL_SHARDS + state.live - 1) / (state.live > 0 ? state.live : 1);
-    if (state.count > fair) {
-        return give_shards(keeper, state.count - fair, err);
+    if (state.own.count > fair) {
+        return give_shards(keeper, state.own.count - fair, err);
     }
-    if (state.count < fair && state.free > 0) {
-        return take_shards(keeper, fair - state.count, err);
+    if (state.own.count < fair && state.free > 0) {
+        return take_shards(keeper, fair - state.own.count, err);
     }
     return 0;
 }
@@ -473,7 +473,8 @@ tick(void *arg)
     while (goes_on) {
         usleep(TICK_MS * 1000);
         pthread_mutex_lock(&keeper->lock);
-        account_tick(keeper->account, clock_ms(keeper), keeper_has_lease(keeper));
+        account_lease(keeper->account, keeper_has_lease(keeper));
+        account_tick(keeper->account, clock_ms(keeper));
         goes_on = !keeper->stops;
         pthread_mutex_unlock(&keeper->lock);
     }
@@ -518,8 +519,9 @@ keeper_exchange(struct keeper *keeper, struct sl_arena *arena, const char *node_
     const char *gateway_id = account_gateway_of(keeper->account, node_id);
     json_t *reply = NULL;
     if (gateway_id != NULL) {
-        reply = account_exchange(keeper->account, gateway_id, node_id, request, clock_ms(keeper),
-                                 keeper_has_lease(keeper), err);
+        account_lease(keeper->account, keeper_has_lease(keeper));
+        reply =
+            account_exchange(keeper->account, gateway_id, node_id, request, clock_ms(keeper), err);
     } else {
         keeper->wants_nodes = true;
         sl_fail(err, SL_E_UNAVAILABLE);

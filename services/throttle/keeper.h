@@ -31,6 +31,7 @@ int keeper_start(struct keeper *keeper, struct sl_error *err) SL_MUST_CHECK;
 // Stops granting, gives the shards back, ends the threads.
 void keeper_stop(struct keeper *keeper);
 
+// Frees a keeper that stopped; empties the pointer.
 void keeper_free(struct keeper **keeper);
 
 // Handles `limits.exchange` of node `node_id`; the answer is packed into `arena`.
@@ -38,8 +39,10 @@ int keeper_exchange(struct keeper *keeper, struct sl_arena *arena, const char *n
                     const json_t *request, struct sl_str *ret_body,
                     struct sl_error *err) SL_MUST_CHECK;
 
-// How many shards the process owns, and whether its lease holds.
+// How many shards the process owns.
 uint32_t keeper_owned(struct keeper *keeper);
+
+// Whether its lease holds.
 bool keeper_has_lease(const struct keeper *keeper);
 
 #endif

@@ -62,6 +62,16 @@ static const char usage_sql[] =
 static const char old_usage_sql[] =
     "DELETE FROM throttle_usage WHERE at < now() - interval '2 days'";
 
+static void
+read_list(const struct sl_rows *rows, struct shards_list *ret_list)
+{
+    ret_list->count = sl_rows_count(rows); // at most SL_SHARDS: the column's constraint
+    for (size_t i = 0; i < ret_list->count; i++) {
+        ret_list->at[i] =
+            (struct shards_epoch){(uint32_t)sl_rows_int(rows, i, 0), sl_rows_int(rows, i, 1)};
+    }
+}
+
 int
 shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
              struct shards_state *ret_state, struct sl_error *err)
@@ -82,17 +92,13 @@ shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
     if (sl_sql(tx, arena, own_sql, SL_PARAMS(SL_P_TEXT(worker)), &rows, err) != 0) {
         return -1;
     }
-    ret_state->count = sl_rows_count(rows);
-    for (size_t i = 0; i < ret_state->count && i < SL_SHARDS; i++) {
-        ret_state->own[i] =
-            (struct shards_epoch){(uint32_t)sl_rows_int(rows, i, 0), sl_rows_int(rows, i, 1)};
-    }
+    read_list(rows, &ret_state->own);
     return sl_tx_commit(&tx, err);
 }
 
 int
 shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t max,
-            struct shards_epoch *ret_taken, size_t *ret_count, struct sl_error *err)
+            struct shards_list *ret_taken, struct sl_error *err)
 {
     struct sl_rows *rows;
     SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
@@ -101,11 +107,7 @@ shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t
         sl_sql(tx, arena, take_sql, SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(max)), &rows, err) != 0) {
         return -1;
     }
-    *ret_count = sl_rows_count(rows);
-    for (size_t i = 0; i < *ret_count; i++) {
-        ret_taken[i] =
-            (struct shards_epoch){(uint32_t)sl_rows_int(rows, i, 0), sl_rows_int(rows, i, 1)};
-    }
+    read_list(rows, ret_taken);
     return sl_tx_commit(&tx, err);
 }
 

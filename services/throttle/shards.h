@@ -16,13 +16,18 @@ struct shards_epoch {
     int64_t epoch;
 };
 
+// Shards and their epochs, in order.
+struct shards_list {
+    size_t count;
+    struct shards_epoch at[SL_SHARDS];
+};
+
 // What a renewal found.
 struct shards_state {
-    int64_t clock_ms;                   // the server's clock
-    size_t live;                        // workers with a lease, this one included
-    size_t free;                        // shards that nobody owns
-    size_t count;                       // shards that are ours by the table…
-    struct shards_epoch own[SL_SHARDS]; // …and their epochs
+    int64_t clock_ms;       // the server's clock
+    size_t live;            // workers with a lease, this one included
+    size_t free;            // shards that nobody owns
+    struct shards_list own; // shards that are ours by the table
 };
 
 struct shards_node {
@@ -36,10 +41,9 @@ struct shards_node {
 int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
                  struct shards_state *ret_state, struct sl_error *err) SL_MUST_CHECK;
 
-// Takes up to `max` free shards; their epochs are raised. *ret_taken has room for SL_SHARDS.
+// Takes up to `max` free shards; their epochs are raised.
 int shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t max,
-                struct shards_epoch *ret_taken, size_t *ret_count,
-                struct sl_error *err) SL_MUST_CHECK;
+                struct shards_list *ret_taken, struct sl_error *err) SL_MUST_CHECK;
 
 // Gives back the `count` highest shards of the worker (SL_SHARDS: all, and the lease with them).
 int shards_release(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t count,

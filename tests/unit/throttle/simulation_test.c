@@ -1,0 +1,192 @@
+// simulation_test.c - random schedules of accounting and nodes: in none is a limit exceeded.
+//
+// SLUICE_SIM_SCHEDULES sets how many (default 20; the long form takes thousands), SLUICE_SIM_SEED
+// the first.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/throttle/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int
+schedules(void)
+{
+    const char *text = getenv("SLUICE_SIM_SCHEDULES");
+    return text != NULL ? atoi(text) : 20;
+}
+
+static unsigned
+first_seed(void)
+{
+    const char *text = getenv("SLUICE_SIM_SEED");
+    return text != NULL ? (unsigned)atoi(text) : 1;
+}
+
+// -- tests
+
+static void
+no_schedule_exceeds_a_limit(void **state)
+{
+    (void)state;
+    int64_t admitted = 0;
+    for (int i = 0; i < schedules(); i++) {
+        unsigned seed = first_seed() + (unsigned)i;
+        struct world *world = open_world(seed, 1 + (int)(seed % NODES), 1 + (int)(seed / 7 % 2));
+        world->stray = 20;
+        for (int ms = 0; ms < 12000; ms++) {
+            if (chance(world, 2)) {
+                disturb(world);
+            }
+            step(world);
+        }
+        for (int key = 0; key < KEYS; key++) {
+            for (size_t at = 0; at < WINDOWS; at++) {
+                admitted += world->admitted[key][at];
+            }
+        }
+        close_world(world);
+    }
+    print_message("%lld requests admitted\n", (long long)admitted);
+    assert_true(admitted > 0);
+}
+
+static void
+in_contact_nearly_all_of_what_is_allowed_is_admitted(void **state)
+{
+    (void)state;
+    int64_t admitted = 0;
+    int64_t possible = 0;
+    for (unsigned seed = 1; seed <= 6; seed++) {
+        struct world *world = open_world(seed, 2, 2);
+        for (int key = 0; key < KEYS; key++) {
+            world->limit[key] = 50 + dice(world, 200);
+            world->window_s[key] = 1 + (uint32_t)key;
+            world->first_window[key] = sl_counter_window(world->now_ms, world->window_s[key]) - 1;
+            sl_counter_policy_key(&world->keys[key], POLICY, NULL, SL_COUNT_API, NULL,
+                                  world->window_s[key]);
+        }
+        for (int ms = 0; ms < 10000; ms++) {
+            if (ms % 1500 == 0) {
+                for (int i = 0; i < 4; i++) {
+                    world->nodes[i % 2].load[i / 2] = (int)dice(world, 300);
+                }
+            }
+            step(world);
+        }
+        for (int key = 0; key < KEYS; key++) {
+            for (size_t at = 2; at + 2 < 10 / world->window_s[key]; at++) {
+                int64_t offered = world->offered[key][at];
+                admitted += world->admitted[key][at];
+                possible += offered < world->limit[key] ? offered : world->limit[key];
+            }
+        }
+        close_world(world);
+    }
+    print_message("%lld of %lld\n", (long long)admitted, (long long)possible);
+    assert_true(admitted * 100 >= possible * 98);
+}
+
+// The story of the issue: 12 calls one after another, as fast as they are answered.
+static int64_t
+twelve_calls(struct world *world, const int *nodes)
+{
+    int64_t passed = 0;
+    for (int i = 0; i < 12; i++) {
+        int64_t before = world->admitted[0][1];
+        bool waits = ask(&world->nodes[nodes[i]], 0, false);
+        for (int ms = 0; ms < WAIT_MS && waits; ms++) {
+            step(world);
+            waits = ask(&world->nodes[nodes[i]], 0, true);
+        }
+        step(world);
+        passed += world->admitted[0][1] - before;
+    }
+    return passed;
+}
+
+static struct world *
+open_three_an_hour(void)
+{
+    struct world *world = open_world(5, 2, 2);
+    for (int i = 0; i < 2; i++) {
+        memset(world->nodes[i].load, 0, sizeof(world->nodes[i].load));
+    }
+    world->limit[0] = 3;
+    world->window_s[0] = 3600;
+    world->first_window[0] = sl_counter_window(world->now_ms, 3600) - 1;
+    sl_counter_policy_key(&world->keys[0], POLICY, NULL, SL_COUNT_API, NULL, 3600);
+    for (int ms = 0; ms < 2000; ms++) {
+        step(world);
+    }
+    return world;
+}
+
+static void
+three_an_hour_is_three_on_whichever_nodes(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    static const int ONE[12] = {0};
+    static const int TWO_AND_REST[12] = {0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const int *const orders[] = {ALTERNATING, ONE, TWO_AND_REST};
+    for (size_t i = 0; i < 3; i++) {
+        struct world *world = open_three_an_hour();
+        assert_int_equal(3, twelve_calls(world, orders[i]));
+        close_world(world);
+    }
+}
+
+static void
+with_every_owner_dead_no_more_than_three_pass_and_nothing_waits(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    struct world *world = open_three_an_hour();
+    ask(&world->nodes[0], 0, false);
+    for (int ms = 0; ms < 30; ms++) {
+        step(world);
+    }
+    kill_owner(world, 0);
+    kill_owner(world, 1);
+    for (int ms = 0; ms < 2500; ms++) {
+        step(world);
+    }
+    int64_t before_ms = world->now_ms;
+    assert_true(twelve_calls(world, ALTERNATING) <= 3);
+    assert_int_equal(12, world->now_ms - before_ms); // a step a call: none of them waited
+    close_world(world);
+}
+
+static void
+a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    struct world *world = open_three_an_hour();
+    ask(&world->nodes[0], 0, false);
+    for (int ms = 0; ms < 30; ms++) {
+        step(world);
+    }
+    ask(&world->nodes[0], 0, true);
+    assert_int_equal(1, world->admitted[0][1]);
+    kill_owner(world, world->shard_owner[sl_counter_shard(sl_str(world->keys[0].text))]);
+    for (int ms = 0; ms < LEASE_MS + 1000; ms++) {
+        step(world);
+    }
+    assert_int_equal(2, twelve_calls(world, ALTERNATING));
+    close_world(world);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_an_hour_is_three_on_whichever_nodes),
+        cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
+        cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
+        cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
+        cmocka_unit_test(no_schedule_exceeds_a_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

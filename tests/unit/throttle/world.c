@@ -1,0 +1,512 @@
+// world.c - see world.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/throttle/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/runtime/counter_layout.h"
+
+uint32_t
+dice(struct world *world, uint32_t sides)
+{
+    return sides == 0 ? 0 : (uint32_t)rand_r(&world->seed) % sides;
+}
+
+bool
+chance(struct world *world, int per_thousand)
+{
+    return (int)dice(world, 1000) < per_thousand;
+}
+
+// -- the network
+
+static void
+post_once(struct world *world, const struct letter *letter)
+{
+    for (size_t i = 0; i < LETTERS; i++) {
+        if (world->letters[i].at_ms == 0) {
+            world->letters[i] = *letter;
+            world->letters[i].at_ms =
+                world->now_ms + 1 +
+                dice(world, chance(world, world->stray) ? 250 : (uint32_t)world->slow_ms);
+            json_incref(letter->body);
+            return;
+        }
+    }
+    fail_msg("the network is full");
+}
+
+static void
+post(struct world *world, struct letter letter)
+{
+    bool is_lost = letter.kind != WRITE_ROW &&
+                   (world->nodes[letter.node].is_cut || chance(world, world->loss));
+    if (!is_lost) {
+        post_once(world, &letter);
+        if (letter.kind != WRITE_ROW && chance(world, world->duplicates)) {
+            post_once(world, &letter);
+        }
+    }
+    // The bus client answers every request: with the reply, or at its deadline with a failure.
+    if (letter.kind == TO_OWNER) {
+        struct letter failure = letter;
+        failure.kind = TO_NODE;
+        failure.body = NULL;
+        for (size_t i = 0; i < LETTERS; i++) {
+            if (world->letters[i].at_ms == 0) {
+                world->letters[i] = failure;
+                world->letters[i].at_ms = world->now_ms + 300;
+                break;
+            }
+        }
+    }
+    json_decref(letter.body);
+}
+
+static void
+send_request(void *arg, uint32_t shard, json_t *body, uint64_t token)
+{
+    struct sim_node *node = arg;
+    struct world *world = node->world;
+    int owner = world->shard_owner[shard];
+    struct letter letter = {.owner = owner,
+                            .node = node->index,
+                            .kind = TO_OWNER,
+                            .token = token,
+                            .incarnation = node->incarnation,
+                            .life = owner >= 0 ? world->owners[owner].life : 0,
+                            .body = body};
+    post(world, letter);
+}
+
+static void
+publish(void *arg, const char *node_id, json_t *body)
+{
+    struct sim_owner *owner = arg;
+    struct world *world = owner->world;
+    for (int i = 0; i < world->node_count; i++) {
+        if (strcmp(world->nodes[i].id, node_id) == 0) {
+            post(world, (struct letter){.owner = owner->index,
+                                        .node = i,
+                                        .kind = EVENT,
+                                        .life = owner->life,
+                                        .body = json_incref(body)});
+        }
+    }
+}
+
+static void
+write_row(void *arg, const char *gateway_id, const char *node_id,
+          const struct account_contact *wanted)
+{
+    (void)gateway_id;
+    struct sim_owner *owner = arg;
+    for (int i = 0; i < owner->world->node_count; i++) {
+        if (strcmp(owner->world->nodes[i].id, node_id) == 0) {
+            // As the SQL does: times only grow, the division is what was asked for.
+            struct account_contact *row = &owner->world->rows[i];
+            int64_t until_ms = row->until_ms > wanted->until_ms ? row->until_ms : wanted->until_ms;
+            int64_t divides = wanted->divides >= 0 ? wanted->divides : row->divides;
+            *row = *wanted;
+            row->until_ms = until_ms;
+            row->divides = divides;
+            post(owner->world, (struct letter){.owner = owner->index,
+                                               .node = i,
+                                               .kind = WRITE_ROW,
+                                               .life = owner->life,
+                                               .row = *row});
+        }
+    }
+}
+
+static void
+deliver(struct world *world, struct letter letter)
+{
+    struct sim_node *node = &world->nodes[letter.node];
+    struct sim_owner *owner = letter.owner >= 0 ? &world->owners[letter.owner] : NULL;
+    bool owner_lives = owner != NULL && owner->account != NULL && owner->life == letter.life;
+    struct sl_error err;
+    switch (letter.kind) {
+    case TO_OWNER:
+        if (owner_lives) {
+            account_lease(owner->account, owner->may_grant);
+            json_t *reply = account_exchange(owner->account, GATEWAY, node->id, letter.body,
+                                             world->now_ms, &err);
+            letter.kind = TO_NODE;
+            json_t *request = letter.body;
+            letter.body = reply;
+            if (reply != NULL) {
+                post(world, letter);
+            }
+            json_decref(request);
+            return;
+        }
+        break;
+    case TO_NODE:
+        if (node->grants != NULL && letter.incarnation == node->incarnation) {
+            grants_reply(node->grants, letter.token, letter.body, world->now_ms + node->skew_ms);
+        }
+        break;
+    case EVENT:
+        if (node->grants != NULL) {
+            grants_event(node->grants, letter.body, world->now_ms + node->skew_ms);
+        }
+        break;
+    case WRITE_ROW:
+        if (owner_lives) {
+            account_contact(owner->account, GATEWAY, node->id, &letter.row);
+        }
+        break;
+    }
+    json_decref(letter.body);
+}
+
+static void
+deliver_due(struct world *world)
+{
+    for (size_t i = 0; i < LETTERS; i++) {
+        struct letter letter = world->letters[i];
+        if (letter.at_ms == 0 || letter.at_ms > world->now_ms) {
+            continue;
+        }
+        world->letters[i].at_ms = 0;
+        world->letters[i].body = NULL;
+        bool is_cut =
+            world->nodes[letter.node].is_cut && letter.kind != WRITE_ROW && letter.body != NULL;
+        if (is_cut) {
+            json_decref(letter.body);
+        } else {
+            deliver(world, letter);
+        }
+    }
+}
+
+// -- owners
+
+static void
+load_rows(struct sim_owner *owner)
+{
+    for (int i = 0; i < owner->world->node_count; i++) {
+        account_contact(owner->account, GATEWAY, owner->world->nodes[i].id, &owner->world->rows[i]);
+    }
+}
+
+static void
+start_owner(struct sim_owner *owner)
+{
+    char name[32];
+    struct sl_error err;
+    const char *ids[NODES];
+    owner->life++;
+    snprintf(name, sizeof(name), "owner-%d-%d", owner->index, owner->life);
+    owner->account = account_new(name, &(struct account_hooks){.publish = publish, .arg = owner});
+    owner->may_grant = true;
+    for (int i = 0; i < owner->world->node_count; i++) {
+        ids[i] = owner->world->nodes[i].id;
+    }
+    assert_int_equal(
+        0, account_nodes(owner->account, GATEWAY, ids, (size_t)owner->world->node_count, &err));
+    load_rows(owner);
+}
+
+// Gives shards without a living owner to those that live.
+static void
+take_over(struct world *world)
+{
+    world->shard_epoch++;
+    bool took[OWNERS] = {false};
+    for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
+        int owner = world->shard_owner[shard];
+        if (owner >= 0 && world->owners[owner].account != NULL &&
+            account_epoch(world->owners[owner].account, shard) != 0) {
+            continue;
+        }
+        int next = (int)(shard * (uint32_t)world->owner_count / SL_SHARDS);
+        for (int i = 0; i < OWNERS && world->owners[next].account == NULL; i++) {
+            next = (next + 1) % world->owner_count;
+        }
+        if (world->owners[next].account == NULL) {
+            return;
+        }
+        int64_t clean_ms = world->shard_epoch == 1 ? INT64_MIN : world->now_ms + ACCOUNT_AHEAD_MS;
+        account_own(world->owners[next].account, shard, world->shard_epoch, clean_ms);
+        world->shard_owner[shard] = next;
+        took[next] = true;
+    }
+    for (int i = 0; i < world->owner_count; i++) {
+        if (took[i]) {
+            load_rows(&world->owners[i]);
+            account_announce(world->owners[i].account, world->now_ms);
+        }
+    }
+}
+
+static void
+run_owners(struct world *world)
+{
+    for (int i = 0; i < world->owner_count; i++) {
+        struct sim_owner *owner = &world->owners[i];
+        if (owner->account == NULL) {
+            continue;
+        }
+        if (world->now_ms % 50 == i) {
+            account_lease(owner->account, owner->may_grant);
+            account_tick(owner->account, world->now_ms);
+        }
+        if (world->now_ms % 250 == i || account_contacts_urgent(owner->account)) {
+            account_contacts(owner->account, world->now_ms, write_row, owner);
+        }
+        if (world->now_ms % 1000 == i) {
+            load_rows(owner);
+        }
+    }
+    if (world->takeover_ms != 0 && world->now_ms >= world->takeover_ms) {
+        world->takeover_ms = 0;
+        take_over(world);
+    }
+}
+
+void
+kill_owner(struct world *world, int index)
+{
+    account_free(&world->owners[index].account);
+    if (world->takeover_ms == 0) {
+        world->takeover_ms = world->now_ms + LEASE_MS;
+    } else {
+        world->takeover_ms = world->now_ms + LEASE_MS; // its lease, too, has to end first
+    }
+}
+
+// -- nodes
+
+static void
+start_agent(struct sim_node *node, int64_t divides)
+{
+    node->incarnation++;
+    node->grants = grants_new(&(struct grants_options){.counters = node->counters,
+                                                       .node_id = node->id,
+                                                       .incarnation = node->incarnation,
+                                                       .divides = divides,
+                                                       .send = send_request,
+                                                       .arg = node});
+    const char *ids[NODES];
+    for (int i = 0; i < node->world->node_count; i++) {
+        ids[i] = node->world->nodes[i].id;
+    }
+    grants_members(node->grants, ids, (size_t)node->world->node_count, 7);
+}
+
+bool
+ask(struct sim_node *node, int key, bool again)
+{
+    struct world *world = node->world;
+    struct sl_counter_take take = {.key = &world->keys[key],
+                                   .policy_id = POLICY,
+                                   .limit = world->limit[key],
+                                   .revision = 1,
+                                   .window_s = world->window_s[key]};
+    size_t first;
+    enum sl_counter_answer answer =
+        sl_counters_take(node->counters, &take, 1, world->now_ms + node->skew_ms, again, &first);
+    if (answer == SL_COUNTER_TAKEN) {
+        uint32_t at = take.window - world->first_window[key];
+        assert_true(at < WINDOWS);
+        world->admitted[key][at]++;
+        if (world->admitted[key][at] > world->limit[key]) {
+            fail_msg("window %u of key %d: %lld admitted, limit %lld", take.window, key,
+                     (long long)world->admitted[key][at], (long long)world->limit[key]);
+        }
+    }
+    return answer == SL_COUNTER_WAIT;
+}
+
+static void
+wait_for(struct sim_node *node, int key)
+{
+    for (size_t i = 0; i < WAITING; i++) {
+        if (node->waiting[i].until_ms == 0) {
+            node->waiting[i].until_ms = node->world->now_ms + WAIT_MS;
+            node->waiting[i].key = key;
+            return;
+        }
+    }
+}
+
+static void
+run_node(struct sim_node *node)
+{
+    struct world *world = node->world;
+    for (size_t i = 0; i < WAITING; i++) {
+        if (node->waiting[i].until_ms != 0 && (!ask(node, node->waiting[i].key, true) ||
+                                               node->waiting[i].until_ms <= world->now_ms)) {
+            node->waiting[i].until_ms = 0;
+        }
+    }
+    for (int key = 0; key < KEYS; key++) {
+        int load = node->load[key];
+        for (; load > 0; load -= 1000) {
+            if (!chance(world, load)) {
+                continue;
+            }
+            uint32_t window = sl_counter_window(world->now_ms, world->window_s[key]);
+            world->offered[key][window - world->first_window[key]]++;
+            if (ask(node, key, false)) {
+                wait_for(node, key);
+            }
+        }
+    }
+    if (node->grants != NULL) {
+        grants_asked(node->grants, world->now_ms + node->skew_ms);
+        if (world->now_ms % 10 == node->index) {
+            grants_tick(node->grants, world->now_ms + node->skew_ms);
+        }
+    }
+}
+
+// -- a world
+
+static void
+unlink_counters(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", name, SL_COUNTER_LAYOUT);
+    unlink(path);
+}
+
+static void
+open_node(struct world *world, int index)
+{
+    struct sim_node *node = &world->nodes[index];
+    struct sl_error err;
+    node->world = world;
+    node->index = index;
+    snprintf(node->name, sizeof(node->name), "sim-%d-%d", getpid(), index);
+    unlink_counters(node->name);
+    node->counters = sl_counters_open(node->name, 64, &err);
+    assert_non_null(node->counters);
+    assert_int_equal(0, sl_counters_attend(node->counters, &err));
+    // The file was filled by the machine's clocks; the world has its own.
+    sl_counters_set_offset(node->counters, -node->skew_ms);
+    for (uint32_t i = 0; i < SL_SHARDS; i++) {
+        atomic_store(&node->counters->header->confirmed[i], world->now_ms);
+    }
+    start_agent(node, 0);
+}
+
+struct world *
+open_world(unsigned seed, int nodes, int owners)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    assert_non_null(world);
+    world->seed = seed;
+    world->now_ms = 1800000000000LL + (int64_t)dice(world, 3600000);
+    world->node_count = nodes;
+    world->owner_count = owners;
+    world->slow_ms = 3;
+    for (int key = 0; key < KEYS; key++) {
+        static const uint32_t LENGTHS[] = {1, 2, 5, 60, 3600};
+        world->limit[key] = 1 + dice(world, dice(world, 2) == 0 ? 5 : 100);
+        world->window_s[key] = LENGTHS[dice(world, 5)];
+        world->first_window[key] = sl_counter_window(world->now_ms, world->window_s[key]) - 1;
+        struct sl_str subject = sl_str("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+        sl_counter_policy_key(&world->keys[key], POLICY, NULL,
+                              key == 0 ? SL_COUNT_API : SL_COUNT_APP, key == 0 ? NULL : &subject,
+                              world->window_s[key]);
+    }
+    for (uint32_t i = 0; i < SL_SHARDS; i++) {
+        world->shard_owner[i] = -1;
+    }
+    for (int i = 0; i < nodes; i++) {
+        snprintf(world->nodes[i].id, sizeof(world->nodes[i].id), "%032d", i + 1);
+    }
+    for (int i = 0; i < nodes; i++) {
+        world->nodes[i].skew_ms = -(int64_t)dice(world, 1000000);
+        open_node(world, i);
+        for (int key = 0; key < KEYS; key++) {
+            world->nodes[i].load[key] = (int)dice(world, dice(world, 2) == 0 ? 10 : 400);
+        }
+    }
+    for (int i = 0; i < owners; i++) {
+        world->owners[i].world = world;
+        world->owners[i].index = i;
+        start_owner(&world->owners[i]);
+    }
+    take_over(world);
+    return world;
+}
+
+void
+close_world(struct world *world)
+{
+    for (int i = 0; i < world->node_count; i++) {
+        grants_free(&world->nodes[i].grants);
+        sl_counters_free(&world->nodes[i].counters);
+        unlink_counters(world->nodes[i].name);
+    }
+    for (int i = 0; i < world->owner_count; i++) {
+        account_free(&world->owners[i].account);
+    }
+    for (size_t i = 0; i < LETTERS; i++) {
+        json_decref(world->letters[i].body);
+    }
+    free(world);
+}
+
+void
+step(struct world *world)
+{
+    world->now_ms++;
+    deliver_due(world);
+    run_owners(world);
+    for (int i = 0; i < world->node_count; i++) {
+        run_node(&world->nodes[i]);
+    }
+}
+
+void
+disturb(struct world *world)
+{
+    struct sim_node *node = &world->nodes[dice(world, (uint32_t)world->node_count)];
+    struct sim_owner *owner = &world->owners[dice(world, (uint32_t)world->owner_count)];
+    switch (dice(world, 8)) {
+    case 0:
+        node->is_cut = !node->is_cut;
+        break;
+    case 1:
+        node->is_cut = false;
+        break;
+    case 2:
+        if (owner->account != NULL) {
+            kill_owner(world, owner->index);
+        }
+        break;
+    case 3:
+        if (owner->account == NULL) {
+            start_owner(owner);
+            if (world->takeover_ms == 0) {
+                world->takeover_ms = world->now_ms + 1;
+            }
+        }
+        break;
+    case 4: {
+        int64_t divides = node->grants != NULL ? grants_divides(node->grants) : 0;
+        grants_free(&node->grants);
+        start_agent(node, divides);
+        break;
+    }
+    case 5:
+        node->load[dice(world, KEYS)] = (int)dice(world, 500);
+        break;
+    case 6:
+        world->loss = (int)dice(world, 200);
+        world->duplicates = (int)dice(world, 200);
+        break;
+    default:
+        world->slow_ms = 1 + (int)dice(world, 40);
+        break;
+    }
+}

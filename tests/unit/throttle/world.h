@@ -1,0 +1,116 @@
+// world.h - owners and nodes in one process, with a clock and a network that the test owns.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_TESTS_THROTTLE_WORLD_H
+#define SL_TESTS_THROTTLE_WORLD_H
+
+#include "tests/unit/test.h"
+
+#include "services/node/grants.h"
+#include "services/throttle/account.h"
+
+#define GATEWAY   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define POLICY    "0123456789abcdef0123456789abcdef"
+#define NODES     4
+#define OWNERS    2
+#define KEYS      2
+#define LETTERS   4096
+#define WAITING   64
+#define WINDOWS   64
+#define WAIT_MS   20
+#define LEASE_MS  1500
+#define LAST_WORD 0xffffffffU
+
+struct world;
+
+// A message under way.
+struct letter {
+    int64_t at_ms; // 0: free; else when it arrives
+    int owner;     // sender or receiver
+    int node;      // the other one
+    int life;      // of the owner that it belongs to
+    enum {
+        TO_OWNER,
+        TO_NODE,
+        EVENT,
+        WRITE_ROW,
+    } kind;
+    uint64_t token; // of the request
+    int64_t incarnation;
+    json_t *body; // NULL to a node: the request failed
+    struct account_contact row;
+};
+
+struct sim_node {
+    struct world *world;
+    int index;
+    char id[SL_ID_SIZE];
+    char name[64];
+    struct sl_counters *counters;
+    struct grants *grants;
+    int64_t incarnation;
+    int64_t skew_ms; // of its monotonic clock
+    bool is_cut;     // nothing reaches it or leaves it
+    bool agent_dead; // workers go on alone
+    struct {
+        int64_t until_ms;
+        int key;
+    } waiting[WAITING];
+    int load[KEYS]; // offered requests a second
+};
+
+struct sim_owner {
+    struct world *world;
+    int index;
+    int life;                // grows with every start
+    struct account *account; // NULL: dead
+    bool may_grant;
+};
+
+struct world {
+    unsigned seed;
+    int64_t now_ms;
+    int node_count;
+    int owner_count;
+    int loss, duplicates; // per thousand messages
+    int slow_ms;          // longest delay
+    int stray;            // per thousand messages: those that take up to a quarter of a second
+    int64_t limit[KEYS];
+    uint32_t window_s[KEYS];
+    struct sl_counter_key keys[KEYS];
+    struct sim_node nodes[NODES];
+    struct sim_owner owners[OWNERS];
+    int shard_owner[SL_SHARDS];
+    int64_t shard_epoch;
+    int64_t takeover_ms;                // when orphaned shards get an owner; 0 none
+    struct account_contact rows[NODES]; // the database
+    struct letter letters[LETTERS];
+    int64_t admitted[KEYS][WINDOWS]; // by window less the first one
+    int64_t offered[KEYS][WINDOWS];
+    uint32_t first_window[KEYS];
+};
+
+// A number from 0 to sides - 1.
+uint32_t dice(struct world *world, uint32_t sides);
+
+// Whether something happens that does `per_thousand` times in a thousand.
+bool chance(struct world *world, int per_thousand);
+
+// A world in which everything works: nodes, owners, two keys with random limits and loads.
+struct world *open_world(unsigned seed, int nodes, int owners);
+void close_world(struct world *world);
+
+// Lets a millisecond pass.
+void step(struct world *world);
+
+// Lets something go wrong, or well again.
+void disturb(struct world *world);
+
+// Kills an owner; the others take its shards when its lease is over.
+void kill_owner(struct world *world, int index);
+
+// A request asks node for a unit; fails the test when more pass than the limit allows. True: it
+// waits.
+bool ask(struct sim_node *node, int key, bool again);
+
+#endif
