@@ -210,7 +210,7 @@ static int
 check_locked(struct auth *auth, const struct auth_request *request, struct sl_arena *arena,
              struct sl_actor *ret_actor, struct sl_error *err)
 {
-    struct credential credential;
+    struct credential credential = {.user = NULL, .project_id = ""};
     if (find_credential(auth, request, arena, &credential, err) != 0 ||
         check_project(auth, request, &credential, err) != 0) {
         return -1;
