@@ -133,22 +133,22 @@ unit_install() {
     chmod 755 "$dir/run"
     if [[ $unit == postgres ]]; then
         # Its TERM waits for clients; INT ends them.
-        printf '#!/bin/sh\nexec kill -INT "$(cut -d" " -f1 %q)"\n' "$RUN/$unit/record" \
-            >"$dir/control/t"
+        printf '#!/bin/sh\nread -r pid rest <%q 2>&- && exec kill -INT "$pid"\n' \
+            "$RUN/$unit/record" >"$dir/control/t"
         chmod 755 "$dir/control/t"
     fi
     mv "$dir" "$SV/$unit"
 }
 
-# A supervisor that is alive stays; after its death a new one takes over what still runs: orphaned
-# runsv processes make way (KILL: TERM would end the service) and the new run scripts adopt.
+# A supervisor that is alive stays; after its death a new one takes over what still runs: what is
+# left of the old one makes way (KILL: TERM would end the services) and new run scripts adopt.
 supervisor_start() {
     supervisor_pid >/dev/null && return 0
     local unit pid
     for unit in "${UNITS[@]}"; do
         unit_install "$unit"
         for pid in $(pids_in "$SV/$unit"); do
-            [[ $(cat "/proc/$pid/comm" 2>/dev/null) == runsv ]] && kill -KILL "$pid"
+            kill -KILL "$pid" 2>/dev/null || true
         done
     done
     (

@@ -1,5 +1,6 @@
 """up on a running gateway changes nothing, and services outlive every part of their supervisor"""
 import os
+import pathlib
 import re
 import signal
 import stat
@@ -30,7 +31,8 @@ def supervisors(stack):
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 try:
-                    if os.readlink(f"/proc/{entry}/cwd") == place:
+                    comm = pathlib.Path(f"/proc/{entry}/comm").read_text().strip()
+                    if comm == "runsv" and os.readlink(f"/proc/{entry}/cwd") == place:
                         found.append(int(entry))
                 except OSError:
                     continue
