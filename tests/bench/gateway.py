@@ -10,7 +10,7 @@ import contract  # noqa: E402
 import stack as stacks  # noqa: E402
 import world  # noqa: E402
 
-SETTINGS = {"domain_call_limit": "0", "api_default_limit": "0"}
+SETTINGS = {"domain_call_limit": "0", "api_default_limit": "0", "quota_apis": "20000"}
 
 
 def start(build, var):
@@ -18,7 +18,7 @@ def start(build, var):
     stack = stacks.Stack(var, build, sanitized=False)
     stack.up()
     for name, value in SETTINGS.items():
-        stack.admin("gateway", "set", "--id", stack.env["SLUICE_INSTANCE_ID"], f"{name}={value}")
+        stack.admin("gateway", "set", stack.env["SLUICE_INSTANCE_ID"], f"{name}={value}")
     made = world.World(stack, contract.Contract(pathlib.Path(build) / "openapi.json", TREE / "proto" / "errors.yaml"),
                        served=True)
     return stack, made
