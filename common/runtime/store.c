@@ -44,23 +44,42 @@ struct position {
     uint64_t revision;
 };
 
+// Tables of the CRC-32C: table[n][b] is byte b with n zero bytes behind it, so that eight bytes go
+// in one step.
+static uint32_t crc_tables[8][256];
+
+static void
+make_crc_tables(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t entry = i;
+        for (int bit = 0; bit < 8; bit++) {
+            entry = entry >> 1 ^ ((entry & 1) != 0 ? 0x82f63b78U : 0);
+        }
+        crc_tables[0][i] = entry;
+    }
+    for (uint32_t i = 0; i < 256; i++) {
+        for (int n = 1; n < 8; n++) {
+            uint32_t shorter = crc_tables[n - 1][i];
+            crc_tables[n][i] = crc_tables[0][shorter & 0xff] ^ shorter >> 8;
+        }
+    }
+}
+
 static uint32_t
 crc32c(uint32_t crc, const void *bytes, size_t len)
 {
-    static uint32_t table[256];
-    if (table[1] == 0) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t entry = i;
-            for (int bit = 0; bit < 8; bit++) {
-                entry = entry >> 1 ^ ((entry & 1) != 0 ? 0x82f63b78U : 0);
-            }
-            table[i] = entry;
-        }
-    }
     const unsigned char *at = bytes;
     crc = ~crc;
-    for (size_t i = 0; i < len; i++) {
-        crc = crc >> 8 ^ table[(crc ^ at[i]) & 0xff];
+    for (; len >= 8; len -= 8, at += 8) {
+        uint32_t low = crc ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+                              (uint32_t)at[3] << 24);
+        crc = crc_tables[7][low & 0xff] ^ crc_tables[6][low >> 8 & 0xff] ^
+              crc_tables[5][low >> 16 & 0xff] ^ crc_tables[4][low >> 24] ^ crc_tables[3][at[4]] ^
+              crc_tables[2][at[5]] ^ crc_tables[1][at[6]] ^ crc_tables[0][at[7]];
+    }
+    for (; len > 0; len--, at++) {
+        crc = crc >> 8 ^ crc_tables[0][(crc ^ *at) & 0xff];
     }
     return ~crc;
 }
@@ -363,6 +382,7 @@ discard(const char *path)
 struct sl_store *
 sl_store_open(const char *path, bool *ret_discarded, struct sl_error *err)
 {
+    make_crc_tables();
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         failed(err, path, errno);
         return NULL;

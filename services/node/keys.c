@@ -11,7 +11,6 @@
 
 #define KEYS_ARENA_MAX 16384
 #define KEY_ID_AT      1 // of the key's id in a sealed value (seal.h)
-#define KEY_ID_LEN     4
 #define OWN_CONTEXT    "node store"
 #define NAME_SIZE      40 // of a blob's name
 
@@ -37,11 +36,11 @@ keys_clear(struct keys *keys)
 
 // The id that values sealed under a key carry.
 static void
-key_id(const struct sl_seal_key *key, uint8_t ret_id[KEY_ID_LEN])
+key_id(const struct sl_seal_key *key, uint8_t ret_id[KEYS_ID_LEN])
 {
     uint8_t digest[SL_SHA256_LEN];
     sl_sha256((struct sl_str){(const char *)key->bytes, sizeof(key->bytes)}, digest);
-    memcpy(ret_id, digest, KEY_ID_LEN);
+    memcpy(ret_id, digest, KEYS_ID_LEN);
 }
 
 static void
@@ -49,8 +48,10 @@ add(struct keys *keys, const struct sl_seal_key *key)
 {
     if (keys->count == KEYS_MAX) {
         memmove(keys->contents, keys->contents + 1, (KEYS_MAX - 1) * sizeof(*key));
+        memmove(keys->ids, keys->ids + 1, (KEYS_MAX - 1) * sizeof(keys->ids[0]));
         keys->count--;
     }
+    key_id(key, keys->ids[keys->count]);
     keys->contents[keys->count++] = *key;
 }
 
@@ -90,9 +91,7 @@ keys_unseal(const struct keys *keys, struct sl_arena *arena, struct sl_str conte
             struct sl_str sealed, struct sl_str *ret_plain, struct sl_error *err)
 {
     for (size_t i = keys->count; i > 0 && sealed.len >= SL_SEAL_OVERHEAD; i--) {
-        uint8_t id[KEY_ID_LEN];
-        key_id(&keys->contents[i - 1], id);
-        if (memcmp(id, sealed.ptr + KEY_ID_AT, KEY_ID_LEN) == 0) {
+        if (memcmp(keys->ids[i - 1], sealed.ptr + KEY_ID_AT, KEYS_ID_LEN) == 0) {
             return sl_unseal(arena, &keys->contents[i - 1], context, sealed, ret_plain, err);
         }
     }

@@ -11,12 +11,14 @@
 #include "common/crypto/seal.h"
 #include "common/runtime/store.h"
 
-#define KEYS_MAX 8 // content keys kept; the oldest goes
+#define KEYS_MAX    8 // content keys kept; the oldest goes
+#define KEYS_ID_LEN 4 // bytes of a key's id in what it sealed (seal.h)
 
 struct keys {
     uint8_t secret[32];                    // our CURVE secret key
     struct sl_seal_key own;                // seals content keys in the store
     struct sl_seal_key contents[KEYS_MAX]; // newest last
+    uint8_t ids[KEYS_MAX][KEYS_ID_LEN];    // of the same keys
     size_t count;                          //
     bool unsaved;                          // the store does not have them all
 };
