@@ -57,7 +57,7 @@ sl_seal_key_load(const char *path, struct sl_seal_key *ret_key, struct sl_error 
     if (len == KEY_HEX + 1 && text[KEY_HEX] == '\n') {
         len = KEY_HEX;
     }
-    struct sl_seal_key key;
+    struct sl_seal_key key = {{0}};
     bool ok =
         len == KEY_HEX && sl_hex_decode((struct sl_str){text, KEY_HEX}, key.bytes, SL_SEAL_KEY_LEN);
     if (ok) {

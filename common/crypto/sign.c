@@ -219,8 +219,10 @@ matches_some(struct trial *trial, struct sl_str payload)
     struct sl_str query = trial->request->raw_query;
     bool has_plus = query.len > 0 && memchr(query.ptr, '+', query.len) != NULL;
     bool has_order = query.len > 0 && memchr(query.ptr, '&', query.len) != NULL;
-    for (int plus = 0; plus <= has_plus; plus++) {
-        for (int sort = 0; sort <= has_order; sort++) {
+    int plus_forms = has_plus ? 2 : 1;
+    int sort_forms = has_order ? 2 : 1;
+    for (int plus = 0; plus < plus_forms; plus++) {
+        for (int sort = 0; sort < sort_forms; sort++) {
             struct canonical_variant variant = {
                 .plus_is_space = plus != 0, .sort_by_encoded = sort != 0, .payload = payload};
             if (matches(trial, &variant)) {

@@ -92,7 +92,7 @@ sl_token_make(struct sl_arena *arena, const struct sl_token *token,
     if (text == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
     }
-    memcpy(text, PREFIX, strlen(PREFIX));
+    memcpy(text, PREFIX, sizeof(PREFIX)); // the terminator is written over
     sl_base64_encode(sl_str(payload), text + strlen(PREFIX));
     if (!sign((struct sl_str){text, head_len}, private_key, signature)) {
         sl_fail(err, SL_E_INTERNAL);
