@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,6 +96,17 @@ block_signals(sigset_t *ret_set)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
+// A connection is a descriptor: as many as the system lets this process have.
+static void
+raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static unsigned
 count_threads(int64_t wanted)
 {
@@ -167,6 +179,7 @@ run(const struct settings *settings, struct sl_arena *arena, struct sl_error *er
         .plain = settings->plain,
         .threads = count_threads(settings->threads),
     };
+    raise_file_limit();
     block_signals(&signals);
     if (sl_peer_load(settings->peer_file, arena, &peer, err) != 0) {
         return -1;
