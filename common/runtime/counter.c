@@ -344,7 +344,7 @@ ask(struct sl_counters *counters, uint32_t slot)
 // Whether the slot has a unit of the window. Installs the node's own share when that is due:
 // `allowed` first, so that a process that dies in between has only lost units.
 static bool
-has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool up)
+has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool may_come)
 {
     struct counter_slot *slot = &counters->slots[take->slot];
     size_t i = take->window % SL_COUNTER_WINDOWS;
@@ -357,7 +357,7 @@ has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool up)
     bool alone =
         confirmed + SL_COUNTER_SHARE_MS <= sl_counter_window_start(take->window, take->window_s);
     if (counter_window_of(allowed) >= take->window || counter_window_of(units) > take->window ||
-        !(alone || (is_soft(take->key) && !up))) {
+        !(alone || (is_soft(take->key) && !may_come))) {
         return false;
     }
     int64_t share = own_share(counters, take);
@@ -424,15 +424,20 @@ lacking(const struct sl_counters *counters, const struct sl_counter_take *take, 
     return exhausted ? SL_COUNTER_REFUSED : SL_COUNTER_WAIT;
 }
 
-// Looks at every counter and takes nothing. Which of them lack a unit that may come is in
-// *ret_askable (bits).
+// What a look at all counters found to be missing.
+struct shortage {
+    unsigned askable; // bits: counters that lack a unit which may come
+    size_t first;     // the first counter that keeps the request from passing
+};
+
+// Looks at every counter and takes nothing.
 static enum sl_counter_answer
 look(struct sl_counters *counters, struct sl_counter_take *takes, size_t count, int64_t mono_ms,
-     unsigned *ret_askable, size_t *ret_first)
+     enum sl_counter_attempt attempt, struct shortage *ret_shortage)
 {
     int64_t clock_ms = sl_counters_clock(counters, mono_ms);
     enum sl_counter_answer answer = SL_COUNTER_TAKEN;
-    *ret_askable = 0;
+    *ret_shortage = (struct shortage){0, 0};
     for (size_t i = 0; i < count; i++) {
         struct sl_counter_take *take = &takes[i];
         take->taken = false;
@@ -440,14 +445,14 @@ look(struct sl_counters *counters, struct sl_counter_take *takes, size_t count, 
         find_slot(counters, take, mono_ms);
         bool found = take->slot != SL_COUNTER_NO_SLOT;
         bool up = found && shard_is_up(counters, counters->slots[take->slot].shard, mono_ms);
-        if (found && has_unit(counters, take, up)) {
+        if (found && has_unit(counters, take, up && attempt != SL_COUNTER_LAST)) {
             continue;
         }
         enum sl_counter_answer lack = lacking(counters, take, up);
-        *ret_askable |= lack == SL_COUNTER_WAIT ? 1U << i : 0;
+        ret_shortage->askable |= lack == SL_COUNTER_WAIT ? 1U << i : 0;
         if (!take->count_only && lack > answer) {
             answer = lack;
-            *ret_first = i;
+            ret_shortage->first = i;
         }
     }
     return answer;
@@ -470,12 +475,13 @@ ask_missing(struct sl_counters *counters, const struct sl_counter_take *takes, s
 
 enum sl_counter_answer
 sl_counters_take(struct sl_counters *counters, struct sl_counter_take *takes, size_t count,
-                 int64_t mono_ms, bool again, size_t *ret_first)
+                 int64_t mono_ms, enum sl_counter_attempt attempt, size_t *ret_first)
 {
     assert(count <= TAKES_MAX);
-    unsigned askable;
-    enum sl_counter_answer answer = look(counters, takes, count, mono_ms, &askable, ret_first);
+    struct shortage shortage;
+    enum sl_counter_answer answer = look(counters, takes, count, mono_ms, attempt, &shortage);
     if (answer == SL_COUNTER_REFUSED) {
+        *ret_first = shortage.first;
         return answer; // what a refused request lacks besides is no demand
     }
     for (size_t i = 0; i < count && answer == SL_COUNTER_TAKEN; i++) {
@@ -483,16 +489,17 @@ sl_counters_take(struct sl_counters *counters, struct sl_counter_take *takes, si
         if ((found && take_unit(counters, &takes[i])) || takes[i].count_only) {
             continue;
         }
-        askable |= 1U << i; // another process was faster
+        shortage.askable |= 1U << i; // another process was faster
+        shortage.first = i;
         answer = SL_COUNTER_WAIT;
-        *ret_first = i;
     }
     for (size_t i = count; i > 0 && answer != SL_COUNTER_TAKEN; i--) {
         if (takes[i - 1].taken) {
             give_back(counters, &takes[i - 1]);
         }
     }
-    ask_missing(counters, takes, count, askable, again);
+    ask_missing(counters, takes, count, shortage.askable, attempt != SL_COUNTER_FIRST);
+    *ret_first = shortage.first;
     return answer;
 }
 

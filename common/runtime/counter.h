@@ -65,6 +65,15 @@ enum sl_counter_answer {
     SL_COUNTER_REFUSED, // nothing taken; waiting would not help
 };
 
+// Which attempt of a request this is.
+enum sl_counter_attempt {
+    SL_COUNTER_FIRST, // counts as demand
+    SL_COUNTER_AGAIN, // after waiting: the demand is known
+    SL_COUNTER_LAST,  // it will not wait any longer: a setting of the gateway (default limit,
+                      // debugging domain) then divides as if accounting were down, for these limits
+                      // protect and must not refuse because accounting is slow
+};
+
 // Opens the counters called `name`, making the file (mode 0660, memory allocated) when there is
 // none. `slots`: a power of two, 0 for SL_COUNTER_SLOTS; an existing file keeps its own. NULL with
 // *err filled.
@@ -86,12 +95,11 @@ void sl_counter_default_key(struct sl_counter_key *ret_key, const char api_id[SL
 void sl_counter_domain_key(struct sl_counter_key *ret_key, const char group_id[SL_ID_LEN]);
 
 // Takes a unit of every counter in `takes` (in the order api, user, app, ip), or of none. `mono_ms`
-// is sl_mono_ms(), possibly a few milliseconds old. `again`: the same request asks once more, so
-// its demand is not counted twice. When nothing was taken *ret_first is the first counter without a
-// unit. At most 8 takes.
+// is sl_mono_ms(), possibly a few milliseconds old. When nothing was taken *ret_first is the
+// first counter without a unit. At most 8 takes.
 enum sl_counter_answer sl_counters_take(struct sl_counters *counters, struct sl_counter_take *takes,
-                                        size_t count, int64_t mono_ms, bool again,
-                                        size_t *ret_first);
+                                        size_t count, int64_t mono_ms,
+                                        enum sl_counter_attempt attempt, size_t *ret_first);
 
 // Whether asking again would bring anything: for a counter that sl_counters_take() lacked a unit
 // of. TAKEN: there is a unit, or another window. Takes and asks nothing.

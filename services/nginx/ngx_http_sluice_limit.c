@@ -350,11 +350,14 @@ ngx_http_sluice_limit_check(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (worker.counters == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG); // uncounted would be unlimited
     }
-    enum sl_counter_answer answer =
-        sl_counters_take(worker.counters, limits.take, limits.count, (int64_t)ngx_current_msec,
-                         waiting != NULL, &first);
-    bool may_wait = waiting == NULL || (ngx_msec_int_t)(ngx_current_msec - waiting->until) < 0;
-    if (answer == SL_COUNTER_WAIT && may_wait) {
+    enum sl_counter_attempt attempt = SL_COUNTER_FIRST;
+    if (waiting != NULL) {
+        bool is_late = (ngx_msec_int_t)(ngx_current_msec - waiting->until) >= 0;
+        attempt = is_late ? SL_COUNTER_LAST : SL_COUNTER_AGAIN;
+    }
+    enum sl_counter_answer answer = sl_counters_take(worker.counters, limits.take, limits.count,
+                                                     (int64_t)ngx_current_msec, attempt, &first);
+    if (answer == SL_COUNTER_WAIT && attempt != SL_COUNTER_LAST) {
         return suspend(r, ctx, &limits.take[first]);
     }
     note_rates(ctx, &limits);

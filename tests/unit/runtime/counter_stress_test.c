@@ -54,7 +54,8 @@ open_and_take(const struct worker *worker)
     int64_t end_ms = sl_mono_ms() + RUN_MS;
     size_t first;
     while (sl_mono_ms() < end_ms) {
-        if (sl_counters_take(counters, takes, 2, sl_mono_ms(), false, &first) == SL_COUNTER_TAKEN) {
+        if (sl_counters_take(counters, takes, 2, sl_mono_ms(), SL_COUNTER_FIRST, &first) ==
+            SL_COUNTER_TAKEN) {
             atomic_fetch_add(&worker->tally->api[takes[0].window % WINDOWS], 1);
             atomic_fetch_add(&worker->tally->app[takes[1].window % WINDOWS], 1);
         }

@@ -82,7 +82,7 @@ static enum sl_counter_answer
 take_one(struct fixture *f)
 {
     size_t first;
-    return sl_counters_take(f->counters, &f->take, 1, sl_mono_ms(), false, &first);
+    return sl_counters_take(f->counters, &f->take, 1, sl_mono_ms(), SL_COUNTER_FIRST, &first);
 }
 
 static struct sl_counter_span
@@ -188,7 +188,7 @@ a_grant_ahead_is_used_only_in_its_window(void **state)
     int64_t later = sl_mono_ms() + WINDOW * 1000;
     sl_counters_beat(f->counters, later);
     assert_int_equal(SL_COUNTER_TAKEN,
-                     sl_counters_take(f->counters, &f->take, 1, later, false, &first));
+                     sl_counters_take(f->counters, &f->take, 1, later, SL_COUNTER_FIRST, &first));
 }
 
 static void
@@ -212,14 +212,14 @@ all_counters_or_none(void **state)
     struct sl_counter_take takes[2] = {f->take, f->take};
     takes[1].key = &app_key;
     size_t first = 9;
-    sl_counters_take(f->counters, takes, 2, sl_mono_ms(), false, &first);
+    sl_counters_take(f->counters, takes, 2, sl_mono_ms(), SL_COUNTER_FIRST, &first);
     assert_int_equal(0, first);
     grant(f, takes[0].slot, f->window, 3, false);
     grant(f, takes[1].slot, f->window, 1, true);
-    assert_int_equal(SL_COUNTER_TAKEN,
-                     sl_counters_take(f->counters, takes, 2, sl_mono_ms(), false, &first));
-    assert_int_equal(SL_COUNTER_REFUSED,
-                     sl_counters_take(f->counters, takes, 2, sl_mono_ms(), false, &first));
+    assert_int_equal(SL_COUNTER_TAKEN, sl_counters_take(f->counters, takes, 2, sl_mono_ms(),
+                                                        SL_COUNTER_FIRST, &first));
+    assert_int_equal(SL_COUNTER_REFUSED, sl_counters_take(f->counters, takes, 2, sl_mono_ms(),
+                                                          SL_COUNTER_FIRST, &first));
     assert_int_equal(1, first);
     struct sl_counter_state api;
     assert_true(sl_counters_read(f->counters, takes[0].slot, &api));
@@ -271,7 +271,8 @@ an_open_window_has_no_share_and_a_later_one_has(void **state)
     int64_t share = sl_counter_share(key, 3, members, 2, 0);
     assert_int_equal(3, share + sl_counter_share(key, 3, members, 2, 1));
     int64_t got = 0;
-    while (sl_counters_take(f->counters, &f->take, 1, later, false, &first) == SL_COUNTER_TAKEN) {
+    while (sl_counters_take(f->counters, &f->take, 1, later, SL_COUNTER_FIRST, &first) ==
+           SL_COUNTER_TAKEN) {
         got++;
     }
     assert_int_equal(share, got);
@@ -289,7 +290,7 @@ a_joining_node_has_no_share_of_a_policy(void **state)
     size_t first;
     int64_t later = sl_mono_ms() + (WINDOW + 3) * 1000;
     assert_int_equal(SL_COUNTER_REFUSED,
-                     sl_counters_take(f->counters, &f->take, 1, later, false, &first));
+                     sl_counters_take(f->counters, &f->take, 1, later, SL_COUNTER_FIRST, &first));
 }
 
 static void
@@ -305,6 +306,25 @@ a_default_limit_divides_at_once_when_accounting_is_down(void **state)
 }
 
 static void
+a_default_limit_divides_when_accounting_is_slow(void **state)
+{
+    struct fixture *f = *state;
+    size_t first;
+    f->take.window_s = 1;
+    uint64_t members[2] = {1, 2};
+    sl_counters_set_members(f->counters, members, 2, 0, false);
+    for (int is_default = 0; is_default < 2; is_default++) {
+        if (is_default != 0) {
+            sl_counter_default_key(&f->key, POLICY);
+        }
+        assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+        assert_int_equal(
+            is_default != 0 ? SL_COUNTER_TAKEN : SL_COUNTER_WAIT,
+            sl_counters_take(f->counters, &f->take, 1, sl_mono_ms(), SL_COUNTER_LAST, &first));
+    }
+}
+
+static void
 a_contact_puts_shares_off(void **state)
 {
     struct fixture *f = *state;
@@ -316,7 +336,7 @@ a_contact_puts_shares_off(void **state)
     sl_counters_confirm(f->counters, shard, 1);
     size_t first;
     assert_int_equal(SL_COUNTER_REFUSED,
-                     sl_counters_take(f->counters, &f->take, 1, later, false, &first));
+                     sl_counters_take(f->counters, &f->take, 1, later, SL_COUNTER_FIRST, &first));
 }
 
 // A worker died between the two stores of an installation: the units count as spent.
@@ -457,6 +477,7 @@ main(void)
         T(an_open_window_has_no_share_and_a_later_one_has),
         T(a_joining_node_has_no_share_of_a_policy),
         T(a_default_limit_divides_at_once_when_accounting_is_down),
+        T(a_default_limit_divides_when_accounting_is_slow),
         T(a_contact_puts_shares_off),
         T(a_half_installed_share_is_spent),
         cmocka_unit_test_setup_teardown(a_full_table_falls_to_the_policys_overflow_counter,

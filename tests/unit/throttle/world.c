@@ -311,7 +311,8 @@ ask(struct sim_node *node, int key, bool again)
                                    .window_s = world->window_s[key]};
     size_t first;
     enum sl_counter_answer answer =
-        sl_counters_take(node->counters, &take, 1, world->now_ms + node->skew_ms, again, &first);
+        sl_counters_take(node->counters, &take, 1, world->now_ms + node->skew_ms,
+                         again ? SL_COUNTER_AGAIN : SL_COUNTER_FIRST, &first);
     if (answer == SL_COUNTER_TAKEN) {
         uint32_t at = take.window - world->first_window[key];
         assert_true(at < WINDOWS);
