@@ -327,7 +327,7 @@ sl_reader_next(struct sl_reader *reader, struct sl_item *ret_item)
     uint8_t head = (uint8_t)*reader->at++;
     if (head < 0x80 || head >= 0xe0) {
         ret_item->type = SL_ITEM_INT;
-        ret_item->integer = (int8_t)head;
+        ret_item->integer = head < 0x80 ? head : (int)head - 256;
         return true;
     }
     if (head < 0x90) {

@@ -19,6 +19,22 @@ static const char api_sql[] =
 static const char env_sql[] =
     "SELECT 1 FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
 
+// Publications of one group are ordered by its row, so that two that clash see each other.
+static const char group_sql[] =
+    "SELECT 1 FROM api_group g JOIN api a ON a.instance_id = g.instance_id AND a.group_id = g.id "
+    "WHERE a.instance_id = $1 AND a.id = $2 FOR UPDATE OF g";
+
+// What is published may differ from what its API says today: the unique key of `api` alone does not
+// keep two published definitions of one method and path apart.
+static const char clash_sql[] =
+    "SELECT 1 FROM api a JOIN publication p ON p.instance_id = a.instance_id AND p.env_id = $3 "
+    "AND p.api_id <> a.id JOIN api_version v ON v.instance_id = p.instance_id "
+    "AND v.version_id = p.version_id WHERE a.instance_id = $1 AND a.id = $2 "
+    "AND v.definition ->> 'group_id' = a.group_id "
+    "AND v.definition ->> 'req_method' = a.req_method "
+    "AND v.definition ->> 'req_uri_shape' = a.req_uri_shape "
+    "AND v.definition ->> 'match_mode' = a.match_mode LIMIT 1";
+
 static const char version_sql[] =
     "INSERT INTO api_version (instance_id, version_id, version_no, api_id, env_id, definition, "
     "remark) VALUES ($1, $2, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSMS'), "
@@ -90,6 +106,22 @@ remark_of(const struct sl_command *command)
     return json_is_string(remark) ? SL_P_TEXT(json_string_value(remark)) : SL_P_NULL;
 }
 
+// Refuses (API_EXISTS) a definition that would shadow another API's in the environment.
+static int
+check_clash(struct sl_call *call, struct sl_tx *tx, struct sl_error *err)
+{
+    const struct sl_command *command = call->command;
+    struct sl_rows *rows = NULL;
+    const struct sl_param list[] = {SL_P_TEXT(command->instance),
+                                    SL_P_TEXT(body_text(command, "api_id")),
+                                    SL_P_TEXT(body_text(command, "env_id"))};
+    if (sl_sql(tx, call->arena, group_sql, (struct sl_params){list, 2}, NULL, err) != 0 ||
+        sl_sql(tx, call->arena, clash_sql, (struct sl_params){list, 3}, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_API_EXISTS);
+}
+
 static int
 go_online(struct sl_call *call, struct sl_tx *tx, const struct sl_rows *api,
           struct sl_rows **ret_publication, char ret_version_id[SL_ID_SIZE], struct sl_error *err)
@@ -106,7 +138,8 @@ go_online(struct sl_call *call, struct sl_tx *tx, const struct sl_rows *api,
     struct sl_params publication = SL_PARAMS(instance, SL_P_TEXT(publish_id), api_id, env_id,
                                              SL_P_TEXT(ret_version_id), remark_of(command));
     struct sl_params pair = SL_PARAMS(instance, api_id, env_id);
-    if (sl_sql(tx, call->arena, version_sql, version, NULL, err) != 0 ||
+    if (check_clash(call, tx, err) != 0 ||
+        sl_sql(tx, call->arena, version_sql, version, NULL, err) != 0 ||
         sl_sql(tx, call->arena, online_sql, publication, ret_publication, err) != 0 ||
         sl_sql(tx, call->arena, prune_sql, pair, NULL, err) != 0) {
         return -1;

@@ -24,13 +24,21 @@ caller_is_admin(const struct sl_command *command, struct sl_error *err)
     return is_admin ? 0 : sl_fail(err, SL_E_BUS_FORBIDDEN, command->name);
 }
 
+// The project whose gateways the caller may use: the credential's, else the path's.
+static const char *
+caller_project(const struct sl_command *command)
+{
+    const char *own = command->actor.project_id;
+    return own != NULL && own[0] != '\0' ? own : command->project;
+}
+
 int
 caller_gateway(const struct sl_command *command, struct sl_tx *tx, struct sl_arena *arena,
                struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
     struct sl_params params =
-        SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(command->actor.project_id));
+        SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(caller_project(command)));
     if (sl_sql(tx, arena, gateway_sql, params, &rows, err) != 0) {
         return -1;
     }
@@ -45,7 +53,7 @@ who_asks(const struct sl_command *command)
                                  .request_id = command->request_id,
                                  .command = command->name,
                                  .actor = user != NULL && user[0] != '\0' ? user : command->peer,
-                                 .project_id = command->actor.project_id,
+                                 .project_id = caller_project(command),
                                  .instance_id = command->instance};
 }
 

@@ -161,6 +161,22 @@ run_timers(struct pass *pass, int64_t *heads_at_ms, int64_t *sweep_at_ms)
     }
 }
 
+// The thread's connection; while there is none, nothing can be done.
+static bool
+has_database(struct pass *pass)
+{
+    struct sl_error err;
+    struct sl_db_options options = {.conninfo = pass->publisher->database,
+                                    .application = "sluice-publisher pass"};
+    if (pass->db == NULL) {
+        pass->db = sl_db_open(&options, &err);
+        if (pass->db == NULL) {
+            sl_log_error(SL_INFO, "the database is out of reach", &err);
+        }
+    }
+    return pass->db != NULL;
+}
+
 static void *
 run(void *arg)
 {
@@ -170,6 +186,9 @@ run(void *arg)
     int64_t looked_at_ms = 0;
     bool woken = true;
     do {
+        if (!has_database(pass)) {
+            continue;
+        }
         if (woken || sl_mono_ms() - looked_at_ms >= LOOK_MS) {
             looked_at_ms = sl_mono_ms();
             make_revisions(pass);
@@ -188,14 +207,7 @@ pass_new(struct publisher *publisher, struct sl_error *err)
         sl_fail(err, SL_E_INTERNAL);
         return NULL;
     }
-    struct sl_db_options options = {.conninfo = publisher->database,
-                                    .application = "sluice-publisher pass"};
     pass->publisher = publisher;
-    pass->db = sl_db_open(&options, err);
-    if (pass->db == NULL) {
-        free(pass);
-        return NULL;
-    }
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -34,6 +34,10 @@ static const char claim_sql[] =
 static const char failed_sql[] =
     "INSERT INTO runtime_change (gateway_id, kind, key, failures) VALUES ($1, $2, $3, $4)";
 
+static const char blame_sql[] =
+    "UPDATE runtime_change SET failures = failures + 1 "
+    "WHERE gateway_id = $1 AND kind = $2 AND key = $3 RETURNING failures";
+
 static const char stamp_sql[] = "UPDATE gateway_revision SET revision = $2 WHERE gateway_id = $1";
 
 static const char store_sql[] =
@@ -54,12 +58,13 @@ static const char sweep_sql[] =
 #define CLAIM_LIMIT 500 // as in claim_sql: one revision's keys at most
 
 struct making {
-    struct compile compile; // transaction, arena, gateway
-    struct sl_seal_key key; // the gateway's content key
-    char epoch[SL_ID_SIZE]; //
-    uint64_t revision;      // that is being made
-    struct sl_buf entries;  // packed, one after another
-    size_t entry_count;     // in entries
+    struct compile compile;      // transaction, arena, gateway
+    struct sl_seal_key key;      // the gateway's content key
+    char epoch[SL_ID_SIZE];      //
+    uint64_t revision;           // that is being made
+    struct sl_buf entries;       // packed, one after another
+    size_t entry_count;          // in entries
+    const char *kind, *key_name; // that is being compiled; NULL: none
 };
 
 static int
@@ -119,6 +124,8 @@ make_entries(struct making *making, const struct sl_rows *claimed, struct sl_err
         const char *kind = sl_rows_text(claimed, i, 0);
         const char *key = sl_rows_text(claimed, i, 1);
         struct compiled compiled;
+        making->kind = kind;
+        making->key_name = key;
         int rc = compile_key(&making->compile, kind, key, &compiled, err);
         // What PostgreSQL refused ended the transaction; what an entry lacks did not.
         if (rc == 0) {
@@ -130,7 +137,31 @@ make_entries(struct making *making, const struct sl_rows *claimed, struct sl_err
             return -1;
         }
     }
+    making->kind = NULL;
     return sl_arena_check(making->compile.arena, err);
+}
+
+// PostgreSQL refused a key, and with it the whole revision, which was rolled back: the key's marks
+// are counted, so that the next tries go on without it once it is parked.
+static void
+blame(const struct making *making, struct sl_db *db, const struct sl_error *why)
+{
+    struct sl_arena *arena = making->compile.arena;
+    const char *gateway = making->compile.gateway;
+    struct sl_rows *rows = NULL;
+    struct sl_error err;
+    struct sl_params params =
+        SL_PARAMS(SL_P_TEXT(gateway), SL_P_TEXT(making->kind), SL_P_TEXT(making->key_name));
+    SL_AUTO(sl_tx) tx = sl_tx_begin(db, &err);
+    if (tx == NULL || sl_sql(tx, arena, blame_sql, params, &rows, &err) != 0 ||
+        sl_tx_commit(&tx, &err) != 0) {
+        return; // the next try of the revision finds it again
+    }
+    int64_t failures = sl_rows_count(rows) > 0 ? sl_rows_int(rows, 0, 0) : 0;
+    sl_log_error(failures >= FAILURES_MAX ? SL_ALERT : SL_WARNING,
+                 "a runtime key is refused by the database", why, SL_LOG_STR("gateway", gateway),
+                 SL_LOG_STR("kind", making->kind), SL_LOG_STR("key", making->key_name),
+                 SL_LOG_INT("failures", failures));
 }
 
 static void
@@ -209,6 +240,10 @@ revision_make(const struct publisher *publisher, struct sl_db *db, const char *g
     }
     if (rc == 0 && making.entry_count > 0) {
         broadcast(&making);
+    }
+    if (rc != 0 && making.kind != NULL && err->code != SL_E_UNAVAILABLE) {
+        sl_tx_free(&tx);
+        blame(&making, db, err);
     }
     if (rc == 0) {
         *ret_more = more;

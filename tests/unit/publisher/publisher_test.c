@@ -86,6 +86,34 @@ what_does_not_exist_is_named(void **state)
 }
 
 static void
+what_would_shadow_another_published_api_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(fixture_action(f, NULL, "online", 0), 0);
+    // The published API moves on; another takes the path that is still published.
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "UPDATE api SET req_uri = '/b', req_uri_shape = '/b' WHERE id = '%s'", f->api);
+    fixture_sql(f, sql);
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO api (instance_id, id, group_id, name, type, req_protocol, req_method, "
+             "req_uri, req_uri_shape, auth_type, backend_type, mock_info) SELECT instance_id, "
+             "'%.31sx', group_id, 'b', 1, 'HTTP', 'GET', '/a', '/a', 'NONE', 'MOCK', '{}' FROM api "
+             "WHERE id = '%s'",
+             f->api, f->api);
+    fixture_sql(f, sql);
+    char first[SL_ID_SIZE];
+    memcpy(first, f->api, sizeof(first));
+    f->api[SL_ID_LEN - 1] = 'x';
+    assert_int_equal(fixture_action(f, NULL, "online", 0), -1);
+    assert_int_equal(f->err.code, SL_E_API_EXISTS);
+    memcpy(f->api, first, sizeof(first));
+    assert_int_equal(fixture_action(f, NULL, "online", 0), 0);
+    f->api[SL_ID_LEN - 1] = 'x';
+    assert_int_equal(fixture_action(f, NULL, "online", 0), 0);
+}
+
+static void
 the_last_ten_versions_of_a_pair_are_kept(void **state)
 {
     struct fixture *f = *state;
@@ -144,6 +172,27 @@ a_key_that_never_compiles_is_parked_and_the_rest_goes_on(void **state)
     touch(f, "nonsense", "x");
     fixture_publish(f);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM runtime_change"), 1);
+}
+
+static void
+a_key_that_the_database_refuses_is_parked_and_the_rest_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_error err;
+    bool more = false;
+    fixture_publish(f);
+    int64_t before = revision_of(f);
+    fixture_sql(f, "ALTER TABLE throttle RENAME COLUMN time_unit TO gone");
+    touch(f, "throttle", "t1");
+    touch(f, "group", f->group);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(revision_make(&f->publisher, f->thread.db, f->gateway, &more, &err), -1);
+    }
+    int rc = revision_make(&f->publisher, f->thread.db, f->gateway, &more, &err);
+    fixture_sql(f, "ALTER TABLE throttle RENAME COLUMN gone TO time_unit");
+    assert_int_equal(rc, 0);
+    assert_int_equal(revision_of(f), before + 1);
+    assert_int_equal(fixture_number(f, "SELECT failures FROM runtime_change"), 3);
 }
 
 static void *
@@ -356,10 +405,12 @@ main(void)
         FIXTURE_TEST(publish_id_survives_republishing_and_version_id_changes),
         FIXTURE_TEST(a_repeated_command_publishes_once_and_answers_the_same),
         FIXTURE_TEST(what_does_not_exist_is_named),
+        FIXTURE_TEST(what_would_shadow_another_published_api_is_refused),
         FIXTURE_TEST(the_last_ten_versions_of_a_pair_are_kept),
         FIXTURE_TEST(one_pass_makes_one_revision_and_one_event),
         FIXTURE_TEST(offline_leaves_a_tombstone),
         FIXTURE_TEST(a_key_that_never_compiles_is_parked_and_the_rest_goes_on),
+        FIXTURE_TEST(a_key_that_the_database_refuses_is_parked_and_the_rest_goes_on),
         FIXTURE_TEST(publishers_side_by_side_lose_no_mark_and_number_without_gaps),
         FIXTURE_TEST(since_answers_a_delta_and_a_full_set_when_epoch_or_revision_do_not_fit),
         FIXTURE_TEST(since_is_for_the_gateways_own_nodes_and_control_for_fronts),
