@@ -10,15 +10,18 @@ import contract  # noqa: E402
 import stack as stacks  # noqa: E402
 import world  # noqa: E402
 
-SETTINGS = {"domain_call_limit": "0", "api_default_limit": "0", "quota_apis": "20000"}
+SETTINGS = {"domain_call_limit": "0", "api_default_limit": "0"}
 
 
 def start(build, var):
     """Starts a fresh stack below `var`; answers (stack, world)."""
     stack = stacks.Stack(var, build, sanitized=False)
-    stack.up()
-    for name, value in SETTINGS.items():
-        stack.admin("gateway", "set", stack.env["SLUICE_INSTANCE_ID"], f"{name}={value}")
+    try:
+        stack.up()
+        stack.admin("gateway", "set", stack.env["SLUICE_INSTANCE_ID"], *(f"{k}={v}" for k, v in SETTINGS.items()))
+    except Exception:
+        stack.clean()
+        raise
     made = world.World(stack, contract.Contract(pathlib.Path(build) / "openapi.json", TREE / "proto" / "errors.yaml"),
                        served=True)
     return stack, made

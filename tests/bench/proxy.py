@@ -126,8 +126,9 @@ def report(rows, options):
         if budget and ratio > budget * options.slack:
             missed.append(row.name)
         lines.append([row.name, f"{row.median(0):.2f}", f"{ratio:.3f}", f"<= {budget}" if budget else "(base)",
-                      f"{row.median(1):.0f}", f"{row.median(2):.2f}", f"{row.median(3):.2f}"])
-    print(gateway.table(lines, ["what", "CPU us/req", "ratio", "budget", "req/s", "p50 ms", "p99 ms"]))
+                      f"{row.median(1):.0f}", f"{row.median(2):.2f}", f"{row.median(3):.2f}",
+                      sum(r[4] for r in row.rounds)])
+    print(gateway.table(lines, ["what", "CPU us/req", "ratio", "budget", "req/s", "p50 ms", "p99 ms", "refused"]))
     return missed
 
 
