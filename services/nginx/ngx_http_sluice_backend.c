@@ -194,6 +194,24 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 
 // -- peers ----------------------------------------------------------------------------------------
 
+// "1.2.3.4:80". nginx's own formatter is for every kind of address and four times as slow.
+static size_t
+peer_text(const struct peer *peer, u_char *text)
+{
+    u_char *out = text;
+
+    if (peer->key.family != AF_INET) {
+        return ngx_sock_ntop((struct sockaddr *)(uintptr_t)&peer->address.any, peer->address_len,
+                             text, NGX_SOCKADDR_STRLEN, 1);
+    }
+    for (size_t i = 0; i < sizeof(struct in_addr); i++) {
+        out = ngx_http_sluice_digits(out, peer->key.bytes[i], 1);
+        *out++ = '.';
+    }
+    out[-1] = ':';
+    return (size_t)(ngx_http_sluice_digits(out, ntohs(peer->key.port), 1) - text);
+}
+
 static ngx_int_t
 get_peer(ngx_peer_connection_t *pc, void *data)
 {
@@ -202,8 +220,7 @@ get_peer(ngx_peer_connection_t *pc, void *data)
     ngx_connection_t *c;
 
     backend->peer_next = (backend->peer_next + 1) % backend->peer_count;
-    backend->peer_name.len = ngx_sock_ntop(&peer->address.any, peer->address_len,
-                                           backend->peer_name.data, NGX_SOCKADDR_STRLEN, 1);
+    backend->peer_name.len = peer_text(peer, backend->peer_name.data);
     pc->sockaddr = &peer->address.any;
     pc->socklen = peer->address_len;
     pc->name = &backend->peer_name;

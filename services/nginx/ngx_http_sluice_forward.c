@@ -82,22 +82,6 @@ append_forwarded(u_char *out, const ngx_http_request_t *r)
 }
 
 static u_char *
-append_number(u_char *out, in_port_t number)
-{
-    u_char digits[8];
-    size_t count = 0;
-
-    do {
-        digits[count++] = (u_char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    while (count > 0) {
-        *out++ = digits[--count];
-    }
-    return out;
-}
-
-static u_char *
 append_upgrade(u_char *out, struct sl_str protocol)
 {
     out = append(out, SL_STR("\r\nConnection: upgrade\r\nUpgrade: "));
@@ -134,7 +118,7 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     out = append(out, SL_STR("\r\nX-Forwarded-Proto: "));
     out = append(out, ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http"));
     out = append(out, SL_STR("\r\nX-Forwarded-Port: "));
-    out = append_number(out, ngx_inet_get_port(r->connection->local_sockaddr));
+    out = ngx_http_sluice_digits(out, ngx_inet_get_port(r->connection->local_sockaddr), 1);
     if (host.len > 0) {
         out = append(out, SL_STR("\r\nX-Forwarded-Host: "));
         out = append(out, host);

@@ -7,6 +7,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
+#define DIGITS_MAX 20 // of 64 bits
+
 static const struct {
     ngx_str_t name;
     enum ngx_http_sluice_field field;
@@ -32,6 +34,22 @@ static const struct sl_str proof_names[] = {
     [NGX_HTTP_SLUICE_PROOF_APPCODE] = {"appcode", 7},
     [NGX_HTTP_SLUICE_PROOF_SIGNATURE] = {"signature", 9},
 };
+
+u_char *
+ngx_http_sluice_digits(u_char *out, uint64_t number, size_t least)
+{
+    u_char digits[DIGITS_MAX];
+    size_t count = 0;
+
+    while (number > 0 || count < least) {
+        digits[count++] = (u_char)('0' + number % 10);
+        number /= 10;
+    }
+    while (count > 0) {
+        *out++ = digits[--count];
+    }
+    return out;
+}
 
 struct sl_str
 ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx, enum ngx_http_sluice_field field)
