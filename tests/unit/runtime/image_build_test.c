@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/runtime/image_kit.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "common/base/clock.h"
@@ -367,6 +369,91 @@ a_reset_forgets_everything_at_the_next_commit(void **state)
     assert_null(sl_image_default_group(kit->image));
 }
 
+// Lets files of this process grow to `bytes` at most: what a full /dev/shm looks like.
+static void
+limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void
+a_full_shm_fails_the_commit_and_leaves_the_old_image(void **state)
+{
+    struct kit *kit = *state;
+    struct sl_error err;
+    put_group(kit, GROUP_1, false);
+    kit_api(kit, GROUP_1, 1, SL_METHOD_GET, SL_MATCH_NORMAL, "/a");
+    kit_commit(kit, 1);
+    size_t files = kit_files(kit->name, false);
+    for (unsigned i = 2; i < 200; i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "/many%u", i);
+        kit_api(kit, GROUP_1, i, SL_METHOD_GET, SL_MATCH_NORMAL, path);
+    }
+    put_group(kit, GROUP_2, false);
+    limit_files(16384);
+    assert_int_equal(sl_image_builder_commit(kit->builder, "epoch", 2, &err), -1);
+    limit_files(RLIM_INFINITY);
+    sl_image_refresh(kit->image);
+    assert_int_equal(sl_image_revision(kit->image), 1);
+    assert_int_equal(kit_route(kit, SL_METHOD_GET, "/a", NULL), 1);
+    assert_int_equal(kit_files(kit->name, false), files);
+    kit_commit(kit, 2);
+    assert_int_equal(kit_route(kit, SL_METHOD_GET, "/many199", NULL), 199);
+    assert_non_null(sl_image_group(kit->image, GROUP_2));
+}
+
+// Commits without end: killed by its parent.
+static void
+commit_for_ever(const char *name)
+{
+    struct sl_error err;
+    struct kit kit = {.builder = sl_image_builder_new(name, &err)};
+    for (uint64_t i = 1; kit.builder != NULL; i++) {
+        put_group(&kit, GROUP_1, i % 2 == 0);
+        kit_api(&kit, GROUP_1, 1, SL_METHOD_GET, SL_MATCH_NORMAL, "/a/{b}");
+        if (sl_image_builder_commit(kit.builder, "epoch", i, &err) != 0) {
+            break;
+        }
+    }
+    _exit(1);
+}
+
+static void
+a_builder_may_die_at_any_instruction(void **state)
+{
+    struct kit *kit = *state;
+    sl_image_builder_free(&kit->builder);
+    unsigned seed = 7;
+    for (int round = 0; round < 40; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            commit_for_ever(kit->name);
+        }
+        usleep(1000 + (unsigned)rand_r(&seed) % 8000);
+        kill(child, SIGKILL);
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        sl_image_refresh(kit->image);
+        if (sl_image_ready(kit->image)) {
+            assert_int_equal(kit_route(kit, SL_METHOD_GET, "/a/x", NULL), 1);
+            assert_non_null(sl_image_group(kit->image, GROUP_1));
+        }
+    }
+    struct sl_error err;
+    kit->builder = sl_image_builder_new(kit->name, &err);
+    assert_non_null(kit->builder);
+    put_group(kit, GROUP_2, false);
+    kit_commit(kit, 1);
+    assert_non_null(sl_image_group(kit->image, GROUP_2));
+    assert_int_equal(kit_files(kit->name, false), 3); // control, directory, one segment
+}
+
 static void
 an_emptied_shm_is_filled_again_and_readers_find_it(void **state)
 {
@@ -471,6 +558,8 @@ main(void)
         TEST(a_process_that_reads_all_the_time_never_sees_half_a_switch),
         TEST(a_new_builder_takes_over_and_removes_what_the_old_one_left),
         TEST(a_reset_forgets_everything_at_the_next_commit),
+        TEST(a_full_shm_fails_the_commit_and_leaves_the_old_image),
+        TEST(a_builder_may_die_at_any_instruction),
         TEST(an_emptied_shm_is_filled_again_and_readers_find_it),
         TEST(a_segment_with_an_offset_that_leads_outside_is_refused),
         TEST(a_lookup_among_many_apis_takes_about_a_microsecond),
