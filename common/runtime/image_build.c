@@ -300,6 +300,15 @@ sl_image_builder_upstream(struct sl_image_builder *builder, const char *host,
 }
 
 void
+sl_image_builder_forget(struct sl_image_builder *builder, const char *host)
+{
+    const struct image_upstream *upstream = zhashx_lookup(builder->upstreams, host);
+    if (upstream != NULL && upstream->uses == 0) {
+        zhashx_delete(builder->upstreams, host);
+    }
+}
+
+void
 sl_image_builder_hosts(const struct sl_image_builder *builder,
                        void (*fn)(void *arg, const char *host), void *arg)
 {

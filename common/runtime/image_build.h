@@ -29,6 +29,8 @@ void sl_image_builder_reset(struct sl_image_builder *builder);
 int sl_image_builder_upstream(struct sl_image_builder *builder, const char *host,
                               const struct sl_img_address *addresses, size_t count, bool denied,
                               struct sl_error *err) SL_MUST_CHECK;
+// Forgets what a host resolves to, when no API names it.
+void sl_image_builder_forget(struct sl_image_builder *builder, const char *host);
 // Calls fn for every backend host that an API names.
 void sl_image_builder_hosts(const struct sl_image_builder *builder,
                             void (*fn)(void *arg, const char *host), void *arg);

@@ -181,21 +181,29 @@ on_revision(struct sl_follow *follow, struct sl_str body)
     sl_arena_clear(follow->arena);
 }
 
+void
+sl_follow_heard(struct sl_follow *follow, const struct sl_revision *head)
+{
+    if (follow->phase != PHASE_LIVE) {
+        return;
+    }
+    if (strcmp(head->epoch, follow->have.epoch) != 0) {
+        plan(follow, jitter(JITTER_MS), true);
+    } else if (head->number > follow->have.number) {
+        follow->wanted = head->number > follow->wanted ? head->number : follow->wanted;
+        plan(follow, HOLD_MS + jitter(JITTER_MS), false);
+    } else if (head->number == follow->have.number && follow->hooks.confirmed != NULL) {
+        follow->hooks.confirmed(follow->hooks.arg, head);
+    }
+}
+
 static void
 on_head(struct sl_follow *follow, struct sl_str body)
 {
     struct sl_revision head;
     struct sl_error err;
-    if (follow->phase != PHASE_LIVE || sl_head_unpack(body, &head, &err) != 0) {
-        return;
-    }
-    if (strcmp(head.epoch, follow->have.epoch) != 0) {
-        plan(follow, jitter(JITTER_MS), true);
-    } else if (head.number > follow->have.number) {
-        follow->wanted = head.number > follow->wanted ? head.number : follow->wanted;
-        plan(follow, HOLD_MS + jitter(JITTER_MS), false);
-    } else if (head.number == follow->have.number && follow->hooks.confirmed != NULL) {
-        follow->hooks.confirmed(follow->hooks.arg, &head);
+    if (sl_head_unpack(body, &head, &err) == 0) {
+        sl_follow_heard(follow, &head);
     }
 }
 

@@ -57,6 +57,10 @@ void sl_follow_free(struct sl_follow **follow);
 // that dispatches; otherwise the follower sees to it itself.
 void sl_follow_tick(struct sl_follow *follow);
 
+// A head that came another way (the reply to a report): as if its event had arrived. On the
+// callback thread.
+void sl_follow_heard(struct sl_follow *follow, const struct sl_revision *head);
+
 // The revision that the copy has.
 struct sl_revision sl_follow_revision(const struct sl_follow *follow);
 

@@ -159,6 +159,13 @@ tell_facts(void *arg, struct report_facts *ret_facts)
     }
 }
 
+static void
+hear_head(void *arg, const struct sl_revision *head)
+{
+    const struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
+    sl_follow_heard(agent->follow, head);
+}
+
 static int
 join_bus(struct agent *agent, const struct sl_peer *peer, const struct sl_revision *have,
          struct sl_error *err)
@@ -177,7 +184,7 @@ join_bus(struct agent *agent, const struct sl_peer *peer, const struct sl_revisi
     if (agent->limits == NULL) {
         return -1;
     }
-    agent->report = report_new(agent->client, agent->settings, tell_facts, agent);
+    agent->report = report_new(agent->client, agent->settings, tell_facts, hear_head, agent);
     struct sl_follow_hooks hooks = apply_hooks(agent->apply);
     agent->follow = sl_follow_new(agent->client, agent->settings->gateway_id, have, &hooks, err);
     if (agent->follow == NULL) {

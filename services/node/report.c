@@ -13,17 +13,19 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-#define REPORT_MAGIC 0x534c5250U
-#define EVERY_MS     1000
-#define DEADLINE_MS  3000
-#define SILENCE_MS   10000 // without an answer before it is worth a warning
-#define STATUS_FILE  "status.json"
+#define REPORT_MAGIC     0x534c5250U
+#define EVERY_MS         1000
+#define DEADLINE_MS      3000
+#define SILENCE_MS       10000 // without an answer before it is worth a warning
+#define ANSWER_ARENA_MAX 16384
+#define STATUS_FILE      "status.json"
 
 struct report {
     SL_MAGIC;
     struct sl_bus_client *client;
     const struct settings *settings;
     report_facts_fn *facts;
+    report_head_fn *head;
     void *arg;
     bool on_its_way;  // a report has no answer yet
     bool soon;        // something changed since the last one
@@ -35,7 +37,7 @@ struct report {
 
 struct report *
 report_new(struct sl_bus_client *client, const struct settings *settings, report_facts_fn *facts,
-           void *arg)
+           report_head_fn *head, void *arg)
 {
     struct report *report = calloc(1, sizeof(*report));
     if (report != NULL) {
@@ -43,6 +45,7 @@ report_new(struct sl_bus_client *client, const struct settings *settings, report
         report->client = client;
         report->settings = settings;
         report->facts = facts;
+        report->head = head;
         report->arg = arg;
         report->heard_ms = sl_mono_ms();
     }
@@ -66,6 +69,26 @@ report_soon(struct report *report)
     report->soon = true;
 }
 
+// Hands on the head that stands in a reply.
+static void
+tell_head(const struct report *report, struct sl_str body)
+{
+    SL_AUTO(sl_arena) arena = sl_arena_new(ANSWER_ARENA_MAX);
+    struct sl_error err;
+    json_t *answer = NULL;
+    struct sl_revision head = {.epoch = ""};
+    if (arena == NULL || sl_json_unpack(arena, body, &answer, &err) != 0) {
+        return;
+    }
+    const char *epoch = json_string_value(json_object_get(answer, "epoch"));
+    json_int_t number = json_integer_value(json_object_get(answer, "revision"));
+    if (epoch != NULL && epoch[0] != '\0' && strlen(epoch) < sizeof(head.epoch) && number >= 0) {
+        memcpy(head.epoch, epoch, strlen(epoch) + 1);
+        head.number = (uint64_t)number;
+        report->head(report->arg, &head);
+    }
+}
+
 static void
 on_answer(void *arg, const struct sl_reply *reply)
 {
@@ -78,6 +101,7 @@ on_answer(void *arg, const struct sl_reply *reply)
             sl_log(SL_INFO, "reports are answered again");
         }
         report->silent = false;
+        tell_head(report, reply->body);
     } else if (!report->silent && now_ms - report->heard_ms > SILENCE_MS) {
         report->silent = true;
         sl_log_error(SL_WARNING, "reports are not answered", &reply->error);

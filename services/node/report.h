@@ -20,11 +20,14 @@ struct report_facts {
     int64_t offset_ms;           // of the accounting clock
 };
 
+// The reply brings the gateway's head: whoever is behind learns it here too.
+typedef void report_head_fn(void *arg, const struct sl_revision *head);
+
 typedef void report_facts_fn(void *arg, struct report_facts *ret_facts);
 
 // `client` and `settings` are borrowed. NULL when memory is out.
 struct report *report_new(struct sl_bus_client *client, const struct settings *settings,
-                          report_facts_fn *facts, void *arg);
+                          report_facts_fn *facts, report_head_fn *head, void *arg);
 void report_free(struct report **report);
 
 // Something changed: report at the next tick instead of the next second.

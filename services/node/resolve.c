@@ -29,6 +29,9 @@ struct name {
     int64_t wait_ms;                                    // after the next failure
     struct sl_img_address addresses[RESOLVE_ADDRESSES]; // unfiltered
     size_t count;
+    struct sl_img_address shown[RESOLVE_ADDRESSES]; // what the image was given
+    size_t shown_count;
+    bool is_shown, shown_denied; //
 };
 
 struct resolve {
@@ -130,12 +133,22 @@ is_restricted(const struct resolve *resolve, const struct sl_img_address *addres
     return false;
 }
 
+// Whether the image has these addresses already: most answers only say again what the last one
+// said.
+static bool
+same_as_shown(const struct name *name, const struct sl_img_address *addresses, size_t count,
+              bool denied)
+{
+    return name->is_shown && name->shown_denied == denied && name->shown_count == count &&
+           memcmp(name->shown, addresses, count * sizeof(*addresses)) == 0;
+}
+
 // Writes what a name resolves to into the image's next commit.
 static void
 publish(struct name *name)
 {
     struct resolve *resolve = name->resolve;
-    struct sl_img_address allowed[RESOLVE_ADDRESSES];
+    struct sl_img_address allowed[RESOLVE_ADDRESSES] = {0};
     size_t count = 0;
     for (size_t i = 0; i < name->count; i++) {
         if (!is_restricted(resolve, &name->addresses[i])) {
@@ -144,11 +157,19 @@ publish(struct name *name)
     }
     struct sl_error err;
     bool denied = count == 0 && name->count > 0;
+    if (same_as_shown(name, allowed, count, denied)) {
+        return;
+    }
     if (sl_image_builder_upstream(resolve->builder, name->host, allowed, count, denied, &err) !=
         0) {
         sl_log_error(SL_ALERT, "a backend's addresses cannot be kept", &err,
                      SL_LOG_STR("host", name->host));
+        return;
     }
+    memcpy(name->shown, allowed, sizeof(allowed));
+    name->shown_count = count;
+    name->shown_denied = denied;
+    name->is_shown = true;
     resolve->changed = true;
 }
 
@@ -383,6 +404,7 @@ sweep(struct resolve *resolve)
     for (const char *host = zlistx_first(hosts); host != NULL; host = zlistx_next(hosts)) {
         const struct name *name = zhashx_lookup(resolve->names, host);
         if (!name->used) {
+            sl_image_builder_forget(resolve->builder, host);
             zhashx_delete(resolve->names, host);
         }
     }

@@ -227,8 +227,17 @@ an_upstream_appears_when_an_api_names_it_and_goes_with_it(void **state)
     assert_int_equal(sl_image_builder_upstream(kit->builder, "127.0.0.1", NULL, 0, true, &err), 0);
     kit_commit(kit, 3);
     assert_int_equal(sl_image_upstream(kit->image, SL_STR("127.0.0.1"))->denied, 1);
+    sl_image_builder_forget(kit->builder, "127.0.0.1"); // in use: stays
     sl_image_builder_remove(kit->builder, SL_KIND_API, id);
     kit_commit(kit, 4);
+    assert_null(sl_image_upstream(kit->image, SL_STR("127.0.0.1")));
+    kit_api(kit, GROUP_1, 1, SL_METHOD_GET, SL_MATCH_NORMAL, "/");
+    kit_commit(kit, 5);
+    assert_non_null(sl_image_upstream(kit->image, SL_STR("127.0.0.1")));
+    sl_image_builder_remove(kit->builder, SL_KIND_API, id);
+    sl_image_builder_forget(kit->builder, "127.0.0.1");
+    kit_api(kit, GROUP_1, 1, SL_METHOD_GET, SL_MATCH_NORMAL, "/");
+    kit_commit(kit, 6);
     assert_null(sl_image_upstream(kit->image, SL_STR("127.0.0.1")));
 }
 
