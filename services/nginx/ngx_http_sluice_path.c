@@ -162,3 +162,23 @@ ngx_http_sluice_path_canonical(struct sl_str raw, char *room, struct sl_str *ret
     *ret_path = (struct sl_str){room, path.len};
     return true;
 }
+
+bool
+ngx_http_sluice_path_is_safe(struct sl_str text)
+{
+    struct sl_str rest = text;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7f) {
+            return false;
+        }
+    }
+    while (rest.ptr != NULL) {
+        struct sl_str segment = sl_str_split(&rest, '/');
+
+        if (segment.len > 0 && (is_dots(segment) || hides_dots(segment))) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -16,4 +16,8 @@ bool ngx_http_sluice_path_is_canonical(struct sl_str raw);
 // read in two ways, leaves the root, or holds a control character, a raw '#' or a broken escape.
 bool ngx_http_sluice_path_canonical(struct sl_str raw, char *room, struct sl_str *ret_path);
 
+// Whether a decoded text may become part of a path: no dot segment in it, none that a reader could
+// find by cutting at a backslash or a semicolon, no control character.
+bool ngx_http_sluice_path_is_safe(struct sl_str text);
+
 #endif

@@ -179,12 +179,15 @@ ngx_http_sluice_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 
     ctx->gateway = sl_image_gateway(image);
     ctx->group = sl_image_group(image, ctx->group_id);
-    ctx->api = sl_image_api(image, ctx->group_id, ctx->env_name, ctx->publish_id);
     ctx->app = ctx->has_app ? sl_image_app(image, ctx->app_id) : NULL;
-    if (ctx->gateway == NULL || ctx->group == NULL || ctx->api == NULL) {
+    // Routed anew: what the path's parts are called may have changed with the API.
+    if (ctx->gateway == NULL || ctx->group == NULL ||
+        sl_image_route(image, ctx->group_id, ctx->env_name, ctx->method, ctx->path, &ctx->route) !=
+            SL_ROUTE_FOUND ||
+        ngx_memcmp(ctx->route.api->publish_id, ctx->publish_id, SL_ID_LEN) != 0) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
     }
-    ctx->route.api = ctx->api;
+    ctx->api = ctx->route.api;
     if (ctx->has_app && ctx->app == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_APP_UNAUTHORIZED);
     }

@@ -6,6 +6,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice_param.h"
 
+#include "services/nginx/ngx_http_sluice_path.h"
+
 // -- encoding -------------------------------------------------------------------------------------
 
 static bool
@@ -114,7 +116,7 @@ path_room(const struct param_work *work)
 }
 
 // Appends the template with its {name} parts filled. A name twice in the template would outgrow
-// the room, so the second is refused. NULL when a value is missing or is a dot segment.
+// the room, so the second is refused. NULL when a value is missing or would change the path.
 static u_char *
 append_template(const struct param_work *work, u_char *out, struct sl_str template)
 {
@@ -142,7 +144,7 @@ append_template(const struct param_work *work, u_char *out, struct sl_str templa
         rest_of_path = name.len > 0 && name.ptr[name.len - 1] == '+';
         name.len -= rest_of_path ? 1 : 0;
         if (!template_value(work, name, &text) || text.len > budget ||
-            sl_str_equal(text, SL_STR(".")) || sl_str_equal(text, SL_STR(".."))) {
+            !ngx_http_sluice_path_is_safe(text)) {
             return NULL;
         }
         budget -= text.len;

@@ -289,6 +289,7 @@ main(int argc, char **argv)
     }
     builder = sl_image_builder_new(argv[1], &failure);
     must(builder == NULL ? -1 : 0);
+    sl_image_builder_reset(builder); // the file is a full set
     put_gateway(builder, json_object_get(root, "gateway"));
     put_all(builder, root, "groups", put_group);
     put_all(builder, root, "hosts", put_host);

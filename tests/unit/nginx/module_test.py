@@ -72,6 +72,11 @@ APIS = [
     api(20, "/https-backend", http={"port": 17601, "tls": True, "path": "/echo", "timeout_ms": 3000}),
     api(21, "/iam", auth="IAM"),
     api(22, "/posted", method="POST"),
+    api(27, "/query-to-path", http={"path": "/files/{name}/{rest+}"},
+        req_params=[{"name": "n", "location": "QUERY", "pass_through": False},
+                    {"name": "r", "location": "QUERY", "default": "x", "pass_through": False}],
+        backend_params=[{"name": "name", "value": "n", "location": "PATH", "origin": "REQUEST"},
+                        {"name": "rest", "value": "r", "location": "PATH", "origin": "REQUEST"}]),
     api(23, "/socket", http={"timeout_ms": 5000}),
     api(24, "/events", http={"timeout_ms": 5000}),
     api(25, "/two", method="ANY", http={"host": "two.test", "path": "/echo"}),
@@ -418,6 +423,24 @@ class Auth(ModuleTest):
         signed = sign("POST", "/signed", [self.HOST, ("X-Sdk-Content-Sha256", digest)], digest=digest)
         self.refused(self.node.request("POST", "/signed", signed, host=None), 401, "APIG.0303")
 
+    def test_a_request_that_waits_is_judged_on_what_holds_then(self):
+        signed = sign("POST", "/signed", [self.HOST], b"0123456789")
+        head = "".join(f"{name}: {value}\r\n" for name, value in signed)
+        moved, gone = image(), image()
+        moved["apis"] = [dict(row, path="/elsewhere/{a}/{b}") if row["path"] == "/signed" else row for row in APIS]
+        gone["apps"] = []
+        try:
+            for changed, status in ((moved, 404), (gone, 401), (image(), 200)):
+                self.node.publish(image())
+                with self.node.connect() as sock:
+                    sock.sendall(f"POST /signed HTTP/1.1\r\n{head}Content-Length: 10\r\n\r\n01234".encode())
+                    pause(0.05)
+                    self.node.publish(changed)
+                    sock.sendall(b"56789")
+                    self.assertEqual(Reply(sock.recv(65536)).status, status)
+        finally:
+            self.node.publish(image())
+
     def test_an_unsigned_payload_streams(self):
         body = b"x" * 300000
         reply = self.call("POST", headers=[("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD")], body=body,
@@ -492,6 +515,13 @@ class Params(ModuleTest):
         self.assertEqual(got["header"]["x-fixed"], "a b")
         self.assertEqual(got["header"]["x-stage-name"], "RELEASE")
         self.assertEqual(got["header"]["x-from"], "127.0.0.1")
+
+    def test_a_query_may_become_a_part_of_the_path(self):
+        self.assertEqual(self.echoed("GET", "/query-to-path?n=a%2Fb%3F&r=c/d")["path"], "/files/a%2Fb%3F/c/d")
+
+    def test_a_query_cannot_climb_the_path(self):
+        for query in ("n=..", "n=a&r=../../etc", "n=a&r=..%2F..%2Fetc", "n=..%5Cx", "n=..;x", "n=a/../b", "n=a%0Ab", "r=x"):
+            self.refused(self.node.request("GET", "/query-to-path?" + query), 400, "APIG.0201")
 
     def test_an_absent_optional_one_sends_nothing(self):
         got = self.echoed("POST", self.PATH + "?need=1&opt=z")
