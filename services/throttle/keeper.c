@@ -256,15 +256,10 @@ write_contacts(struct keeper *keeper, struct sl_error *err)
 // -- shards
 
 static void
-set_owned(struct keeper *keeper, const struct shards_epoch *at, bool is_ours, bool is_new)
+disown(struct keeper *keeper, uint32_t shard)
 {
-    if (is_ours && is_new) {
-        int64_t clean_ms = at->epoch == 1 ? INT64_MIN : clock_ms(keeper) + ACCOUNT_AHEAD_MS;
-        account_own(keeper->account, at->shard, at->epoch, clean_ms);
-    } else if (!is_ours) {
-        account_disown(keeper->account, at->shard);
-    }
-    keeper->options.offer(keeper->options.arg, at->shard, is_ours);
+    account_disown(keeper->account, shard);
+    keeper->options.offer(keeper->options.arg, shard, false);
 }
 
 // Drops what the table says is another's: the lease had ended and somebody took it.
@@ -277,11 +272,37 @@ drop_lost(struct keeper *keeper, const struct shards_state *state)
         int64_t epoch = account_epoch(keeper->account, shard);
         bool is_listed = at < state->own.count && state->own.at[at].shard == shard;
         if (epoch != 0 && (!is_listed || state->own.at[at].epoch != epoch)) {
-            set_owned(keeper, &(struct shards_epoch){.shard = shard}, false, false);
+            disown(keeper, shard);
         }
         at += is_listed ? 1 : 0;
     }
     pthread_mutex_unlock(&keeper->lock);
+}
+
+// Owns what the table says is ours and the account does not know. `are_fresh`: taken just now, so
+// that a first epoch means that nobody, this process included, granted anything before.
+static int
+adopt(struct keeper *keeper, const struct shards_list *list, bool are_fresh, struct sl_error *err)
+{
+    // First: contacts that a former owner wrote inside its lease are all there by now.
+    if (refresh_nodes(keeper, err) != 0) {
+        return -1;
+    }
+    pthread_mutex_lock(&keeper->lock);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct shards_epoch *at = &list->at[i];
+        if (account_epoch(keeper->account, at->shard) != 0) {
+            continue;
+        }
+        bool is_first = are_fresh && at->epoch == 1;
+        account_own(keeper->account, at->shard, at->epoch,
+                    is_first ? INT64_MIN : clock_ms(keeper) + ACCOUNT_AHEAD_MS);
+        keeper->options.offer(keeper->options.arg, at->shard, true);
+    }
+    account_announce(keeper->account, clock_ms(keeper));
+    pthread_mutex_unlock(&keeper->lock);
+    sl_log(SL_INFO, "shards taken", SL_LOG_INT("count", list->count));
+    return 0;
 }
 
 static int
@@ -291,19 +312,7 @@ take_shards(struct keeper *keeper, size_t max, struct sl_error *err)
     if (shards_take(keeper->db, keeper->arena, keeper->worker, max, &taken, err) != 0) {
         return -1;
     }
-    size_t count = taken.count;
-    // Only now: contacts that the former owner wrote inside its lease are all there.
-    if (count == 0 || refresh_nodes(keeper, err) != 0) {
-        return count == 0 ? 0 : -1;
-    }
-    pthread_mutex_lock(&keeper->lock);
-    for (size_t i = 0; i < count; i++) {
-        set_owned(keeper, &taken.at[i], true, true);
-    }
-    account_announce(keeper->account, clock_ms(keeper));
-    pthread_mutex_unlock(&keeper->lock);
-    sl_log(SL_INFO, "shards taken", SL_LOG_INT("count", count));
-    return 0;
+    return taken.count > 0 ? adopt(keeper, &taken, true, err) : 0;
 }
 
 // Stops granting first: what the table says may lag behind, never run ahead.
@@ -314,7 +323,7 @@ give_shards(struct keeper *keeper, size_t count, struct sl_error *err)
     pthread_mutex_lock(&keeper->lock);
     for (uint32_t shard = SL_SHARDS; shard-- > 0 && left > 0;) {
         if (account_epoch(keeper->account, shard) != 0) {
-            set_owned(keeper, &(struct shards_epoch){.shard = shard}, false, false);
+            disown(keeper, shard);
             left--;
         }
     }
@@ -347,6 +356,10 @@ renew(struct keeper *keeper, struct sl_error *err)
     set_clock(keeper, before_ms, state.clock_ms);
     drop_lost(keeper, &state);
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
+    // A step that failed half-way: the table took note, the account did not.
+    if (keeper_owned(keeper) < state.own.count && adopt(keeper, &state.own, false, err) != 0) {
+        return -1;
+    }
     size_t fair = (SL_SHARDS + state.live - 1) / (state.live > 0 ? state.live : 1);
     if (state.own.count > fair) {
         return give_shards(keeper, state.own.count - fair, err);

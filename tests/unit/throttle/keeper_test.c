@@ -1,0 +1,320 @@
+// keeper_test.c - owners of shards against a PostgreSQL: taking, sharing, dying, exchanging.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/test.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/crypto/crypto.h"
+#include "common/db/db.h"
+#include "common/db/migrate.h"
+#include "common/runtime/counter.h"
+#include "services/throttle/keeper.h"
+
+#define GATEWAY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define BOOT    "cccccccccccccccccccccccccccccccc"
+#define KEY     "t/0123456789abcdef0123456789abcdef/*/a/3600"
+#define WAIT_MS 8000
+
+struct fixture {
+    struct sl_db *db;          //
+    struct sl_arena *arena;    //
+    _Atomic int offered;       // shards on offer now
+    _Atomic int events;        // published
+    struct keeper *keepers[2]; //
+    int64_t report;            // number of the last request
+};
+
+static void
+count_event(void *arg, const char *topic, struct sl_str body)
+{
+    struct fixture *f = arg;
+    assert_true(strncmp(topic, "node/", 5) == 0 && body.len > 0);
+    atomic_fetch_add(&f->events, 1);
+}
+
+static void
+count_offer(void *arg, uint32_t shard, bool is_ours)
+{
+    struct fixture *f = arg;
+    assert_true(shard < SL_SHARDS);
+    atomic_fetch_add(&f->offered, is_ours ? 1 : -1);
+}
+
+static struct keeper *
+start_keeper(struct fixture *f, const char *name)
+{
+    struct sl_error err;
+    struct keeper *keeper =
+        keeper_new(&(struct keeper_options){.database = getenv("SLUICE_TEST_DB"),
+                                            .name = name,
+                                            .publish = count_event,
+                                            .offer = count_offer,
+                                            .arg = f},
+                   &err);
+    assert_non_null(keeper);
+    assert_int_equal(0, keeper_start(keeper, &err));
+    return keeper;
+}
+
+static void
+run_sql(struct fixture *f, const char *sql)
+{
+    struct sl_error err;
+    SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &err);
+    assert_non_null(tx);
+    assert_int_equal(0, sl_sql(tx, f->arena, sql, SL_NO_PARAMS, NULL, &err));
+    assert_int_equal(0, sl_tx_commit(&tx, &err));
+}
+
+static int64_t
+read_number(struct fixture *f, const char *sql)
+{
+    struct sl_error err;
+    struct sl_rows *rows;
+    SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &err);
+    assert_non_null(tx);
+    assert_int_equal(0, sl_sql(tx, f->arena, sql, SL_NO_PARAMS, &rows, &err));
+    return sl_rows_int(rows, 0, 0);
+}
+
+static int
+setup(void **state)
+{
+    static struct fixture fixture;
+    struct sl_error err;
+    memset(&fixture, 0, sizeof(fixture));
+    fixture.arena = sl_arena_new(16 * 1024 * 1024);
+    fixture.db = sl_db_open(&(struct sl_db_options){.conninfo = getenv("SLUICE_TEST_DB")}, &err);
+    assert_non_null(fixture.db);
+    run_sql(&fixture, "UPDATE throttle_shard SET owner = NULL, epoch = 0");
+    run_sql(&fixture, "DELETE FROM throttle_worker");
+    run_sql(&fixture, "DELETE FROM throttle_contact");
+    *state = &fixture;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 2; i++) {
+        if (f->keepers[i] != NULL) {
+            keeper_stop(f->keepers[i]);
+            keeper_free(&f->keepers[i]);
+        }
+    }
+    sl_db_free(&f->db);
+    sl_arena_free(&f->arena);
+    return 0;
+}
+
+static void
+wait_owned(struct keeper *keeper, uint32_t count)
+{
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (keeper_owned(keeper) != count && sl_mono_ms() < end_ms) {
+        usleep(10000);
+    }
+    assert_int_equal(count, keeper_owned(keeper));
+}
+
+// A report of node-1: it wants a unit of KEY. Answers what it is allowed, -1: nothing was said.
+static int64_t
+want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed, int64_t used)
+{
+    struct sl_error err;
+    struct sl_str packed;
+    json_t *reply;
+    int64_t now_ms = sl_wall_ms();
+    json_int_t window = sl_counter_window(now_ms, 3600);
+    int64_t epoch = read_number(f, "SELECT max(epoch) FROM throttle_shard");
+    json_t *request = json_pack(
+        "{sssIsIsIsIsIs[[iiIIb]]s[{sssIsIsIs[[IIIII]]}]}", "boot", BOOT, "inc", (json_int_t)1, "n",
+        (json_int_t)++f->report, "membership", (json_int_t)1, "members", (json_int_t)2, "divides",
+        (json_int_t)0, "shards", 0, SL_SHARDS - 1, (json_int_t)epoch, (json_int_t)now_ms, true,
+        "keys", "k", KEY, "s", (json_int_t)3600, "l", (json_int_t)3, "r", (json_int_t)1, "w",
+        window, (json_int_t)seq, (json_int_t)allowed, (json_int_t)used, (json_int_t)1);
+    assert_non_null(request);
+    int failed = keeper_exchange(keeper, f->arena, "node-1", request, &packed, &err);
+    json_decref(request);
+    if (failed != 0 || sl_json_unpack(f->arena, packed, &reply, &err) != 0) {
+        return -1;
+    }
+    json_t *key = json_array_get(json_object_get(reply, "keys"), 0);
+    json_t *grant = json_array_get(json_object_get(key, "g"), 0);
+    return grant != NULL ? json_integer_value(json_array_get(grant, 2)) : -1;
+}
+
+static void
+one_owner_takes_all_shards_and_two_take_half_each(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    f->keepers[1] = start_keeper(f, "two");
+    wait_owned(f->keepers[1], SL_SHARDS / 2);
+    wait_owned(f->keepers[0], SL_SHARDS / 2);
+    assert_int_equal(SL_SHARDS, atomic_load(&f->offered));
+    assert_int_equal(2, read_number(f, "SELECT count(DISTINCT owner) FROM throttle_shard"));
+    assert_int_equal(2, read_number(f, "SELECT max(epoch) FROM throttle_shard"));
+}
+
+static void
+an_owner_that_stops_leaves_its_shards_at_once(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    keeper_stop(f->keepers[0]);
+    assert_int_equal(0, read_number(f, "SELECT count(*) FROM throttle_shard "
+                                       "WHERE owner IS NOT NULL"));
+    assert_int_equal(0, atomic_load(&f->offered));
+}
+
+static void
+a_killed_owner_loses_its_shards_when_its_lease_ends(void **state)
+{
+    struct fixture *f = *state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct sl_error err;
+        struct keeper *keeper =
+            keeper_new(&(struct keeper_options){.database = getenv("SLUICE_TEST_DB"),
+                                                .name = "killed",
+                                                .publish = count_event,
+                                                .offer = count_offer,
+                                                .arg = f},
+                       &err);
+        if (keeper == NULL || keeper_start(keeper, &err) != 0) {
+            _exit(1);
+        }
+        pause();
+        _exit(0);
+    }
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (read_number(f, "SELECT count(owner) FROM throttle_shard") < SL_SHARDS &&
+           sl_mono_ms() < end_ms) {
+        usleep(10000);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    int64_t killed_ms = sl_mono_ms();
+    f->keepers[0] = start_keeper(f, "heir");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    assert_true(sl_mono_ms() - killed_ms >= 1000); // not before the lease was over
+    assert_int_equal(2, read_number(f, "SELECT min(epoch) FROM throttle_shard"));
+}
+
+static void
+a_node_gets_units_once_its_row_is_written(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    int64_t allowed = 0;
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (allowed <= 0 && sl_mono_ms() < end_ms) {
+        allowed = want_unit(f, f->keepers[0], 0, 0, 0);
+        usleep(5000);
+    }
+    assert_true(allowed >= 1 && allowed <= 3);
+    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact "
+                                       "WHERE node_id = 'node-1' AND boot = '" BOOT "'"));
+}
+
+static void
+an_unknown_node_is_refused_and_looked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_str packed;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    json_t *request = json_pack("{sssI}", "boot", BOOT, "inc", (json_int_t)1);
+    assert_int_equal(-1,
+                     keeper_exchange(f->keepers[0], f->arena, "node-9", request, &packed, &err));
+    assert_int_equal(SL_E_UNAVAILABLE, err.code);
+    run_sql(f, "INSERT INTO node (instance_id, id, public_key) VALUES ('" GATEWAY
+               "', 'node-9', 'key-9')");
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (keeper_exchange(f->keepers[0], f->arena, "node-9", request, &packed, &err) != 0 &&
+           sl_mono_ms() < end_ms) {
+        usleep(5000);
+    }
+    json_decref(request);
+    run_sql(f, "DELETE FROM node WHERE id = 'node-9'");
+    assert_true(packed.len > 0);
+}
+
+static void
+without_the_database_the_lease_ends_and_nothing_is_granted(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    want_unit(f, f->keepers[0], 0, 0, 0);
+    run_sql(f, "ALTER TABLE throttle_worker RENAME TO throttle_gone");
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (keeper_has_lease(f->keepers[0]) && sl_mono_ms() < end_ms) {
+        usleep(10000);
+    }
+    assert_false(keeper_has_lease(f->keepers[0]));
+    int64_t allowed = want_unit(f, f->keepers[0], 0, 0, 0);
+    assert_int_equal(allowed, want_unit(f, f->keepers[0], 0, 0, 0));
+    run_sql(f, "ALTER TABLE throttle_gone RENAME TO throttle_worker");
+    while (!keeper_has_lease(f->keepers[0]) && sl_mono_ms() < end_ms) {
+        usleep(10000);
+    }
+    assert_true(keeper_has_lease(f->keepers[0]));
+    assert_int_equal(SL_SHARDS, keeper_owned(f->keepers[0]));
+    assert_int_equal(1, read_number(f, "SELECT max(epoch) FROM throttle_shard"));
+}
+
+static int
+migrate(void **state)
+{
+    (void)state;
+    char directory[512];
+    struct sl_error err;
+    snprintf(directory, sizeof(directory), "%s/proto/sql", getenv("SLUICE_SOURCE"));
+    sl_crypto_init();
+    if (sl_migrate(getenv("SLUICE_TEST_DB"), directory, NULL, &err) != 0) {
+        print_error("%s\n", err.detail);
+        return -1;
+    }
+    struct fixture f = {.arena = sl_arena_new(1024 * 1024)};
+    f.db = sl_db_open(&(struct sl_db_options){.conninfo = getenv("SLUICE_TEST_DB")}, &err);
+    run_sql(&f, "INSERT INTO domain (id, name) VALUES ('d', 'd')");
+    run_sql(&f, "INSERT INTO project (id, domain_id, name) VALUES ('p', 'd', 'p')");
+    run_sql(&f, "INSERT INTO instance (id, project_id, name, domain_suffix) VALUES ('" GATEWAY
+                "', 'p', 'g', 'test')");
+    run_sql(&f, "INSERT INTO node (instance_id, id, public_key) VALUES ('" GATEWAY
+                "', 'node-1', 'key-1'), ('" GATEWAY "', 'node-2', 'key-2')");
+    sl_db_free(&f.db);
+    sl_arena_free(&f.arena);
+    return 0;
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(one_owner_takes_all_shards_and_two_take_half_each),
+        T(an_owner_that_stops_leaves_its_shards_at_once),
+        T(a_killed_owner_loses_its_shards_when_its_lease_ends),
+        T(a_node_gets_units_once_its_row_is_written),
+        T(an_unknown_node_is_refused_and_looked_for),
+        T(without_the_database_the_lease_ends_and_nothing_is_granted),
+    };
+    return cmocka_run_group_tests(tests, migrate, NULL);
+}
