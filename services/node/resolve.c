@@ -352,11 +352,12 @@ size_t
 resolve_polls(struct resolve *resolve, struct pollfd *ret_polls)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(resolve->channel, sockets, ARES_GETSOCK_MAXNUM);
+    // c-ares' own macros shift a signed 1 into the sign for the sixteenth socket.
+    unsigned bits = (unsigned)ares_getsock(resolve->channel, sockets, ARES_GETSOCK_MAXNUM);
     size_t count = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM && count < RESOLVE_POLLS; i++) {
-        bool reads = ARES_GETSOCK_READABLE(bits, i);
-        bool writes = ARES_GETSOCK_WRITABLE(bits, i);
+        bool reads = (bits >> i & 1) != 0;
+        bool writes = (bits >> (i + ARES_GETSOCK_MAXNUM) & 1) != 0;
         if (reads || writes) {
             ret_polls[count++] = (struct pollfd){
                 .fd = sockets[i],
