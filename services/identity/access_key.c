@@ -119,6 +119,11 @@ access_key_delete(struct task *task, struct sl_error *err)
     const char *access = NULL;
     struct sl_rows *rows = NULL;
     if (task_need(task, "access", 128, &access, err) != 0 ||
+        task_before(task,
+                    "SELECT jsonb_build_object('access', access, 'user_id', user_id, 'project_id',"
+                    " project_id, 'enabled', enabled, 'expires_at', expires_at)::text"
+                    " FROM iam_access_key WHERE access = $1 FOR UPDATE",
+                    access, err) != 0 ||
         sl_sql(task->tx, task->arena, "DELETE FROM iam_access_key WHERE access = $1",
                SL_PARAMS(SL_P_TEXT(access)), &rows, err) != 0) {
         return -1;

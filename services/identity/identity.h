@@ -44,6 +44,7 @@ struct task {
     json_t *headers;       // response headers; the arena releases it; NULL: none
     int status;            // HTTP status; 0: the documented one
     const char *object_id; // for the audit: what was made, changed or deleted
+    const char *before;    // for the audit, JSON without secrets; NULL: it was not there
     json_t *audit_after;   // for the audit, without secrets; the arena releases it
 };
 
@@ -98,6 +99,11 @@ int task_id(struct task *task, const char **ret_id, struct sl_error *err) SL_MUS
 // Marks an entry of `control` dirty.
 int task_touch(struct task *task, const char *kind, const char *key,
                struct sl_error *err) SL_MUST_CHECK;
+
+// Keeps for the audit what a row was before it changes: `sql` answers it as one JSON text for the
+// key $1. No row is no refusal.
+int task_before(struct task *task, const char *sql, const char *key,
+                struct sl_error *err) SL_MUST_CHECK;
 
 // Finds an account, a project or a user by the body's `domain`, `project`, `user` (name or id).
 // Refuses DOMAIN_NOT_FOUND, PROJECT_NOT_FOUND, USER_NOT_FOUND.

@@ -50,13 +50,21 @@ is_document(const json_t *document)
     return true;
 }
 
+static const char before_sql[] =
+    "SELECT jsonb_build_object('name', name, 'document', document)::text"
+    " FROM iam_policy WHERE name = $1 FOR UPDATE";
+static const char attached_sql[] =
+    "SELECT jsonb_build_object('user_id', $1::text, 'policies', coalesce(jsonb_agg(policy"
+    " ORDER BY policy), '[]'))::text FROM iam_user_policy WHERE user_id = $1";
+
 int
 policy_create(struct task *task, struct sl_error *err)
 {
     const char *name = NULL;
     struct sl_rows *rows = NULL;
     json_t *document = task_value(task, "document");
-    if (task_need(task, "name", NAME_MAX_, &name, err) != 0) {
+    if (task_need(task, "name", NAME_MAX_, &name, err) != 0 ||
+        task_before(task, before_sql, name, err) != 0) {
         return -1;
     }
     if (!is_document(document)) {
@@ -88,6 +96,7 @@ policy_delete(struct task *task, struct sl_error *err)
     struct sl_rows *rows = NULL;
     // The lock keeps an attachment from coming in between.
     if (task_need(task, "name", NAME_MAX_, &name, err) != 0 ||
+        task_before(task, before_sql, name, err) != 0 ||
         sl_sql(task->tx, task->arena,
                "SELECT predefined OR EXISTS (SELECT 1 FROM iam_user_policy WHERE policy = $1)"
                " FROM iam_policy WHERE name = $1 FOR UPDATE",
@@ -136,7 +145,7 @@ change_attachment(struct task *task, const char *sql, struct sl_error *err)
     const char *user_id = NULL;
     const char *policy = NULL;
     if (task_need(task, "policy", NAME_MAX_, &policy, err) != 0 ||
-        find_user(task, &user_id, err) != 0 ||
+        find_user(task, &user_id, err) != 0 || task_before(task, attached_sql, user_id, err) != 0 ||
         sl_sql(task->tx, task->arena, sql, SL_PARAMS(SL_P_TEXT(user_id), SL_P_TEXT(policy)), NULL,
                err) != 0) {
         return -1;

@@ -133,6 +133,17 @@ task_touch(struct task *task, const char *kind, const char *key, struct sl_error
     return sl_runtime_touch(task->tx, task->arena, CONTROL, kind, key, err);
 }
 
+int
+task_before(struct task *task, const char *sql, const char *key, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql(task->tx, task->arena, sql, SL_PARAMS(SL_P_TEXT(key)), &rows, err) != 0) {
+        return -1;
+    }
+    task->before = sl_rows_count(rows) > 0 ? sl_rows_text(rows, 0, 0) : NULL;
+    return 0;
+}
+
 // The reply's parts as one JSON text, as the audit keeps them.
 static int
 dump(struct task *task, json_t *value, const char **ret_text, struct sl_error *err)
@@ -173,7 +184,8 @@ static int
 finish_audit(struct task *task, const struct sl_audit_who *who, struct sl_error *err)
 {
     const char *reply = NULL;
-    struct sl_audit_outcome outcome = {.object_id = task->object_id, .status = task->status};
+    struct sl_audit_outcome outcome = {
+        .object_id = task->object_id, .before = task->before, .status = task->status};
     if (dump(task, task->answer, &reply, err) != 0 ||
         dump(task, task->audit_after, &outcome.after, err) != 0) {
         return -1;

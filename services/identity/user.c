@@ -10,6 +10,11 @@
 #define NAME_MAX_    64 // bytes of a name
 #define PASSWORD_MIN 8  // bytes
 
+static const char before_sql[] =
+    "SELECT jsonb_build_object('id', id, 'name', name, 'domain_id', domain_id,"
+    " 'enabled', enabled, 'not_before', not_before, 'has_password', password IS NOT NULL)::text"
+    " FROM iam_user WHERE id = $1 FOR UPDATE";
+
 int
 find_user(struct task *task, const char **ret_id, struct sl_error *err)
 {
@@ -108,7 +113,8 @@ user_update(struct task *task, struct sl_error *err)
     if (enabled != NULL && !json_is_boolean(enabled)) {
         return sl_fail(err, SL_E_PARAM_INVALID, "enabled");
     }
-    if (find_user(task, &id, err) != 0 || hash_password(task, &hash, err) != 0) {
+    if (find_user(task, &id, err) != 0 || hash_password(task, &hash, err) != 0 ||
+        task_before(task, before_sql, id, err) != 0) {
         return -1;
     }
     bool disables = json_is_false(enabled);
@@ -143,7 +149,7 @@ user_delete(struct task *task, struct sl_error *err)
 {
     const char *id = NULL;
     struct sl_rows *keys = NULL;
-    if (find_user(task, &id, err) != 0 ||
+    if (find_user(task, &id, err) != 0 || task_before(task, before_sql, id, err) != 0 ||
         sl_sql(task->tx, task->arena,
                "DELETE FROM iam_access_key WHERE user_id = $1 RETURNING access",
                SL_PARAMS(SL_P_TEXT(id)), &keys, err) != 0 ||
