@@ -143,6 +143,8 @@ def add(contract, area):
 def check(contract, error_rows):
     """Refuses the contract (Refused) at the first fault."""
     seen = {}
+    for name, node in contract.components["schemas"].items():
+        schema.check_all_words(node, f"components.schemas.{name}")
     for operation in contract.operations:
         check_operation(contract, operation)
         name = operation.body.get("operationId")

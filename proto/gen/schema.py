@@ -48,6 +48,16 @@ def check_words(node, where):
         refuse(f"{where}: type {node['type']} is not one of {', '.join(sorted(TYPES))}")
 
 
+def check_all_words(node, where):
+    """check_words() through a whole component, answers included; nothing is followed."""
+    check_words(node, where)
+    for name, part in node.get("properties", {}).items():
+        check_all_words(part, f"{where}.{name}")
+    for part in [node.get("items"), node.get("additionalProperties"), *node.get("allOf", [])]:
+        if isinstance(part, dict):
+            check_all_words(part, where)
+
+
 def check_bounds(contract, node, where, seen=()):
     """Refuses what a client may send without a maximum."""
     if isinstance(node, dict) and "$ref" in node:

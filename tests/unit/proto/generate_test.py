@@ -119,6 +119,11 @@ class Refusals(unittest.TestCase):
     def test_a_schema_word_that_nothing_obeys(self):
         self.refused(lambda d: at(d, THING)["size"].update({"multipleOf": 2}), "multipleOf")
 
+    def test_a_word_in_an_answer_that_no_schema_has(self):
+        # As YAML reads `{description: What is wrong, for people.}`.
+        answer = {"type": "object", "properties": {"x": {"type": "string", "for people.": None}}}
+        self.refused(lambda d: d["components"]["schemas"].update({"Answer": answer}), "Answer.x", "for people.")
+
     def test_a_default_that_its_schema_rejects(self):
         self.refused(lambda d: at(d, THING)["size"].update({"default": 10}), "body.size", "default")
 
