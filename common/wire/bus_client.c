@@ -88,18 +88,24 @@ run_timers(struct sl_bus_client *client)
 static void
 wait_round(struct sl_bus_client *client, bool is_timed)
 {
-    zmq_pollitem_t items[1 + 4 * SL_BUSES_MAX];
-    int count = 0;
-    items[count++] = (zmq_pollitem_t){.fd = client->wake_fd, .events = ZMQ_POLLIN};
+    zmq_pollitem_t items[1 + 2 * SL_LINK_POLLS * SL_BUSES_MAX];
+    struct sl_link *links[2 * SL_BUSES_MAX];
+    size_t count = 0;
+    items[0] = (zmq_pollitem_t){.fd = client->wake_fd, .events = ZMQ_POLLIN};
     for (size_t i = 0; i < client->peer->bus_count; i++) {
-        struct client_bus *bus = &client->buses[i];
-        void *sockets[] = {bus->commands.socket, bus->commands.monitor, bus->events.socket,
-                           bus->events.monitor};
-        for (size_t n = 0; n < (bus->has_events ? 4 : 2); n++) {
-            items[count++] = (zmq_pollitem_t){.socket = sockets[n], .events = ZMQ_POLLIN};
+        links[count++] = &client->buses[i].commands;
+        if (client->buses[i].has_events) {
+            links[count++] = &client->buses[i].events;
         }
     }
-    zmq_poll(items, count, is_timed || client->calls != NULL ? ROUND_MS : IDLE_MS);
+    for (size_t i = 0; i < count; i++) {
+        sl_link_poll(links[i], &items[1 + i * SL_LINK_POLLS]);
+    }
+    zmq_poll(items, 1 + (int)count * SL_LINK_POLLS,
+             is_timed || client->calls != NULL ? ROUND_MS : IDLE_MS);
+    for (size_t i = 0; i < count; i++) {
+        sl_link_polled(links[i], &items[1 + i * SL_LINK_POLLS]);
+    }
     uint64_t wakes = 0;
     ssize_t got = items[0].revents != 0 ? read(client->wake_fd, &wakes, sizeof(wakes)) : 0;
     (void)got;

@@ -102,12 +102,27 @@ sl_link_close(struct sl_link *link)
     *link = (struct sl_link){.socket = NULL};
 }
 
+void
+sl_link_poll(const struct sl_link *link, zmq_pollitem_t items[SL_LINK_POLLS])
+{
+    items[0] = (zmq_pollitem_t){.socket = link->socket, .events = ZMQ_POLLIN};
+    items[1] = (zmq_pollitem_t){.socket = link->monitor, .events = ZMQ_POLLIN};
+}
+
+void
+sl_link_polled(struct sl_link *link, const zmq_pollitem_t items[SL_LINK_POLLS])
+{
+    link->is_readable = items[0].revents != 0;
+    link->has_news = items[1].revents != 0;
+}
+
 enum sl_link_change
 sl_link_watch(struct sl_link *link, int64_t now_ms)
 {
     enum sl_link_change change = SL_LINK_SAME;
     struct sl_link_message message;
-    struct sl_link events = {.socket = link->monitor};
+    struct sl_link events = {.socket = link->monitor, .is_readable = link->has_news};
+    link->has_news = false;
     while (sl_link_receive(&events, &message)) {
         // The first part: 16 bits of event, 32 bits of value, both in host order.
         uint16_t event = 0;
@@ -151,7 +166,7 @@ sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message)
 {
     ret_message->count = 0;
     zmq_msg_t surplus;
-    bool has_more = true;
+    bool has_more = link->is_readable;
     while (has_more) {
         bool fits = ret_message->count < SL_LINK_PARTS;
         zmq_msg_t *part = fits ? &ret_message->part[ret_message->count] : &surplus;
@@ -159,6 +174,7 @@ sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message)
         if (zmq_msg_recv(part, link->socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(part);
             sl_link_message_clear(ret_message);
+            link->is_readable = false;
             return false;
         }
         has_more = zmq_msg_more(part) != 0;
@@ -168,7 +184,7 @@ sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message)
             zmq_msg_close(part);
         }
     }
-    return true;
+    return ret_message->count > 0;
 }
 
 void

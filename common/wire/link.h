@@ -20,6 +20,8 @@ struct sl_link {
     void *monitor;      // PAIR with the socket's events
     int64_t heard_ms;   // last sign of life (sl_mono_ms); 0: not connected
     int64_t beat_at_ms; // when the next heartbeat is due
+    bool is_readable;   // the last poll saw messages
+    bool has_news;      // the last poll saw events of the monitor
 };
 
 // Which of a bus's sockets.
@@ -41,6 +43,13 @@ int sl_link_open(struct sl_link *link, void *context, enum sl_link_kind kind,
                  struct sl_error *err) SL_MUST_CHECK;
 void sl_link_close(struct sl_link *link);
 
+#define SL_LINK_POLLS 2 // items that a link takes in a poll
+
+// Fills a link's items of a zmq_poll, and notes what the poll saw: without that nothing is read.
+// Asking each socket whether it has something costs a system call each; the poll has asked.
+void sl_link_poll(const struct sl_link *link, zmq_pollitem_t items[SL_LINK_POLLS]);
+void sl_link_polled(struct sl_link *link, const zmq_pollitem_t items[SL_LINK_POLLS]);
+
 // Reads what the monitor saw; the last change counts.
 enum sl_link_change sl_link_watch(struct sl_link *link, int64_t now_ms);
 
@@ -58,7 +67,8 @@ struct sl_link_message {
     size_t count;
 };
 
-// Receives a message without waiting; false when there is none. Longer ones are cut.
+// Receives a message without waiting; false when there is none, or the last poll saw none. Longer
+// ones are cut.
 bool sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message);
 void sl_link_message_clear(struct sl_link_message *message);
 

@@ -214,14 +214,16 @@ is_withdrawn(const struct sl_worker *worker, const struct glance *glance, int64_
 static void
 wait_round(struct sl_worker *worker)
 {
-    zmq_pollitem_t items[1 + 2 * SL_BUSES_MAX];
-    int count = 0;
-    items[count++] = (zmq_pollitem_t){.fd = worker->wake_fd, .events = ZMQ_POLLIN};
-    for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
-        items[count++] = (zmq_pollitem_t){.socket = worker->links[i].socket, .events = ZMQ_POLLIN};
-        items[count++] = (zmq_pollitem_t){.socket = worker->links[i].monitor, .events = ZMQ_POLLIN};
+    zmq_pollitem_t items[1 + SL_LINK_POLLS * SL_BUSES_MAX];
+    size_t count = worker->options.peer->bus_count;
+    items[0] = (zmq_pollitem_t){.fd = worker->wake_fd, .events = ZMQ_POLLIN};
+    for (size_t i = 0; i < count; i++) {
+        sl_link_poll(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
     }
-    zmq_poll(items, count, ROUND_MS);
+    zmq_poll(items, 1 + (int)count * SL_LINK_POLLS, ROUND_MS);
+    for (size_t i = 0; i < count; i++) {
+        sl_link_polled(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
+    }
     uint64_t wakes = 0;
     ssize_t got = items[0].revents != 0 ? read(worker->wake_fd, &wakes, sizeof(wakes)) : 0;
     (void)got;

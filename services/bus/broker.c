@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define TICK_MS       50
+#define FIRST_TAKE    2     // poll items from here on are sockets with messages to take
 #define BATCH         256   // messages of one socket before the next has its turn
 #define QUEUE         20000 // messages that wait for one connection
 #define HANDSHAKE_MS  5000
@@ -185,6 +186,8 @@ broker_run(struct broker *broker, int stop_fd)
         {.socket = broker->events, .events = ZMQ_POLLIN},
         {.fd = peers_fd(broker->peers), .events = ZMQ_POLLIN},
     };
+    static void (*const takes[])(struct broker *, struct frames *) = {
+        broker_on_command, broker_on_worker, broker_on_subscription};
     int64_t next_tick_ms = 0;
     while (items[0].revents == 0) {
         // A failed poll (a signal) is a round without messages.
@@ -192,10 +195,15 @@ broker_run(struct broker *broker, int stop_fd)
             continue;
         }
         broker->now_ms = sl_mono_ms();
-        zap_answer(broker->zap, broker->peers);
-        drain(broker, broker->commands, broker_on_command);
-        drain(broker, broker->workers, broker_on_worker);
-        drain(broker, broker->events, broker_on_subscription);
+        // Only what the poll saw: asking a socket in vain costs a system call.
+        for (size_t i = 0; i < SL_COUNT(takes); i++) {
+            if (items[FIRST_TAKE + i].revents != 0) {
+                drain(broker, items[FIRST_TAKE + i].socket, takes[i]);
+            }
+        }
+        if (items[1].revents != 0) {
+            zap_answer(broker->zap, broker->peers);
+        }
         if (items[5].revents != 0) {
             peers_refresh(broker->peers);
         }
