@@ -9,18 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int
-schedules(void)
-{
-    const char *text = getenv("SLUICE_SIM_SCHEDULES");
-    return text != NULL ? atoi(text) : 20;
-}
-
 static unsigned
-first_seed(void)
+setting(const char *name, unsigned fallback)
 {
-    const char *text = getenv("SLUICE_SIM_SEED");
-    return text != NULL ? (unsigned)atoi(text) : 1;
+    const char *text = getenv(name);
+    int64_t value;
+    return text != NULL && sl_str_int(sl_str(text), &value) ? (unsigned)value : fallback;
 }
 
 // -- tests
@@ -30,8 +24,9 @@ no_schedule_exceeds_a_limit(void **state)
 {
     (void)state;
     int64_t admitted = 0;
-    for (int i = 0; i < schedules(); i++) {
-        unsigned seed = first_seed() + (unsigned)i;
+    unsigned first = setting("SLUICE_SIM_SEED", 1);
+    unsigned last = first + setting("SLUICE_SIM_SCHEDULES", 20);
+    for (unsigned seed = first; seed < last; seed++) {
         struct world *world = open_world(seed, 1 + (int)(seed % NODES), 1 + (int)(seed / 7 % 2));
         world->stray = 20;
         for (int ms = 0; ms < 12000; ms++) {
