@@ -70,8 +70,9 @@ int options_parse(struct admin *admin, int argc, char **argv, json_t **ret_field
 // Prints all commands, or the options of one.
 void help_print(const struct command_row *row);
 
-// Prints an answer: as JSON, one field, or lines for people.
-void answer_print(const struct admin *admin, json_t *answer);
+// Prints an answer: as JSON, one field, or lines for people. Refuses (ADMIN) a field that the
+// answer does not have.
+int answer_print(const struct admin *admin, json_t *answer, struct sl_error *err) SL_MUST_CHECK;
 
 // Sends `fields` as the row's command over the bus and waits; *ret_answer is a new reference.
 int online_send(struct admin *admin, json_t *fields, json_t **ret_answer,

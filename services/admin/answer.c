@@ -74,31 +74,39 @@ find_list(json_t *answer)
     return list;
 }
 
-void
-answer_print(const struct admin *admin, json_t *answer)
+static void
+print_lines(json_t *answer)
 {
-    if (admin->field != NULL) {
-        const json_t *value = json_object_get(answer, admin->field);
-        if (value != NULL) {
-            print_value(value);
-            putchar('\n');
-        }
-        return;
-    }
-    if (admin->json) {
-        json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        putchar('\n');
-        return;
-    }
     json_t *list = find_list(answer);
-    if (list == NULL) {
-        print_object(answer);
-        return;
-    }
     size_t i = 0;
     json_t *item = NULL;
+    if (list == NULL) {
+        print_object(answer);
+    }
     json_array_foreach(list, i, item)
     {
         print_item(item);
     }
+}
+
+int
+answer_print(const struct admin *admin, json_t *answer, struct sl_error *err)
+{
+    if (admin->field != NULL) {
+        const json_t *value = json_object_get(answer, admin->field);
+        if (value == NULL) {
+            sl_fail(err, SL_E_ADMIN, "done, but the answer does not have the field of --field");
+            return sl_error_detail(err, "%s", admin->field);
+        }
+        print_value(value);
+        putchar('\n');
+        return 0;
+    }
+    if (admin->json) {
+        json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+        putchar('\n');
+        return 0;
+    }
+    print_lines(answer);
+    return 0;
 }

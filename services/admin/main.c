@@ -113,11 +113,12 @@ run(struct admin *admin, int argc, char **argv)
     }
     admin_run_fn *function = admin->row->run != NULL ? admin->row->run : online_send;
     int rc = function(admin, fields, &answer, &err);
+    if (rc == 0) {
+        add_generated(admin, fields, answer, generated);
+        rc = answer_print(admin, answer, &err);
+    }
     if (rc != 0) {
         complain("", &err);
-    } else {
-        add_generated(admin, fields, answer, generated);
-        answer_print(admin, answer);
     }
     json_decref(fields);
     json_decref(answer);

@@ -6,6 +6,7 @@
 #include "services/front/auth.c"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -428,6 +429,53 @@ without_the_stream_the_answer_is_unavailable(void **state)
     assert_int_equal(err.code, SL_E_UNAVAILABLE);
     tokens_free(&empty.tokens);
     entries_free(&empty.entries);
+    assert_true(entries_fresh(auth.entries, AUTH_STALE_MS));
+    assert_false(entries_fresh(auth.entries, 0)); // as if the last head were long ago
+    hooks.confirmed(hooks.arg, NULL);
+    assert_true(entries_fresh(auth.entries, AUTH_STALE_MS));
+}
+
+// Asks again and again with one token until told to stop; answers how often it was let in.
+static void *
+read_on(void *arg)
+{
+    const char *text = arg;
+    struct sl_sign_header header = {SL_STR("x-auth-token"), sl_str(text)};
+    struct auth_request request = make_request("apig:groups:list", PROJECT);
+    struct sl_arena *own = sl_arena_new(1 << 20);
+    uintptr_t passed = 0;
+    request.headers = &header;
+    request.header_count = 1;
+    for (int i = 0; i < 400; i++) {
+        struct sl_actor who;
+        struct sl_error why;
+        passed += auth_check(&auth, &request, own, &who, &why) == 0;
+        sl_arena_clear(own);
+    }
+    sl_arena_free(&own);
+    return (void *)passed;
+}
+
+static void
+readers_go_on_while_entries_change(void **state)
+{
+    (void)state;
+    pthread_t readers[4];
+    struct sl_token token = make_token(PROJECT);
+    const char *text = sign_token(&token);
+    for (size_t i = 0; i < SL_COUNT(readers); i++) {
+        assert_int_equal(pthread_create(&readers[i], NULL, read_on, (void *)(uintptr_t)text), 0);
+    }
+    for (int i = 0; i < 200; i++) {
+        put_user("'full'", i % 2 == 0 ? "true" : "false", 0);
+    }
+    put_user("'full'", "true", 0);
+    for (size_t i = 0; i < SL_COUNT(readers); i++) {
+        void *passed = NULL;
+        assert_int_equal(pthread_join(readers[i], &passed), 0);
+        assert_true((uintptr_t)passed <= 400);
+    }
+    assert_int_equal((uintptr_t)read_on((void *)(uintptr_t)text), 400);
 }
 
 static void
@@ -474,6 +522,7 @@ main(void)
         cmocka_unit_test(a_denial_beats_what_another_policy_allows),
         cmocka_unit_test(an_entry_that_cannot_be_opened_changes_nothing),
         cmocka_unit_test(without_the_stream_the_answer_is_unavailable),
+        cmocka_unit_test(readers_go_on_while_entries_change),
         cmocka_unit_test(patterns_match_as_people_expect),
         cmocka_unit_test(a_statement_that_narrows_unknowably_never_allows),
     };
