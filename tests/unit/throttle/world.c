@@ -77,7 +77,7 @@ send_request(void *arg, uint32_t shard, json_t *body, uint64_t token)
                             .node = node->index,
                             .kind = TO_OWNER,
                             .token = token,
-                            .incarnation = node->incarnation,
+                            .sender_life = node->life,
                             .life = owner >= 0 ? world->owners[owner].life : 0,
                             .body = body};
     post(world, letter);
@@ -147,7 +147,7 @@ deliver(struct world *world, struct letter letter)
         }
         break;
     case TO_NODE:
-        if (node->grants != NULL && letter.incarnation == node->incarnation) {
+        if (node->grants != NULL && letter.sender_life == node->life) {
             grants_reply(node->grants, letter.token, letter.body, world->now_ms + node->skew_ms);
         }
         break;
@@ -284,13 +284,14 @@ kill_owner(struct world *world, int index)
 // -- nodes
 
 static void
-start_agent(struct sim_node *node, int64_t divides)
+start_agent(struct sim_node *node)
 {
     node->incarnation++;
+    node->life++;
     node->grants = grants_new(&(struct grants_options){.counters = node->counters,
                                                        .node_id = node->id,
                                                        .incarnation = node->incarnation,
-                                                       .divides = divides,
+                                                       .divides = node->divides,
                                                        .send = send_request,
                                                        .arg = node});
     const char *ids[NODES];
@@ -395,7 +396,24 @@ open_node(struct world *world, int index)
     for (uint32_t i = 0; i < SL_SHARDS; i++) {
         atomic_store(&node->counters->header->confirmed[i], world->now_ms);
     }
-    start_agent(node, 0);
+    node->incarnation = 0;
+    start_agent(node);
+}
+
+static void
+stop_agent(struct sim_node *node)
+{
+    node->divides = node->grants != NULL ? grants_divides(node->grants) : node->divides;
+    grants_free(&node->grants);
+}
+
+// The machine forgot what its counters were, and knows only what its state file says.
+static void
+lose_memory(struct sim_node *node)
+{
+    stop_agent(node);
+    sl_counters_free(&node->counters);
+    open_node(node->world, node->index);
 }
 
 struct world *
@@ -473,7 +491,7 @@ disturb(struct world *world)
 {
     struct sim_node *node = &world->nodes[dice(world, (uint32_t)world->node_count)];
     struct sim_owner *owner = &world->owners[dice(world, (uint32_t)world->owner_count)];
-    switch (dice(world, 8)) {
+    switch (dice(world, 10)) {
     case 0:
         node->is_cut = !node->is_cut;
         break;
@@ -493,18 +511,24 @@ disturb(struct world *world)
             }
         }
         break;
-    case 4: {
-        int64_t divides = node->grants != NULL ? grants_divides(node->grants) : 0;
-        grants_free(&node->grants);
-        start_agent(node, divides);
+    case 4:
+        stop_agent(node);
+        start_agent(node);
         break;
-    }
     case 5:
         node->load[dice(world, KEYS)] = (int)dice(world, 500);
         break;
     case 6:
         world->loss = (int)dice(world, 200);
         world->duplicates = (int)dice(world, 200);
+        break;
+    case 7:
+        stop_agent(node); // workers go on alone
+        break;
+    case 8:
+        if (chance(world, 300)) {
+            lose_memory(node);
+        }
         break;
     default:
         world->slow_ms = 1 + (int)dice(world, 40);

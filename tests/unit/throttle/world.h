@@ -35,9 +35,9 @@ struct letter {
         EVENT,
         WRITE_ROW,
     } kind;
-    uint64_t token; // of the request
-    int64_t incarnation;
-    json_t *body; // NULL to a node: the request failed
+    uint64_t token;  // of the request
+    int sender_life; // of the agent that asked
+    json_t *body;    // NULL to a node: the request failed
     struct account_contact row;
 };
 
@@ -48,10 +48,11 @@ struct sim_node {
     char name[64];
     struct sl_counters *counters;
     struct grants *grants;
-    int64_t incarnation;
-    int64_t skew_ms; // of its monotonic clock
-    bool is_cut;     // nothing reaches it or leaves it
-    bool agent_dead; // workers go on alone
+    int64_t incarnation; // of the agent in this memory
+    int life;            // of the agent in this world: to whom letters go
+    int64_t divides;     // what its state file says
+    int64_t skew_ms;     // of its monotonic clock
+    bool is_cut;         // nothing reaches it or leaves it
     struct {
         int64_t until_ms;
         int key;
