@@ -287,7 +287,8 @@ ngx_int_t ngx_http_sluice_variables(ngx_conf_t *cf);
 // The text of one of them but the line; ptr NULL when the request has none.
 struct sl_str ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx,
                                     enum ngx_http_sluice_field field);
-// Writes decimal digits, at least `least` (up to 20) of them; answers the new end.
+// Writes decimal digits, at least `least` (1 to 19) of them; answers the new end. The number is
+// below 10^19.
 u_char *ngx_http_sluice_digits(u_char *out, uint64_t number, size_t least);
 // _line.c: the access log's line, from the request's pool.
 ngx_int_t ngx_http_sluice_line(ngx_http_request_t *r, struct sl_str *ret_line);

@@ -7,7 +7,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
-#define DIGITS_MAX 20 // of 64 bits
+#define DIGITS_MAX 19 // of the numbers that are written
 
 static const struct {
     ngx_str_t name;
@@ -38,17 +38,21 @@ static const struct sl_str proof_names[] = {
 u_char *
 ngx_http_sluice_digits(u_char *out, uint64_t number, size_t least)
 {
-    u_char digits[DIGITS_MAX];
-    size_t count = 0;
+    size_t count = least;
+    uint64_t bound = 10;
 
-    while (number > 0 || count < least) {
-        digits[count++] = (u_char)('0' + number % 10);
+    for (size_t i = 1; i < least; i++) {
+        bound *= 10;
+    }
+    while (number >= bound && count < DIGITS_MAX) {
+        count++;
+        bound *= 10;
+    }
+    for (size_t i = count; i > 0; i--) {
+        out[i - 1] = (u_char)('0' + number % 10);
         number /= 10;
     }
-    while (count > 0) {
-        *out++ = digits[--count];
-    }
-    return out;
+    return out + count;
 }
 
 struct sl_str
