@@ -23,7 +23,7 @@ static const char forget_sql[] = "DELETE FROM iam_login WHERE account = $1";
 // A few rows that no longer matter, so that invented names do not pile up.
 static const char prune_sql[] =
     "DELETE FROM iam_login WHERE account IN (SELECT account FROM iam_login"
-    " WHERE at < now() - interval '1 hour' LIMIT 16)";
+    " WHERE at < now() - interval '1 hour' ORDER BY at LIMIT 16 FOR UPDATE SKIP LOCKED)";
 
 static const char user_sql[] =
     "SELECT u.id, u.name, coalesce(u.password, ''), u.enabled, d.id, d.name, u.not_before"

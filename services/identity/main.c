@@ -32,7 +32,7 @@ static const struct sl_setting rows[] = {
     ROW(database, .help = "libpq connection string"),
     ROW(endpoint, .fallback = "http://127.0.0.1:7080",
         .help = "public URL of the management API, for the catalog"),
-    ROW(hash_threads, .type = SL_SETTING_INT, .fallback = "2", .min = 1, .max = 16,
+    ROW(hash_threads, .type = SL_SETTING_INT, .fallback = "2", .min = 1, .max = 4,
         .help = "threads that hash passwords"),
     ROW(log_level, .fallback = "info", .help = "debug, info, warning or alert"),
     ROW(peer_file, .help = "who we are on the bus; mode 0600"),

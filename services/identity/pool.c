@@ -11,7 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 
-#define THREADS_MAX   16
+#define THREADS_MAX   4
 #define RETRY_MS      500 // between attempts to open the database
 #define JOB_ARENA_MAX (1024 * 1024)
 
