@@ -27,12 +27,13 @@ static const char group_sql[] =
 // What is published may differ from what its API says today: the unique key of `api` alone does not
 // keep two published definitions of one method and path apart.
 static const char clash_sql[] =
-    "SELECT 1 FROM api a JOIN publication p ON p.instance_id = a.instance_id AND p.env_id = $3 "
-    "AND p.api_id <> a.id JOIN api_version v ON v.instance_id = p.instance_id "
-    "AND v.version_id = p.version_id WHERE a.instance_id = $1 AND a.id = $2 "
+    "SELECT 1 FROM api a JOIN api_version v ON v.instance_id = a.instance_id AND v.env_id = $3 "
     "AND v.definition ->> 'group_id' = a.group_id "
-    "AND v.definition ->> 'req_method' = a.req_method "
     "AND v.definition ->> 'req_uri_shape' = a.req_uri_shape "
+    "AND v.definition ->> 'req_method' = a.req_method "
+    "JOIN publication p ON p.instance_id = v.instance_id AND p.api_id = v.api_id "
+    "AND p.env_id = v.env_id AND p.version_id = v.version_id "
+    "WHERE a.instance_id = $1 AND a.id = $2 AND v.api_id <> a.id "
     "AND v.definition ->> 'match_mode' = a.match_mode LIMIT 1";
 
 static const char version_sql[] =
