@@ -341,6 +341,30 @@ ask(struct sl_counters *counters, uint32_t slot)
     }
 }
 
+// A soft limit that spent what it was granted goes on to the node's share when no more will come.
+// The agent may settle a grant of the same window meanwhile: the limit is then exceeded by a share
+// at most, which a soft one may be.
+static bool
+raise_to_share(struct sl_counters *counters, const struct sl_counter_take *take, uint64_t units)
+{
+    struct counter_slot *slot = &counters->slots[take->slot];
+    size_t i = take->window % SL_COUNTER_WINDOWS;
+    uint64_t allowed = atomic_load(&slot->allowed[i]);
+    int64_t share = own_share(counters, take);
+    if ((units & COUNTER_EXHAUSTED) != 0 || counter_window_of(allowed) != take->window ||
+        share <= (int64_t)counter_units_of(allowed)) {
+        return false;
+    }
+    uint32_t added = (uint32_t)share - counter_units_of(allowed);
+    if (atomic_compare_exchange_strong(&slot->allowed[i], &allowed,
+                                       counter_pack(take->window, (uint32_t)share))) {
+        while (counter_window_of(units) == take->window &&
+               !atomic_compare_exchange_weak(&slot->units[i], &units, units + added)) {
+        }
+    }
+    return counter_units_of(atomic_load(&slot->units[i])) > 0;
+}
+
 // Whether the slot has a unit of the window. Installs the node's own share when that is due:
 // `allowed` first, so that a process that dies in between has only lost units.
 static bool
@@ -350,7 +374,8 @@ has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool may_co
     size_t i = take->window % SL_COUNTER_WINDOWS;
     uint64_t units = atomic_load_explicit(&slot->units[i], memory_order_relaxed);
     if (counter_window_of(units) == take->window) {
-        return counter_units_of(units) > 0;
+        return counter_units_of(units) > 0 ||
+               (is_soft(take->key) && !may_come && raise_to_share(counters, take, units));
     }
     uint64_t allowed = atomic_load(&slot->allowed[i]);
     int64_t confirmed = atomic_load(&counters->header->confirmed[slot->shard]);

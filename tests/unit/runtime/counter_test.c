@@ -325,6 +325,45 @@ a_default_limit_divides_when_accounting_is_slow(void **state)
 }
 
 static void
+a_default_limit_goes_on_to_its_share_when_a_grant_is_spent(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t members[2] = {1, 2};
+    sl_counter_domain_key(&f->key, POLICY);
+    f->take.limit = 10;
+    sl_counters_set_members(f->counters, members, 2, 0, true);
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+    grant(f, f->take.slot, f->window, 2, false);
+    int admitted = 0;
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f)); // while accounting answers, more may come
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    while (take_one(f) == SL_COUNTER_TAKEN) {
+        admitted++;
+    }
+    assert_int_equal(admitted, 3); // half of ten, two of them spent before
+    sl_counters_beat(f->counters, sl_mono_ms());
+    struct sl_counter_span span = grant(f, f->take.slot, f->window, 5, true);
+    assert_int_equal(span.used, 5);
+}
+
+static void
+what_accounting_calls_exhausted_stays_so(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t members[2] = {1, 2};
+    sl_counter_domain_key(&f->key, POLICY);
+    f->take.limit = 10;
+    sl_counters_set_members(f->counters, members, 2, 0, true);
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+    grant(f, f->take.slot, f->window, 1, true);
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+}
+
+static void
 a_contact_puts_shares_off(void **state)
 {
     struct fixture *f = *state;
@@ -478,6 +517,8 @@ main(void)
         T(a_joining_node_has_no_share_of_a_policy),
         T(a_default_limit_divides_at_once_when_accounting_is_down),
         T(a_default_limit_divides_when_accounting_is_slow),
+        T(a_default_limit_goes_on_to_its_share_when_a_grant_is_spent),
+        T(what_accounting_calls_exhausted_stays_so),
         T(a_contact_puts_shares_off),
         T(a_half_installed_share_is_spent),
         cmocka_unit_test_setup_teardown(a_full_table_falls_to_the_policys_overflow_counter,
