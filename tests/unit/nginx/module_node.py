@@ -155,6 +155,10 @@ class Node:
             path.unlink()
         return status
 
+    def workers(self):
+        """The pids of nginx's workers, as one text."""
+        return pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+
     def logs(self):
         return "".join(path.read_text(errors="replace") for path in
                        (self.place / "stderr.log", self.place / "error.log") if path.exists())

@@ -10,6 +10,7 @@ import hmac
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -710,15 +711,26 @@ class Answers(ModuleTest):
         self.assertIn(f"sluice_image_revision {self.node.revision}\n", text)
         self.assertRegex(text, r'sluice_requests_total\{class="2xx"\} \d+')
 
+    def test_a_reload_goes_on_counting(self):
+        def count():
+            text = self.node.request("GET", "/metrics", port=self.node.health).body.decode()
+            return int(re.search(r'sluice_requests_total\{class="2xx"\} (\d+)', text)[1])
+        self.node.request("GET", "/mock")
+        before, old = count(), self.node.workers()
+        self.node.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 15
+        while set(old.split()) & set(self.node.workers().split()) and time.monotonic() < end:
+            pause(0.05)
+        self.assertFalse(set(old.split()) & set(self.node.workers().split()))
+        self.assertEqual(self.node.request("GET", "/echo").status, 200)
+        self.assertGreaterEqual(count(), before)
+
     def test_the_workers_stay_the_same_over_publishes(self):
-        def workers():
-            pid = self.node.process.pid
-            return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        before = workers()
+        before = self.node.workers()
         for _ in range(5):
             self.node.publish(image())
             self.assertEqual(self.node.request("GET", "/mock").status, 203)
-        self.assertEqual(workers(), before)
+        self.assertEqual(self.node.workers(), before)
 
 
 if __name__ == "__main__":
