@@ -4,184 +4,46 @@
 #include "services/publisher/action.h"
 
 #include "common/base/clock.h"
-#include "common/crypto/crypto.h"
-#include "common/db/change.h"
 #include "services/publisher/pass.h"
+#include "services/publisher/publication.h"
 #include "services/publisher/revision.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-// The API is locked, so that what is snapshotted is what the reply says, and against deletion.
-static const char api_sql[] =
-    "SELECT name, to_jsonb(a)::text FROM api a WHERE instance_id = $1 AND id = $2 FOR UPDATE";
+static const char group_apis_sql[] =
+    "SELECT id FROM api WHERE instance_id = $1 AND group_id = $2 ORDER BY id COLLATE \"C\"";
 
-static const char env_sql[] =
-    "SELECT 1 FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
-
-// Publications of one group are ordered by its row, so that two that clash see each other.
-static const char group_sql[] =
-    "SELECT 1 FROM api_group g JOIN api a ON a.instance_id = g.instance_id AND a.group_id = g.id "
-    "WHERE a.instance_id = $1 AND a.id = $2 FOR UPDATE OF g";
-
-// What is published may differ from what its API says today: the unique key of `api` alone does not
-// keep two published definitions of one method and path apart.
-static const char clash_sql[] =
-    "SELECT 1 FROM api a JOIN api_version v ON v.instance_id = a.instance_id AND v.env_id = $3 "
-    "AND v.definition ->> 'group_id' = a.group_id "
-    "AND v.definition ->> 'req_uri_shape' = a.req_uri_shape "
-    "AND v.definition ->> 'req_method' = a.req_method "
-    "JOIN publication p ON p.instance_id = v.instance_id AND p.api_id = v.api_id "
-    "AND p.env_id = v.env_id AND p.version_id = v.version_id "
-    "WHERE a.instance_id = $1 AND a.id = $2 AND v.api_id <> a.id "
-    "AND v.definition ->> 'match_mode' = a.match_mode LIMIT 1";
-
-static const char version_sql[] =
-    "INSERT INTO api_version (instance_id, version_id, version_no, api_id, env_id, definition, "
-    "remark) VALUES ($1, $2, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSMS'), "
-    "$3, $4, $5::jsonb, $6)";
-
-// xmax is 0 on a row that was inserted: the pair is published for the first time.
-static const char online_sql[] =
-    "INSERT INTO publication (instance_id, publish_id, api_id, env_id, version_id, remark) "
-    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (instance_id, api_id, env_id) DO UPDATE SET "
-    "version_id = excluded.version_id, remark = excluded.remark, publish_time = now() "
-    "RETURNING publish_id, api_time(publish_time), xmax = 0";
-
-static const char offline_sql[] =
-    "UPDATE publication p SET version_id = NULL FROM publication old "
-    "WHERE p.instance_id = $1 AND p.api_id = $2 AND p.env_id = $3 AND p.version_id IS NOT NULL "
-    "AND old.instance_id = p.instance_id AND old.publish_id = p.publish_id "
-    "RETURNING p.publish_id, api_time(now()), old.version_id";
-
-// The newest ten of the pair stay.
-static const char prune_sql[] =
-    "DELETE FROM api_version WHERE instance_id = $1 AND version_id IN (SELECT version_id FROM "
-    "api_version WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
-    "ORDER BY publish_time DESC, version_no DESC OFFSET 10) AND version_id NOT IN (SELECT "
-    "version_id FROM publication WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
-    "AND version_id IS NOT NULL)";
-
-// Apps that were authorised before the pair had a publish_id.
-static const char authorised_sql[] =
-    "INSERT INTO runtime_change (gateway_id, kind, key) SELECT instance_id, 'app', app_id "
-    "FROM app_auth WHERE instance_id = $1 AND api_id = $2 AND env_id = $3";
-
-static int64_t
-wait_of(const struct sl_command *command)
+// A parameter of ours that may stand in the body or the query.
+static const json_t *
+body_or_query(const struct sl_command *command, const char *name)
 {
-    const json_t *value = json_object_get(command->body, "wait_ms");
-    if (value == NULL) {
-        value = json_object_get(command->query, "wait_ms");
-    }
-    return json_integer_value(value);
+    const json_t *value = json_object_get(command->body, name);
+    return value != NULL ? value : json_object_get(command->query, name);
 }
 
-// Finds and locks what the action is about.
-static int
-find_subject(struct sl_call *call, struct sl_tx *tx, struct sl_rows **ret_api, struct sl_error *err)
+static struct publication
+publication_of(struct sl_call *call, struct sl_tx *tx)
 {
     const struct sl_command *command = call->command;
-    const char *api_id = body_text(command, "api_id");
-    const char *env_id = body_text(command, "env_id");
-    struct sl_rows *env = NULL;
-    if (caller_gateway(command, tx, call->arena, err) != 0 ||
-        sl_sql(tx, call->arena, api_sql, SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(api_id)),
-               ret_api, err) != 0) {
-        return -1;
-    }
-    if (sl_rows_count(*ret_api) == 0) {
-        return sl_fail(err, SL_E_API_NOT_FOUND, api_id);
-    }
-    if (sl_sql(tx, call->arena, env_sql, SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(env_id)),
-               &env, err) != 0) {
-        return -1;
-    }
-    return sl_rows_count(env) == 1 ? 0 : sl_fail(err, SL_E_ENV_NOT_FOUND, env_id);
+    const char *action = json_string_value(body_or_query(command, "action"));
+    return (struct publication){
+        .tx = tx,
+        .arena = call->arena,
+        .instance = command->instance,
+        .api_id = body_text(command, "api_id"),
+        .env_id = body_text(command, "env_id"),
+        .remark = json_string_value(json_object_get(command->body, "remark")),
+        .online = action == NULL || strcmp(action, "offline") != 0,
+    };
 }
 
-static struct sl_param
-remark_of(const struct sl_command *command)
-{
-    const json_t *remark = json_object_get(command->body, "remark");
-    return json_is_string(remark) ? SL_P_TEXT(json_string_value(remark)) : SL_P_NULL;
-}
-
-// Refuses (API_EXISTS) a definition that would shadow another API's in the environment.
+// The object as the reply; takes the reference.
 static int
-check_clash(struct sl_call *call, struct sl_tx *tx, struct sl_error *err)
+write_reply(struct sl_call *call, json_t *object, struct sl_str *ret_body, struct sl_error *err)
 {
-    const struct sl_command *command = call->command;
-    struct sl_rows *rows = NULL;
-    const struct sl_param list[] = {SL_P_TEXT(command->instance),
-                                    SL_P_TEXT(body_text(command, "api_id")),
-                                    SL_P_TEXT(body_text(command, "env_id"))};
-    if (sl_sql(tx, call->arena, group_sql, (struct sl_params){list, 2}, NULL, err) != 0 ||
-        sl_sql(tx, call->arena, clash_sql, (struct sl_params){list, 3}, &rows, err) != 0) {
-        return -1;
-    }
-    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_API_EXISTS);
-}
-
-static int
-go_online(struct sl_call *call, struct sl_tx *tx, const struct sl_rows *api,
-          struct sl_rows **ret_publication, char ret_version_id[SL_ID_SIZE], struct sl_error *err)
-{
-    const struct sl_command *command = call->command;
-    struct sl_param instance = SL_P_TEXT(command->instance);
-    struct sl_param api_id = SL_P_TEXT(body_text(command, "api_id"));
-    struct sl_param env_id = SL_P_TEXT(body_text(command, "env_id"));
-    char publish_id[SL_ID_SIZE];
-    sl_random_id(ret_version_id);
-    sl_random_id(publish_id);
-    struct sl_params version = SL_PARAMS(instance, SL_P_TEXT(ret_version_id), api_id, env_id,
-                                         SL_P_TEXT(sl_rows_text(api, 0, 1)), remark_of(command));
-    struct sl_params publication = SL_PARAMS(instance, SL_P_TEXT(publish_id), api_id, env_id,
-                                             SL_P_TEXT(ret_version_id), remark_of(command));
-    struct sl_params pair = SL_PARAMS(instance, api_id, env_id);
-    if (check_clash(call, tx, err) != 0 ||
-        sl_sql(tx, call->arena, version_sql, version, NULL, err) != 0 ||
-        sl_sql(tx, call->arena, online_sql, publication, ret_publication, err) != 0 ||
-        sl_sql(tx, call->arena, prune_sql, pair, NULL, err) != 0) {
-        return -1;
-    }
-    bool is_first = sl_rows_bool(*ret_publication, 0, 2);
-    return is_first ? sl_sql(tx, call->arena, authorised_sql, pair, NULL, err) : 0;
-}
-
-static int
-go_offline(struct sl_call *call, struct sl_tx *tx, struct sl_rows **ret_publication,
-           char ret_version_id[SL_ID_SIZE], struct sl_error *err)
-{
-    const struct sl_command *command = call->command;
-    struct sl_params pair =
-        SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(body_text(command, "api_id")),
-                  SL_P_TEXT(body_text(command, "env_id")));
-    if (sl_sql(tx, call->arena, offline_sql, pair, ret_publication, err) != 0) {
-        return -1;
-    }
-    if (sl_rows_count(*ret_publication) == 0) {
-        return sl_fail(err, SL_E_PUBLICATION_NOT_FOUND);
-    }
-    snprintf(ret_version_id, SL_ID_SIZE, "%s", sl_rows_text(*ret_publication, 0, 2));
-    return 0;
-}
-
-static int
-write_reply(struct sl_call *call, const struct sl_rows *api, const struct sl_rows *publication,
-            const char *version_id, struct sl_str *ret_body, struct sl_error *err)
-{
-    const struct sl_command *command = call->command;
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "publish_id", sl_rows_text(publication, 0, 0),
-                  "api_id", body_text(command, "api_id"), "api_name", sl_rows_text(api, 0, 0),
-                  "env_id", body_text(command, "env_id"), "publish_time",
-                  sl_rows_text(publication, 0, 1), "version_id", version_id);
-    json_t *remark = json_object_get(command->body, "remark");
-    if (object != NULL && json_is_string(remark)) {
-        json_object_set(object, "remark", remark);
-    }
-    char *text = object == NULL ? NULL : json_dumps(object, 0);
+    char *text = json_dumps(object, 0);
     json_decref(object);
     *ret_body = sl_str(sl_arena_dup(call->arena, text));
     free(text);
@@ -191,21 +53,113 @@ write_reply(struct sl_call *call, const struct sl_rows *api, const struct sl_row
 static int
 act(struct sl_call *call, struct sl_tx *tx, struct sl_str *ret_body, struct sl_error *err)
 {
+    struct publication publication = publication_of(call, tx);
+    json_t *object = NULL;
+    if (caller_gateway(call->command, tx, call->arena, err) != 0 ||
+        publication_check_env(&publication, err) != 0 ||
+        publication_change(&publication, &object, err) != 0) {
+        return -1;
+    }
+    return write_reply(call, object, ret_body, err);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    const char *const *left = a;
+    const char *const *right = b;
+    return strcmp(*left, *right);
+}
+
+// Which APIs a batch is about: those listed, else all of the group; in the order of their ids, so
+// that batches side by side lock them in the same order.
+static int
+batch_apis(struct sl_call *call, struct sl_tx *tx, const char *const **ret_ids, size_t *ret_count,
+           struct sl_error *err)
+{
     const struct sl_command *command = call->command;
-    struct sl_rows *api = NULL;
-    struct sl_rows *publication = NULL;
-    char version_id[SL_ID_SIZE];
-    if (find_subject(call, tx, &api, err) != 0) {
+    const json_t *listed = json_object_get(command->body, "apis");
+    const char *group = body_text(command, "group_id");
+    struct sl_rows *rows = NULL;
+    if (json_array_size(listed) == 0 && group[0] == '\0') {
+        return sl_fail(err, SL_E_PARAM_MISSING, "apis");
+    }
+    if (json_array_size(listed) == 0) {
+        struct sl_params params = SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(group));
+        if (sl_sql(tx, call->arena, group_apis_sql, params, &rows, err) != 0) {
+            return -1;
+        }
+    }
+    *ret_count = rows != NULL ? sl_rows_count(rows) : json_array_size(listed);
+    const char **ids = sl_arena_array(call->arena, *ret_count + 1, sizeof(*ids));
+    for (size_t i = 0; ids != NULL && i < *ret_count; i++) {
+        ids[i] =
+            rows != NULL ? sl_rows_text(rows, i, 0) : json_string_value(json_array_get(listed, i));
+    }
+    if (sl_arena_check(call->arena, err) != 0) {
         return -1;
     }
-    int rc = strcmp(body_text(command, "action"), "offline") == 0
-                 ? go_offline(call, tx, &publication, version_id, err)
-                 : go_online(call, tx, api, &publication, version_id, err);
-    if (rc != 0 || sl_runtime_touch(tx, call->arena, command->instance, "api",
-                                    sl_rows_text(publication, 0, 0), err) != 0) {
+    qsort(ids, *ret_count, sizeof(*ids), compare_ids);
+    *ret_ids = ids;
+    return 0;
+}
+
+// What of a refusal belongs to one API; anything else ends the whole command.
+static bool
+is_of_one_api(const struct sl_error *err)
+{
+    return err->code == SL_E_API_NOT_FOUND || err->code == SL_E_API_EXISTS ||
+           err->code == SL_E_PUBLICATION_NOT_FOUND;
+}
+
+static json_t *
+failure_of(const char *api_id, const struct sl_error *err)
+{
+    char text[512];
+    sl_error_message(err, text, sizeof(text));
+    return json_pack("{s:s, s:s, s:s}", "api_id", api_id, "error_code", sl_error_wire(err->code),
+                     "error_msg", text);
+}
+
+static int
+act_on_each(const struct publication *first, const char *const *ids, size_t count, json_t *reply,
+            struct sl_error *err)
+{
+    struct publication publication = *first;
+    for (size_t i = 0; i < count; i++) {
+        json_t *object = NULL;
+        publication.api_id = ids[i];
+        if (publication_change(&publication, &object, err) == 0) {
+            json_array_append_new(json_object_get(reply, "success"), object);
+        } else if (is_of_one_api(err)) {
+            json_array_append_new(json_object_get(reply, "failure"), failure_of(ids[i], err));
+        } else {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+act_on_batch(struct sl_call *call, struct sl_tx *tx, struct sl_str *ret_body, struct sl_error *err)
+{
+    struct publication publication = publication_of(call, tx);
+    const char *const *ids = NULL;
+    size_t count = 0;
+    if (caller_gateway(call->command, tx, call->arena, err) != 0 ||
+        publication_check_env(&publication, err) != 0 ||
+        batch_apis(call, tx, &ids, &count, err) != 0) {
         return -1;
     }
-    return write_reply(call, api, publication, version_id, ret_body, err);
+    json_t *reply = json_pack("{s:[], s:[]}", "success", "failure");
+    if (reply == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    if (act_on_each(&publication, ids, count, reply, err) != 0) {
+        json_decref(reply);
+        return -1;
+    }
+    return write_reply(call, reply, ret_body, err);
 }
 
 // Makes the revision here and now, and defers the reply until it is served.
@@ -239,13 +193,14 @@ wait_for_nodes(struct sl_call *call, int64_t wait_ms, struct sl_str body, struct
     return 0;
 }
 
-int
-api_action(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+static int
+change_and_wait(struct sl_call *call, mutation_fn *work, struct sl_reply *reply,
+                struct sl_error *err)
 {
     const struct publisher_thread *thread = call->context;
     struct sl_error ignored;
-    int64_t wait_ms = wait_of(call->command);
-    if (mutation_run(call, act, &reply->body, NULL, err) != 0) {
+    int64_t wait_ms = json_integer_value(body_or_query(call->command, "wait_ms"));
+    if (mutation_run(call, work, &reply->body, NULL, err) != 0) {
         return -1;
     }
     if (wait_ms > 0 && wait_for_nodes(call, wait_ms, reply->body, &ignored) == 0) {
@@ -254,4 +209,16 @@ api_action(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
     // Committed: the pass goes on with it, now or when the database is back.
     pass_wake(thread->publisher->pass);
     return 0;
+}
+
+int
+api_action(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    return change_and_wait(call, act, reply, err);
+}
+
+int
+api_batch(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    return change_and_wait(call, act_on_batch, reply, err);
 }

@@ -1,4 +1,4 @@
-// action.h - api.action: publishing an API to an environment, or taking it offline (3.5.4).
+// action.h - publishing APIs to an environment, or taking them offline (3.5.4 and 3.5.9).
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_PUBLISHER_ACTION_H
@@ -6,12 +6,14 @@
 
 #include "services/publisher/publisher.h"
 
-// online: snapshots the API as a new version and makes it the one that is served; publish_id names
-// the pair of API and environment for ever, version_id is new each time, the last ten versions of a
-// pair are kept. offline: the pair stays, nothing is served. With wait_ms the reply waits until
-// every live node serves the change, and carries `nodes` when time ran out first.
-// Refuses API_NOT_FOUND, ENV_NOT_FOUND, PUBLICATION_NOT_FOUND (offline, but not online),
-// INSTANCE_NOT_FOUND.
+// api.action (3.5.4): one API, as publication.h says. With wait_ms the reply waits until every live
+// node serves the change, and carries `nodes` when time ran out first. Refuses ENV_NOT_FOUND,
+// INSTANCE_NOT_FOUND, and what publication_change refuses.
 sl_handler_fn api_action;
+
+// api.batch (3.5.9): the APIs of `apis`, or all of `group_id` when none are listed, in one
+// transaction with a result for each: {success, failure}. An API that is not found, clashes, or is
+// not online fails alone. wait_ms as above. Refuses PARAM_MISSING (apis) when neither is given.
+sl_handler_fn api_batch;
 
 #endif

@@ -113,6 +113,49 @@ what_would_shadow_another_published_api_is_refused(void **state)
     assert_int_equal(fixture_action(f, NULL, "online", 0), 0);
 }
 
+static json_t *
+batch(struct fixture *f, const char *action, json_t *body)
+{
+    json_object_set_new(body, "action", json_string(action));
+    json_object_set_new(body, "env_id", json_string("DEFAULT_ENVIRONMENT_RELEASE_ID"));
+    if (fixture_call(f, api_batch, "api.batch", NULL, body) != 0) {
+        return NULL;
+    }
+    return json_loadb(f->reply.body.ptr, f->reply.body.len, 0, NULL);
+}
+
+static void
+a_batch_answers_for_each_api_alone(void **state)
+{
+    struct fixture *f = *state;
+    const char *unknown = "00000000000000000000000000000000";
+    json_t *reply = batch(f, "online", json_pack("{s:[s, s]}", "apis", f->api, unknown));
+    const json_t *failure = json_array_get(json_object_get(reply, "failure"), 0);
+    assert_int_equal(json_array_size(json_object_get(reply, "success")), 1);
+    assert_string_equal(json_string_value(json_object_get(failure, "api_id")), unknown);
+    assert_string_equal(json_string_value(json_object_get(failure, "error_code")), "APIG.3002");
+    json_decref(reply);
+    fixture_publish(f);
+    assert_int_equal(revision_of(f), 1);
+}
+
+static void
+a_batch_without_a_list_takes_the_group(void **state)
+{
+    struct fixture *f = *state;
+    json_t *reply = batch(f, "online", json_pack("{s:s}", "group_id", f->group));
+    assert_int_equal(json_array_size(json_object_get(reply, "success")), 1);
+    json_decref(reply);
+    reply = batch(f, "offline", json_pack("{s:s}", "group_id", f->group));
+    assert_int_equal(json_array_size(json_object_get(reply, "success")), 1);
+    json_decref(reply);
+    reply = batch(f, "offline", json_pack("{s:s}", "group_id", f->group));
+    assert_int_equal(json_array_size(json_object_get(reply, "failure")), 1);
+    json_decref(reply);
+    assert_null(batch(f, "online", json_object()));
+    assert_int_equal(f->err.code, SL_E_PARAM_MISSING);
+}
+
 static void
 the_last_ten_versions_of_a_pair_are_kept(void **state)
 {
@@ -406,6 +449,8 @@ main(void)
         FIXTURE_TEST(a_repeated_command_publishes_once_and_answers_the_same),
         FIXTURE_TEST(what_does_not_exist_is_named),
         FIXTURE_TEST(what_would_shadow_another_published_api_is_refused),
+        FIXTURE_TEST(a_batch_answers_for_each_api_alone),
+        FIXTURE_TEST(a_batch_without_a_list_takes_the_group),
         FIXTURE_TEST(the_last_ten_versions_of_a_pair_are_kept),
         FIXTURE_TEST(one_pass_makes_one_revision_and_one_event),
         FIXTURE_TEST(offline_leaves_a_tombstone),

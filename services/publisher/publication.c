@@ -1,0 +1,187 @@
+// publication.c - see publication.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/publisher/publication.h"
+
+#include "common/crypto/crypto.h"
+#include "common/db/change.h"
+
+#include <stdio.h>
+
+// The API is locked, so that what is snapshotted is what the reply says, and against deletion.
+static const char api_sql[] =
+    "SELECT name, to_jsonb(a)::text FROM api a WHERE instance_id = $1 AND id = $2 FOR UPDATE";
+
+static const char env_sql[] =
+    "SELECT 1 FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
+
+// Publications of one group are ordered by its row, so that two that clash see each other.
+static const char group_sql[] =
+    "SELECT 1 FROM api_group g JOIN api a ON a.instance_id = g.instance_id AND a.group_id = g.id "
+    "WHERE a.instance_id = $1 AND a.id = $2 FOR UPDATE OF g";
+
+// What is published may differ from what its API says today: the unique key of `api` alone does not
+// keep two published definitions of one method and path apart.
+static const char clash_sql[] =
+    "SELECT 1 FROM api a JOIN api_version v ON v.instance_id = a.instance_id AND v.env_id = $3 "
+    "AND v.definition ->> 'group_id' = a.group_id "
+    "AND v.definition ->> 'req_uri_shape' = a.req_uri_shape "
+    "AND v.definition ->> 'req_method' = a.req_method "
+    "JOIN publication p ON p.instance_id = v.instance_id AND p.api_id = v.api_id "
+    "AND p.env_id = v.env_id AND p.version_id = v.version_id "
+    "WHERE a.instance_id = $1 AND a.id = $2 AND v.api_id <> a.id "
+    "AND v.definition ->> 'match_mode' = a.match_mode LIMIT 1";
+
+static const char version_sql[] =
+    "INSERT INTO api_version (instance_id, version_id, version_no, api_id, env_id, definition, "
+    "remark) VALUES ($1, $2, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSMS'), "
+    "$3, $4, $5::jsonb, $6)";
+
+// xmax is 0 on a row that was inserted: the pair is published for the first time.
+static const char online_sql[] =
+    "INSERT INTO publication (instance_id, publish_id, api_id, env_id, version_id, remark) "
+    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (instance_id, api_id, env_id) DO UPDATE SET "
+    "version_id = excluded.version_id, remark = excluded.remark, publish_time = now() "
+    "RETURNING publish_id, api_time(publish_time), xmax = 0";
+
+static const char offline_sql[] =
+    "UPDATE publication p SET version_id = NULL FROM publication old "
+    "WHERE p.instance_id = $1 AND p.api_id = $2 AND p.env_id = $3 AND p.version_id IS NOT NULL "
+    "AND old.instance_id = p.instance_id AND old.publish_id = p.publish_id "
+    "RETURNING p.publish_id, api_time(now()), old.version_id";
+
+// The newest ten of the pair stay.
+static const char prune_sql[] =
+    "DELETE FROM api_version WHERE instance_id = $1 AND version_id IN (SELECT version_id FROM "
+    "api_version WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
+    "ORDER BY publish_time DESC, version_no DESC OFFSET 10) AND version_id NOT IN (SELECT "
+    "version_id FROM publication WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
+    "AND version_id IS NOT NULL)";
+
+// Apps that were authorised before the pair had a publish_id.
+static const char authorised_sql[] =
+    "INSERT INTO runtime_change (gateway_id, kind, key) SELECT instance_id, 'app', app_id "
+    "FROM app_auth WHERE instance_id = $1 AND api_id = $2 AND env_id = $3";
+
+// What a change leaves behind, for the reply.
+struct outcome {
+    const char *api_name;
+    const char *publish_id;
+    const char *time;
+    const char *version_id;
+};
+
+static struct sl_params
+pair_of(const struct publication *p, struct sl_param list[3])
+{
+    list[0] = SL_P_TEXT(p->instance);
+    list[1] = SL_P_TEXT(p->api_id);
+    list[2] = SL_P_TEXT(p->env_id);
+    return (struct sl_params){list, 3};
+}
+
+int
+publication_check_env(const struct publication *p, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(p->env_id));
+    if (sl_sql(p->tx, p->arena, env_sql, params, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, SL_E_ENV_NOT_FOUND, p->env_id);
+}
+
+// Refuses (API_EXISTS) a definition that would shadow another API's in the environment.
+static int
+check_clash(const struct publication *p, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_param list[3];
+    struct sl_params pair = pair_of(p, list);
+    if (sl_sql(p->tx, p->arena, group_sql, (struct sl_params){list, 2}, NULL, err) != 0 ||
+        sl_sql(p->tx, p->arena, clash_sql, pair, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_API_EXISTS);
+}
+
+static int
+go_online(const struct publication *p, const char *definition, struct outcome *outcome,
+          struct sl_error *err)
+{
+    struct sl_param list[3];
+    struct sl_params pair = pair_of(p, list);
+    struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
+    struct sl_rows *rows = NULL;
+    char version_id[SL_ID_SIZE];
+    char publish_id[SL_ID_SIZE];
+    sl_random_id(version_id);
+    sl_random_id(publish_id);
+    struct sl_params version =
+        SL_PARAMS(list[0], SL_P_TEXT(version_id), list[1], list[2], SL_P_TEXT(definition), remark);
+    struct sl_params publication =
+        SL_PARAMS(list[0], SL_P_TEXT(publish_id), list[1], list[2], SL_P_TEXT(version_id), remark);
+    if (check_clash(p, err) != 0 || sl_sql(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
+        sl_sql(p->tx, p->arena, online_sql, publication, &rows, err) != 0 ||
+        sl_sql(p->tx, p->arena, prune_sql, pair, NULL, err) != 0) {
+        return -1;
+    }
+    outcome->publish_id = sl_rows_text(rows, 0, 0);
+    outcome->time = sl_rows_text(rows, 0, 1);
+    outcome->version_id = sl_arena_dup(p->arena, version_id);
+    bool is_first = sl_rows_bool(rows, 0, 2);
+    return is_first ? sl_sql(p->tx, p->arena, authorised_sql, pair, NULL, err) : 0;
+}
+
+static int
+go_offline(const struct publication *p, struct outcome *outcome, struct sl_error *err)
+{
+    struct sl_param list[3];
+    struct sl_rows *rows = NULL;
+    if (sl_sql(p->tx, p->arena, offline_sql, pair_of(p, list), &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, SL_E_PUBLICATION_NOT_FOUND);
+    }
+    outcome->publish_id = sl_rows_text(rows, 0, 0);
+    outcome->time = sl_rows_text(rows, 0, 1);
+    outcome->version_id = sl_rows_text(rows, 0, 2);
+    return 0;
+}
+
+static json_t *
+object_of(const struct publication *p, const struct outcome *outcome)
+{
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "publish_id", outcome->publish_id, "api_id",
+                  p->api_id, "api_name", outcome->api_name, "env_id", p->env_id, "publish_time",
+                  outcome->time, "version_id", outcome->version_id);
+    if (object != NULL && p->remark != NULL) {
+        json_object_set_new(object, "remark", json_string(p->remark));
+    }
+    return object;
+}
+
+int
+publication_change(const struct publication *p, json_t **ret_object, struct sl_error *err)
+{
+    struct sl_rows *api = NULL;
+    struct outcome outcome = {.api_name = NULL};
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(p->api_id));
+    if (sl_sql(p->tx, p->arena, api_sql, params, &api, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(api) == 0) {
+        return sl_fail(err, SL_E_API_NOT_FOUND, p->api_id);
+    }
+    outcome.api_name = sl_rows_text(api, 0, 0);
+    int rc = p->online ? go_online(p, sl_rows_text(api, 0, 1), &outcome, err)
+                       : go_offline(p, &outcome, err);
+    if (rc != 0 ||
+        sl_runtime_touch(p->tx, p->arena, p->instance, "api", outcome.publish_id, err) != 0) {
+        return -1;
+    }
+    *ret_object = object_of(p, &outcome);
+    return *ret_object != NULL ? 0 : sl_fail(err, SL_E_INTERNAL);
+}

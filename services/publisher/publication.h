@@ -1,0 +1,34 @@
+// publication.h - one pair of API and environment goes online or offline, inside a transaction.
+//
+// online: snapshots the API as a new version and makes it the one that is served; publish_id names
+// the pair for ever, version_id is new each time, the last ten versions of a pair are kept.
+// offline: the pair stays, nothing is served.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_PUBLISHER_PUBLICATION_H
+#define SL_PUBLISHER_PUBLICATION_H
+
+#include "services/publisher/publisher.h"
+
+struct publication {
+    struct sl_tx *tx;       // open
+    struct sl_arena *arena; //
+    const char *instance;   // gateway, already known to be the caller's
+    const char *api_id;     //
+    const char *env_id;     //
+    const char *remark;     // NULL: none
+    bool online;            // else offline
+};
+
+// Does it and marks what changed dirty. *ret_object is what the API answers of it
+// ({publish_id, api_id, api_name, env_id, remark, publish_time, version_id}), a new reference.
+// Refuses, and has changed nothing then: API_NOT_FOUND, PUBLICATION_NOT_FOUND (offline, but not
+// online), API_EXISTS (another API's published definition has the method and path).
+int publication_change(const struct publication *publication, json_t **ret_object,
+                       struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses ENV_NOT_FOUND; locks the environment against deletion.
+int publication_check_env(const struct publication *publication,
+                          struct sl_error *err) SL_MUST_CHECK;
+
+#endif
