@@ -279,7 +279,7 @@ load_own_blob(void *arg, MDB_val name, const struct head *head, struct sl_str bo
 }
 
 static int
-open_tables(struct sl_store *store, struct sl_error *err)
+make_tables(struct sl_store *store, struct sl_error *err)
 {
     MDB_txn *txn = NULL;
     int status = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -302,6 +302,27 @@ open_tables(struct sl_store *store, struct sl_error *err)
     }
     status = mdb_txn_commit(txn);
     return status == 0 ? 0 : failed(err, "commit", status);
+}
+
+// Opens what is there without a write: a node starts on a full disk too.
+static int
+open_tables(struct sl_store *store, struct sl_error *err)
+{
+    MDB_txn *txn = NULL;
+    int status = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (status != 0) {
+        return failed(err, "begin", status);
+    }
+    status = mdb_dbi_open(txn, "entries", 0, &store->entries);
+    if (status == 0) {
+        status = mdb_dbi_open(txn, "blobs", 0, &store->blobs);
+    }
+    if (status != 0) {
+        mdb_txn_abort(txn);
+        return status == MDB_NOTFOUND ? make_tables(store, err) : failed(err, "tables", status);
+    }
+    status = mdb_txn_commit(txn); // keeps the handles
+    return status == 0 ? 0 : failed(err, "tables", status);
 }
 
 static struct sl_store *

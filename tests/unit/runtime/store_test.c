@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -115,6 +116,32 @@ what_was_committed_is_there_after_reopening(void **state)
     assert_int_equal(sl_store_remove(place->store, "api", "never", &err), 0);
     assert_int_equal(sl_store_commit(place->store, "e1", 4, &err), 0);
     assert_contents(place, "api/a=body-a@3/1 host/*.x.example=@3/1 ");
+}
+
+static void
+limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void
+a_full_disk_keeps_nobody_from_reading(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "body-a");
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+    limit_files(1);
+    bool discarded = reopen(place);
+    limit_files(RLIM_INFINITY);
+    assert_false(discarded);
+    assert_position(place, "e1", 3);
+    assert_contents(place, "api/a=body-a@3/1 ");
 }
 
 static void
@@ -262,6 +289,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_crc_is_the_castagnoli_one),
         TEST(what_was_committed_is_there_after_reopening),
+        TEST(a_full_disk_keeps_nobody_from_reading),
         TEST(an_aborted_change_leaves_nothing),
         TEST(a_change_afresh_replaces_everything),
         TEST(blobs_stand_beside_the_entries_and_survive_a_fresh_start),
