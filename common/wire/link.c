@@ -165,7 +165,7 @@ bool
 sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message)
 {
     ret_message->count = 0;
-    zmq_msg_t surplus;
+    zmq_msg_t surplus = {{0}};
     bool has_more = link->is_readable;
     while (has_more) {
         bool fits = ret_message->count < SL_LINK_PARTS;

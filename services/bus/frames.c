@@ -10,7 +10,7 @@ frames_receive(void *socket, struct frames *ret_frames)
 {
     ret_frames->count = 0;
     ret_frames->is_cut = false;
-    zmq_msg_t surplus;
+    zmq_msg_t surplus = {{0}};
     bool has_more = true;
     while (has_more) {
         bool fits = ret_frames->count < FRAMES_MAX;

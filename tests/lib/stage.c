@@ -168,6 +168,14 @@ stage_peer(struct stage *stage, const char *name, const char *role, const char *
     return peer;
 }
 
+void
+stage_forbid(struct stage *stage, const struct sl_peer *peer)
+{
+    int rc = unlink(stage->files[peer - stage->peers]);
+    assert(rc == 0);
+    pause_ms(120);
+}
+
 bool
 stage_wait(const atomic_bool *flag, int64_t limit_ms)
 {

@@ -25,6 +25,9 @@ const struct sl_peer *stage_peer(struct stage *stage, const char *name, const ch
 // The same without an entry in the allow-list.
 const struct sl_peer *stage_stranger(struct stage *stage, const char *name);
 
+// Takes a peer out of the allow-list; waits until the buses have read it.
+void stage_forbid(struct stage *stage, const struct sl_peer *peer);
+
 // Stops bus `index` as a crash would; starts it again.
 void stage_kill_bus(struct stage *stage, size_t index);
 void stage_start_bus(struct stage *stage, size_t index);

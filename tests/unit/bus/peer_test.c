@@ -193,6 +193,24 @@ a_peer_with_the_key_of_another_role_is_refused(void **state)
     play_end();
 }
 
+static void
+a_peer_that_leaves_the_allow_list_is_refused_at_once(void **state)
+{
+    (void)state;
+    play_begin(1, "worker:registry", 1, 0);
+    struct sl_reply reply;
+    struct sl_error err;
+    const struct sl_peer *peer = stage_peer(play.stage, "front-2", "front", NULL);
+    struct sl_bus_client *client = play_client(peer, false);
+    assert_int_equal(play_request(client, "echo", &reply, &err), 0);
+    stage_forbid(play.stage, peer);
+    assert_int_equal(play_request(client, "echo", &reply, &err), -1);
+    assert_int_equal(err.code, SL_E_BUS_FORBIDDEN);
+    assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    sl_bus_client_free(&client);
+    play_end();
+}
+
 int
 main(void)
 {
@@ -204,6 +222,7 @@ main(void)
         cmocka_unit_test(a_peer_with_a_wrong_key_is_refused),
         cmocka_unit_test(a_peer_without_a_key_is_refused),
         cmocka_unit_test(a_peer_with_the_key_of_another_role_is_refused),
+        cmocka_unit_test(a_peer_that_leaves_the_allow_list_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
