@@ -91,22 +91,24 @@ def play_shared(run, stories, make_stack, jobs):
 
 def play_alone(run, stories, make_stack):
     """Stories that kill or configure processes: one deployment, whole again before each."""
-    if not stories:
-        return
-    stack = make_stack("own")
+    stack = tolerated = watch = None
     try:
-        stack.up()
-        watch = Watch(stack.var / "log")
         for story in stories:
+            if stack is None:
+                stack, tolerated = make_stack("own"), []
+                stack.up()
+                watch = Watch(stack.var / "log")
             run.play(story, stack)
             stack.up()
+            tolerated.extend(story.tolerates)
             run.judge(f"logs of {story.path.stem}", watch.faults(story.tolerates))
+            if story.spoils or story is stories[-1]:
+                finish(run, stack, watch, f"own, {story.path.stem}", tolerated)
+                stack = None
     except RuntimeError as fault:
         run.tell(False, "the deployment for damage starts", 0.0, str(fault))
         stack.keep_logs(stack.build / "story-logs/own")
-        stack.clean()
-        return
-    finish(run, stack, watch, "own", [p for s in stories for p in s.tolerates])
+        stack.quickstart("clean", check=False)
 
 
 def finish(run, stack, watch, name, tolerated):

@@ -2,7 +2,8 @@
 
 A Python story is a module with `def story(world)` and a docstring whose first line is its name;
 `SERVED = True` asks for the gateway that the nodes serve, `OWN_STACK = True` for a deployment that
-it may damage. YAML has the same words in lower case.
+it may damage, `SPOILS = True` says that nobody can use it afterwards, `TOLERATES` which log lines
+are its doing. YAML has the same words in lower case.
 """
 import importlib.util
 import pathlib
@@ -29,6 +30,7 @@ class Story:
             self.served = getattr(module, "SERVED", False)
             self.own_stack = getattr(module, "OWN_STACK", False)
             self.tolerates = getattr(module, "TOLERATES", ())
+            self.spoils = getattr(module, "SPOILS", False)
             self.run = lambda world: _run_python(module, world)
         else:
             told = yaml.safe_load(self.path.read_text())
@@ -36,6 +38,7 @@ class Story:
             self.served = told.get("served", False)
             self.own_stack = told.get("own_stack", False)
             self.tolerates = tuple(told.get("tolerates", ()))
+            self.spoils = told.get("spoils", False)
             self.run = lambda world: _tell(world, told)
 
 

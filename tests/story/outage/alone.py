@@ -6,6 +6,7 @@ from stack import wait_until
 
 OWN_STACK = True
 SERVED = True
+SPOILS = True  # what the node held of open windows counts as spent: policies refuse until they end
 TOLERATES = (r".",)  # every process loses its peers here; what counts is what callers see
 OTHERS = ("nginx-2", "node-2", "throttle-1", "throttle-2", "publisher", "identity", "registry-1",
           "registry-2", "front", "bus-1", "bus-2", "postgres")

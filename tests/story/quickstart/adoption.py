@@ -10,6 +10,7 @@ import time
 from stack import wait_until
 
 OWN_STACK = True
+TOLERATES = (r"database", r"UNAVAILABLE", r"connect", r"peer", r"worker")  # postgres is killed
 UNITS = ("postgres", "bus-1", "bus-2", "registry-1", "registry-2", "identity", "publisher",
          "throttle-1", "throttle-2", "front", "echo", "node-1", "node-2", "nginx-1", "nginx-2")
 KEYS = ("ENDPOINT PROJECT_ID INSTANCE_ID DOMAIN_NAME USERNAME PASSWORD READER_USERNAME "
