@@ -341,60 +341,51 @@ ask(struct sl_counters *counters, uint32_t slot)
     }
 }
 
-// A soft limit that spent what it was granted goes on to the node's share when no more will come.
-// The agent may settle a grant of the same window meanwhile: the limit is then exceeded by a share
-// at most, which a soft one may be.
+// Makes the share what the node may spend, when it may spend less: `allowed` first, so that a
+// process that dies in between has only lost units. True when that made units.
 static bool
-raise_to_share(struct sl_counters *counters, const struct sl_counter_take *take, uint64_t units)
+install_share(struct counter_slot *slot, size_t i, uint32_t window, uint32_t share)
 {
-    struct counter_slot *slot = &counters->slots[take->slot];
-    size_t i = take->window % SL_COUNTER_WINDOWS;
     uint64_t allowed = atomic_load(&slot->allowed[i]);
-    int64_t share = own_share(counters, take);
-    if ((units & COUNTER_EXHAUSTED) != 0 || counter_window_of(allowed) != take->window ||
-        share <= (int64_t)counter_units_of(allowed)) {
+    uint64_t units = atomic_load(&slot->units[i]);
+    uint32_t has = counter_window_of(allowed) == window ? counter_units_of(allowed) : 0;
+    if (counter_window_of(allowed) > window || counter_window_of(units) > window || has >= share ||
+        !atomic_compare_exchange_strong(&slot->allowed[i], &allowed, counter_pack(window, share))) {
         return false;
     }
-    uint32_t added = (uint32_t)share - counter_units_of(allowed);
-    if (atomic_compare_exchange_strong(&slot->allowed[i], &allowed,
-                                       counter_pack(take->window, (uint32_t)share))) {
-        while (counter_window_of(units) == take->window &&
-               !atomic_compare_exchange_weak(&slot->units[i], &units, units + added)) {
+    uint64_t next;
+    do {
+        bool is_fresh = counter_window_of(units) < window;
+        if (counter_window_of(units) > window || (is_fresh && has > 0)) {
+            return false; // what is left unmade counts as spent
         }
-    }
-    return counter_units_of(atomic_load(&slot->units[i])) > 0;
+        next = is_fresh ? counter_pack(window, share) : units + (share - has);
+    } while (!atomic_compare_exchange_weak(&slot->units[i], &units, next));
+    return true;
 }
 
-// Whether the slot has a unit of the window. Installs the node's own share when that is due:
-// `allowed` first, so that a process that dies in between has only lost units.
+// Whether the slot has a unit of the window. Installs the node's own share when that is due: in a
+// window that nothing was granted of and that began long enough after the last contact, or, for a
+// setting of the gateway, when units will not come.
 static bool
 has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool may_come)
 {
     struct counter_slot *slot = &counters->slots[take->slot];
     size_t i = take->window % SL_COUNTER_WINDOWS;
     uint64_t units = atomic_load_explicit(&slot->units[i], memory_order_relaxed);
-    if (counter_window_of(units) == take->window) {
-        return counter_units_of(units) > 0 ||
-               (is_soft(take->key) && !may_come && raise_to_share(counters, take, units));
+    bool is_current = counter_window_of(units) == take->window;
+    if (is_current && counter_units_of(units) > 0) {
+        return true;
     }
     uint64_t allowed = atomic_load(&slot->allowed[i]);
     int64_t confirmed = atomic_load(&counters->header->confirmed[slot->shard]);
     bool alone =
-        confirmed + SL_COUNTER_SHARE_MS <= sl_counter_window_start(take->window, take->window_s);
-    if (counter_window_of(allowed) >= take->window || counter_window_of(units) > take->window ||
-        !(alone || (is_soft(take->key) && !may_come))) {
-        return false;
-    }
-    int64_t share = own_share(counters, take);
-    if (share < 0) {
-        return false;
-    }
-    uint64_t granted = counter_pack(take->window, (uint32_t)share);
-    if (!atomic_compare_exchange_strong(&slot->allowed[i], &allowed, granted)) {
-        return counter_units_of(atomic_load(&slot->units[i])) > 0;
-    }
-    atomic_compare_exchange_strong(&slot->units[i], &units, granted);
-    return share > 0;
+        confirmed + SL_COUNTER_SHARE_MS <= sl_counter_window_start(take->window, take->window_s) &&
+        counter_window_of(allowed) < take->window;
+    bool is_helpless =
+        is_soft(take->key) && !may_come && !(is_current && (units & COUNTER_EXHAUSTED) != 0);
+    int64_t share = alone || is_helpless ? own_share(counters, take) : 0;
+    return share > 0 && install_share(slot, i, take->window, (uint32_t)share);
 }
 
 // Whether so few units are left that it is time to ask for more, before a request has to wait.

@@ -147,25 +147,29 @@ mark_exhausted(_Atomic uint64_t *word, uint32_t window, bool exhausted)
 }
 
 // Brings `allowed` to the target. It is raised before the units appear and lowered after they are
-// gone: a crash in between makes units look spent, never unspent.
+// gone: a crash in between makes units look spent, never unspent. A worker may raise it at the same
+// time, when it installs a share.
 static void
 settle(struct counter_slot *slot, size_t i, const struct sl_counter_span *grant)
 {
     uint64_t allowed = atomic_load(&slot->allowed[i]);
-    while (counter_window_of(allowed) < grant->window) {
-        uint64_t next = counter_pack(grant->window, grant->allowed);
-        if (atomic_compare_exchange_weak(&slot->allowed[i], &allowed, next)) {
-            add_units(&slot->units[i], grant->window, grant->allowed);
-            return;
+    uint32_t has;
+    do {
+        has = counter_window_of(allowed) == grant->window ? counter_units_of(allowed) : 0;
+        if (counter_window_of(allowed) > grant->window ||
+            (counter_window_of(allowed) == grant->window && has >= grant->allowed)) {
+            break;
         }
+    } while (!atomic_compare_exchange_weak(&slot->allowed[i], &allowed,
+                                           counter_pack(grant->window, grant->allowed)));
+    if (counter_window_of(allowed) > grant->window) {
+        return;
     }
-    uint32_t has = counter_units_of(allowed);
     if (grant->allowed > has) {
-        atomic_store(&slot->allowed[i], counter_pack(grant->window, grant->allowed));
         add_units(&slot->units[i], grant->window, grant->allowed - has);
     } else if (grant->allowed < has) {
         uint32_t removed = remove_units(&slot->units[i], grant->window, has - grant->allowed);
-        atomic_store(&slot->allowed[i], counter_pack(grant->window, has - removed));
+        atomic_fetch_sub(&slot->allowed[i], removed);
     }
 }
 

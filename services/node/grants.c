@@ -193,6 +193,9 @@ apply_span(struct grants *grants, struct grants_slot *mine, uint32_t slot,
     if (!is_news && allowed != held && seq > 0) {
         report_urgently(grants, slot); // it repeats what it has no answer to
     }
+    if (!is_news && has->window != window && exhausted == 0) {
+        return; // nothing is granted yet, nor denied: the window stays free for a share
+    }
     struct sl_counter_span grant = {(uint32_t)window, (uint32_t)(is_news ? allowed : held), 0};
     struct sl_counter_span after;
     others = others < SL_COUNTER_UNITS_MAX ? others : SL_COUNTER_UNITS_MAX;
