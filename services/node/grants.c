@@ -241,10 +241,12 @@ static uint8_t
 apply_message(struct grants *grants, const json_t *message)
 {
     const char *id = json_string_value(json_object_get(message, "owner"));
+    const char *boot = json_string_value(json_object_get(message, "boot"));
     int64_t incarnation = json_integer_value(json_object_get(message, "inc"));
+    bool is_for_us = incarnation == grants->options.incarnation && boot != NULL &&
+                     strcmp(boot, sl_counters_boot(grants->counters)) == 0;
     // 0: from an owner that has not heard of this node yet; it can only announce shards.
-    if (id == NULL || id[0] == '\0' ||
-        (incarnation != grants->options.incarnation && incarnation != 0)) {
+    if (id == NULL || id[0] == '\0' || (!is_for_us && incarnation != 0)) {
         return GRANTS_NO_OWNER;
     }
     uint8_t owner = get_owner(grants, id);

@@ -185,8 +185,8 @@ message_to(struct account *account, struct node *node, int64_t now_ms)
 {
     json_t *keys = node->outbox;
     node->outbox = json_array();
-    return json_pack("{sssIsIso}", "owner", account->owner, "now", (json_int_t)now_ms, "inc",
-                     (json_int_t)node->incarnation, "keys", keys);
+    return json_pack("{sssIsssIso}", "owner", account->owner, "now", (json_int_t)now_ms, "boot",
+                     node->boot, "inc", (json_int_t)node->incarnation, "keys", keys);
 }
 
 // Sends what is in the outboxes, but for the node that gets it as its reply.

@@ -150,6 +150,7 @@ available(const struct account *account, struct key *key, struct span *span, int
             *ret_blocked = true;
         }
         left -= (int)i != node ? charge(key, span, (int)i) : 0;
+        left -= account_lost_share(key, gateway->nodes[i], span->window);
     }
     return *ret_blocked || left < 0 ? 0 : left;
 }

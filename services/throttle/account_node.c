@@ -37,6 +37,7 @@ new_node(const char *id)
     node->heard_ms = LONG_AGO;
     for (size_t i = 0; i < SL_SHARDS; i++) {
         node->confirmed[i] = LONG_AGO;
+        node->alone_ms[i] = LONG_AGO;
     }
     node->outbox = json_array();
     return node;
@@ -110,6 +111,10 @@ account_contact(struct account *account, const char *gateway_id, const char *nod
     }
     struct node *node = gateway->nodes[index];
     node->durable = *contact;
+    if (node->boot[0] == '\0' && contact->lost_until_ms > node->lost_ms) {
+        node->lost_ms =
+            contact->lost_until_ms; // others saw it; `alone_ms` is long ago from the start
+    }
     if (strcmp(node->boot, contact->boot) == 0) {
         node->wants_contact = false;
     }
@@ -129,6 +134,25 @@ lose_holds(struct account *account, const struct gateway *gateway, int index)
             }
         }
     }
+}
+
+// Another memory speaks than the one that was known, here or to those who wrote the row.
+static void
+lose_memory(struct account *account, const struct gateway *gateway, int index, const char *boot,
+            int64_t now_ms)
+{
+    struct node *node = gateway->nodes[index];
+    const char *known = node->boot[0] != '\0' ? node->boot : node->durable.boot;
+    if (known[0] == '\0' || strcmp(known, boot) == 0) {
+        return;
+    }
+    lose_holds(account, gateway, index);
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        int64_t since_ms = node->confirmed[i];
+        bool is_first = node->lost_ms == 0 || since_ms < node->alone_ms[i];
+        node->alone_ms[i] = is_first ? since_ms : node->alone_ms[i];
+    }
+    node->lost_ms = now_ms;
 }
 
 // The agent is new: messages to the old one are void, but what they allowed may have arrived.
@@ -174,10 +198,7 @@ account_hear(struct account *account, struct gateway *gateway, int index, const 
         return false;
     }
     if (!is_same) {
-        if (node->boot[0] != '\0') {
-            lose_holds(account, gateway, index);
-            node->lost_ms = now_ms;
-        }
+        lose_memory(account, gateway, index, boot, now_ms);
         memcpy(node->boot, boot, SL_ID_SIZE);
         memset(node->reported, 0, sizeof(node->reported));
     }
@@ -287,15 +308,13 @@ account_contacts_urgent(const struct account *account)
     return false;
 }
 
-int64_t
-account_own_share(const struct key *key, const struct node *node, uint32_t window)
+// The node's part of the key's limit when every node is on its own.
+static int64_t
+share_of(const struct key *key, const struct node *node)
 {
     const struct gateway *gateway = key->gateway;
-    int64_t start_ms = sl_counter_window_start(window, key->window_s);
     int64_t divides = divisor(gateway, node);
-    bool alone = start_ms >= node->confirmed[key->shard] + SL_COUNTER_SHARE_MS;
-    bool was_alone = start_ms <= node->lost_ms; // what a lost memory did is not known
-    if (!node->is_present || divides == 0 || !(alone || was_alone)) {
+    if (!node->is_present || divides == 0) {
         return 0;
     }
     if (divides != (int64_t)gateway->present) {
@@ -307,6 +326,23 @@ account_own_share(const struct key *key, const struct node *node, uint32_t windo
     }
     struct sl_str text = {key->text, strlen(key->text)};
     return sl_counter_share(text, key->limit, gateway->members, gateway->present, self);
+}
+
+int64_t
+account_own_share(const struct key *key, const struct node *node, uint32_t window)
+{
+    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    bool is_alone = start_ms >= node->confirmed[key->shard] + SL_COUNTER_SHARE_MS;
+    return is_alone ? share_of(key, node) : 0;
+}
+
+int64_t
+account_lost_share(const struct key *key, const struct node *node, uint32_t window)
+{
+    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    bool was_alone =
+        start_ms <= node->lost_ms && start_ms >= node->alone_ms[key->shard] + SL_COUNTER_SHARE_MS;
+    return was_alone ? share_of(key, node) : 0;
 }
 
 bool

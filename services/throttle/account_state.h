@@ -63,6 +63,7 @@ struct node {
     int64_t members;                // size of that list
     int64_t divides;                // nodes that it says it divides by; 0: no share
     int64_t lost_ms;                // when a memory of it was lost; 0: none that we know of
+    int64_t alone_ms[SL_SHARDS];    // `confirmed` of lost memories, by shard
     struct account_contact durable; // the database's row; until_ms 0: none
     bool wants_contact;             // a grant waits for the row
     int64_t confirmed[SL_SHARDS];   // clock up to which it knew of contact, by shard
@@ -105,6 +106,8 @@ struct gateway *account_find_gateway(struct account *account, const char *id);
 int account_find_node(const struct gateway *gateway, const char *id);
 // The units that the node may divide off by itself in the window, without asking.
 int64_t account_own_share(const struct key *key, const struct node *node, uint32_t window);
+// The share that a lost memory of the node may have spent in the window.
+int64_t account_lost_share(const struct key *key, const struct node *node, uint32_t window);
 // Whether the node may hold units that were granted by others than this process and that it has
 // not reported.
 bool account_is_unknown(const struct account *account, const struct key *key,

@@ -531,8 +531,12 @@ keeper_exchange(struct keeper *keeper, struct sl_arena *arena, const char *node_
     pthread_mutex_lock(&keeper->lock);
     const char *gateway_id = account_gateway_of(keeper->account, node_id);
     json_t *reply = NULL;
-    if (gateway_id != NULL) {
-        account_lease(keeper->account, keeper_has_lease(keeper));
+    if (!keeper_has_lease(keeper)) {
+        // An owner that cannot grant is down for its nodes: nobody waits for it.
+        sl_fail(err, SL_E_UNAVAILABLE);
+        sl_error_detail(err, "no lease");
+    } else if (gateway_id != NULL) {
+        account_lease(keeper->account, true);
         reply =
             account_exchange(keeper->account, gateway_id, node_id, request, clock_ms(keeper), err);
     } else {
