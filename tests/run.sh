@@ -3,8 +3,9 @@
 #
 #   tests/run.sh [--no-install] [lint | unit | story]…     default: all three
 #
-# Builds plain (build/) and with AddressSanitizer and UndefinedBehaviorSanitizer (build-asan/); unit,
-# golden and story tests run on the sanitized build, the module in nginx included. The closing line
+# Builds plain (build/), with AddressSanitizer and UndefinedBehaviorSanitizer (build-asan/), and what
+# has threads with ThreadSanitizer (build-tsan/); unit, golden and story tests run on the sanitized
+# build, the module in nginx included. The closing line
 # is `N passed, N failed`; the exit status says the same. Logs: build-asan/test-logs/.
 #
 # SPDX-License-Identifier: Apache-2.0
@@ -13,6 +14,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PLAIN=build
 SANITIZED=build-asan
+THREADS=build-tsan
+# What runs threads of ours, and so runs under ThreadSanitizer too.
+THREADED=(bus_bus_test bus_peer_test front_auth_test front_deadline_test front_http_test
+    identity_commands_test identity_pool_test publisher_test runtime_counter_stress_test
+    throttle_keeper_test wire_follow_test)
 LOGS=$SANITIZED/test-logs
 VENV=$PLAIN/venv
 JOBS=$(nproc)
@@ -60,10 +66,12 @@ make_venv() {
         "$VENV/bin/pip" install -q --disable-pip-version-check -r tests/requirements.txt
 }
 
-build_both() {
+build_all() {
     cmake -S . -B $PLAIN -G Ninja && ninja -C $PLAIN &&
         cmake -S . -B $SANITIZED -G Ninja -DSLUICE_SANITIZE=address,undefined &&
-        ninja -C $SANITIZED
+        ninja -C $SANITIZED &&
+        cmake -S . -B $THREADS -G Ninja -DSLUICE_SANITIZE=thread &&
+        ninja -C $THREADS "${THREADED[@]}"
 }
 
 # Adds the counts of a suite's closing line, `suite: N passed, N failed`, in a log.
@@ -86,12 +94,14 @@ run_lint() {
     count_line "$log" 'lint'
 }
 
-# ctest's own lines are the record: one a test.
+# ctest's own lines are the record: one a test. Further arguments go to ctest.
 run_ctest() {
     local name=$1 build=$2 log=$LOGS/$3.log
+    shift 3
     say "$name"
     ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
-        ctest --test-dir "$build" -j "$JOBS" --timeout 300 --output-on-failure \
+        TSAN_OPTIONS="suppressions=$PWD/tests/lib/tsan.supp ignore_noninstrumented_modules=1" \
+        ctest --test-dir "$build" -j "$JOBS" --timeout 300 --output-on-failure "$@" \
         >"$log" 2>&1 </dev/null
     local status=$? good bad
     good=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")
@@ -119,7 +129,7 @@ main() {
         --no-install) install=no ;;
         lint | unit | story) wanted+=("$word") ;;
         *)
-            sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 2
             ;;
         esac
@@ -127,7 +137,7 @@ main() {
     ((${#wanted[@]})) || wanted=(lint unit story)
     mkdir -p $LOGS $PLAIN
     [[ $install == no ]] || must 'packages' packages deploy/deps.sh test
-    must 'builds, plain and sanitized' build build_both
+    must 'builds, plain and sanitized' build build_all
     say 'Python packages'
     make_venv >"$LOGS/venv.log" 2>&1 </dev/null
     outcome $? 'the stock SDK from PyPI' "$LOGS/venv.log"
@@ -137,6 +147,8 @@ main() {
         unit)
             run_ctest 'unit and golden tests, sanitized' $SANITIZED unit-sanitized
             run_ctest 'unit and golden tests, plain' $PLAIN unit-plain
+            run_ctest 'unit tests of what has threads' $THREADS unit-threads \
+                -R "^($(IFS='|' && printf '%s' "${THREADED[*]}"))\$"
             ;;
         story) run_stories ;;
         esac
