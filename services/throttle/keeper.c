@@ -44,6 +44,7 @@ struct keeper {
     struct sl_db *db;         // NULL: not open
     struct sl_arena *arena;   // of one round
     bool has_clock;           // clock_offset_ms was set
+    int64_t grace_ms;         // mono: until then nothing is taken from others
     int64_t nodes_ms;         // mono: last look at the nodes
     int64_t flushed_ms;       // mono: last flush
     bool was_down;            // for the log
@@ -355,6 +356,11 @@ renew(struct keeper *keeper, struct sl_error *err)
     }
     set_clock(keeper, before_ms, state.clock_ms);
     drop_lost(keeper, &state);
+    // Our lease had ended, so the database was away: others come back to their shards as we do.
+    int64_t had_until_ms = atomic_load(&keeper->lease_until_ms);
+    if (had_until_ms != 0 && before_ms > had_until_ms) {
+        keeper->grace_ms = before_ms + SHARDS_LEASE_MS;
+    }
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
     // A step that failed half-way: the table took note, the account did not.
     if (keeper_owned(keeper) < state.own.count && adopt(keeper, &state.own, false, err) != 0) {
@@ -364,7 +370,7 @@ renew(struct keeper *keeper, struct sl_error *err)
     if (state.own.count > fair) {
         return give_shards(keeper, state.own.count - fair, err);
     }
-    if (state.own.count < fair && state.free > 0) {
+    if (state.own.count < fair && state.free > 0 && before_ms >= keeper->grace_ms) {
         return take_shards(keeper, fair - state.own.count, err);
     }
     return 0;
