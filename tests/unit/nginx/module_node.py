@@ -139,6 +139,7 @@ class Node:
                 return
             except OSError:
                 pause(0.05)
+        self.stop()
         raise RuntimeError("nginx does not start:\n" + self.logs())
 
     def stop(self):
