@@ -25,6 +25,9 @@ for part in env ui units postgres state provision; do
 done
 unset part
 READY_S=60
+# What a gateway consists of; tests are built by those who run them.
+TARGETS=(sluice-bus sluice-front sluice-registry sluice-identity sluice-publisher sluice-throttle
+    sluice-node sluice-admin sluice-sign sluice-echo ngx_http_sluice_module)
 
 usage() {
     sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -48,7 +51,7 @@ build() {
     if [[ ! -f $BUILD/build.ninja ]]; then
         logged cmake -S "$TREE" -B "$BUILD" -G Ninja
     fi
-    logged ninja -C "$BUILD"
+    logged ninja -C "$BUILD" "${TARGETS[@]}"
 }
 
 up() {
@@ -69,6 +72,7 @@ up() {
     step "$LOG/state.log" 'configuration and keys'
     state_prepare
     step "$LOG/supervisor.log" 'supervisor'
+    ports_check
     logged supervisor_start
     step "$LOG/postgres.log" 'database'
     units_up "$READY_S" postgres

@@ -96,6 +96,24 @@ port_open() {
     (exec 3<>"/dev/tcp/$HOST/$1") 2>/dev/null
 }
 
+# Ends the run when another program has a port that a unit is about to take.
+ports_check() {
+    local name unit port
+    for name in "${PORTS[@]%%=*}"; do
+        case $name in
+        FRONT*) unit=front ;;
+        NODE1*) unit=nginx-1 ;;
+        NODE2*) unit=nginx-2 ;;
+        BUS2*) unit=bus-2 ;;
+        ECHO) unit=echo ;;
+        esac
+        port=PORT_$name
+        if ! unit_alive "$unit" && [[ -z $(pids_in "$RUN/$unit") ]] && port_open "${!port}"; then
+            die "port ${!port} ($unit) is taken by another program; SLUICE_PORT_BASE moves all"
+        fi
+    done
+}
+
 # ---- the supervisor ----
 
 supervisor_pid() {
