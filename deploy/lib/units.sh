@@ -153,8 +153,14 @@ unit_install() {
         # Its TERM waits for clients; INT ends them.
         printf '#!/bin/sh\nread -r pid rest <%q 2>&- && exec kill -INT "$pid"\n' \
             "$RUN/$unit/record" >"$dir/control/t"
-        chmod 755 "$dir/control/t"
+    else
+        # Down is TERM, then CONT at once, which takes away the STOP that a leak check at the
+        # process's end holds it by: it would wait for ever. So CONT first, then TERM.
+        printf '#!/bin/sh\nexec grep -q "want down" supervise/stat\n' >"$dir/control/t"
+        printf '#!/bin/sh\nread -r pid <supervise/pid && kill -TERM "$pid"\n' >"$dir/control/d"
+        chmod 755 "$dir/control/d"
     fi
+    chmod 755 "$dir/control/t"
     mv "$dir" "$SV/$unit"
 }
 
