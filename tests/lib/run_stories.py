@@ -77,7 +77,7 @@ def play_shared(run, stories, make_stack, jobs):
     except RuntimeError as fault:
         run.tell(False, "the shared deployment starts", 0.0, str(fault))
         stack.keep_logs(stack.build / "story-logs/shared")
-        stack.clean()
+        stack.quickstart("clean", check=False)
         return
     watch = Watch(stack.var / "log")
     nginx = [(unit, stack.pid(unit), stack.children(unit)) for unit in ("nginx-1", "nginx-2")]
@@ -113,12 +113,13 @@ def play_alone(run, stories, make_stack):
 
 def finish(run, stack, watch, name, tolerated):
     """Stops a deployment and judges what it leaves: logs, reports, processes."""
-    stack.quickstart("down")
+    down = stack.quickstart("down", check=False)
+    run.judge(f"everything stops ({name})", [down.stdout] if down.returncode else [])
     faults = watch.faults(tolerated)
     run.judge(f"no unexpected line in the logs, no sanitizer report ({name})", faults)
     stack.keep_logs(stack.build / "story-logs" / name)
     run.judge(f"no process is left ({name})", stack.leftovers())
-    stack.clean()
+    stack.quickstart("clean", check=False)
     left = [str(p) for p in pathlib.Path("/dev/shm").glob(f"*{stack.id}*")]
     run.judge(f"nothing is left outside the tree ({name})",
               left + [str(p) for p in (stack.var, pathlib.Path(f"/var/tmp/sluice-{stack.id}"))

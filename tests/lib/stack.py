@@ -93,9 +93,6 @@ class Stack:
         lines = (self.var / "quickstart.env").read_text().splitlines()
         self.env = dict(line.split("=", 1) for line in lines)
 
-    def clean(self):
-        self.quickstart("clean")
-
     def admin(self, *words):
         """Runs sluice-admin and answers its JSON."""
         done = subprocess.run([self.build / "bin/sluice-admin", "--peer",
