@@ -377,6 +377,9 @@ unlink_counters(const char *name)
     char path[128];
     snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", name, SL_COUNTER_LAYOUT);
     unlink(path);
+    // An agent that dies in the world leaves its datagram socket, as a real one does.
+    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-wake", name);
+    unlink(path);
 }
 
 static void
