@@ -1,6 +1,7 @@
 """bench.py proxy|publish: see run.sh --help."""
 import argparse
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -20,6 +21,8 @@ def main():
     args.add_argument("--gate", action="store_true", help="exit 1 when a budget is missed by more than 10 %%")
     options = args.parse_args()
     options.slack = 1.10
+    # Whoever ends the run early still wants its processes gone: `finally` clauses see to it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir="/var/tmp") as place:
         options.var = pathlib.Path(place)
         missed = {"proxy": proxy, "publish": publish}[options.what].run(options)
