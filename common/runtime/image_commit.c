@@ -82,8 +82,12 @@ static int
 build_part(struct sl_image_builder *builder, uint32_t slot, struct sl_error *err)
 {
     struct image_list *list = &builder->parts[slot];
-    list->next = list->dirty ? (struct image_slot){0} : list->live;
-    if (!list->dirty || list->count == 0) {
+    if (!list->dirty) {
+        list->next = list->live;
+        return 0;
+    }
+    list->next = (struct image_slot){0};
+    if (list->count == 0) {
         return 0;
     }
     if (image_write_part(&builder->writer, slot, builder->seed, list->items, list->count, err) !=
@@ -97,8 +101,12 @@ static int
 build_routes(struct sl_image_builder *builder, struct image_routes *routes, struct sl_error *err)
 {
     struct image_list *list = &routes->list;
-    list->next = list->dirty ? (struct image_slot){0} : list->live;
-    if (!list->dirty || list->count == 0) {
+    if (!list->dirty) {
+        list->next = list->live;
+        return 0;
+    }
+    list->next = (struct image_slot){0};
+    if (list->count == 0) {
         return 0;
     }
     if (image_write_routes(&builder->writer, builder->seed, (const struct sl_api **)list->items,

@@ -96,7 +96,7 @@ batch_apis(struct sl_call *call, struct sl_tx *tx, const char *const **ret_ids, 
         ids[i] =
             rows != NULL ? sl_rows_text(rows, i, 0) : json_string_value(json_array_get(listed, i));
     }
-    if (sl_arena_check(call->arena, err) != 0) {
+    if (sl_arena_check(call->arena, err) != 0 || ids == NULL) {
         return -1;
     }
     qsort(ids, *ret_count, sizeof(*ids), compare_ids);
