@@ -63,6 +63,9 @@ class Descriptor:
         for column in self.all_columns():
             if column not in columns:
                 self.refuse(f"table {self.table} has no column {column}")
+        owner = self.owner()
+        if owner and owner not in self.words.get("references", {}):
+            self.refuse(f"references does not say what {owner} names")
         for view in {self.words.get("view"), self.list_word("view")}:
             if view not in self.tables.views:
                 self.refuse(f"no migration creates view {view}")
@@ -85,6 +88,23 @@ class Descriptor:
 
     def list_word(self, word, fallback=None):
         return (self.words.get("list") or {}).get(word, fallback or self.words.get("view"))
+
+    def owner(self):
+        """The parameter that names the row whose rows these are, or None."""
+        return self.words.get("parent", (self.words.get("list") or {}).get("of"))
+
+    def owner_row(self):
+        """The reference that is the owner, read without a lock."""
+        if self.owner() is None:
+            return "NULL, NULL, SL_E_OK"
+        word = self.words["references"][self.owner()]
+        sql = f"SELECT 1 FROM {word['table']} WHERE instance_id = $1 AND id = $2"
+        return f"{text(self.owner())}, {text(sql)}, SL_E_{word['error']}"
+
+    def owned_sql(self):
+        if "parent" not in self.words:
+            return None
+        return f"SELECT 1 FROM {self.table} WHERE instance_id = $1 AND id = $2 AND {self.words['parent']} = $3"
 
     def written(self):
         """The columns that create and update write."""
@@ -118,6 +138,8 @@ class Descriptor:
             "insert": None,
             "update": None,
         }
+        if "of" in (self.words.get("list") or {}):  # another resource's rows: theirs to delete
+            statements["lock"] = statements["delete"] = None
         if columns:
             statements["insert"] = (
                 f"INSERT INTO {table} AS t (instance_id, id, {names}) SELECT i.id, $3, {', '.join(values)}"
@@ -193,6 +215,7 @@ def row(item):
         "list_view": text(item.list_word("view") if listed else None),
         "list_order": text(listed["order"] if listed else None),
         **{f"sql_{verb}": text(statement) for verb, statement in sql.items()},
+        "owner": f"{{{item.owner_row()}}}", "sql_owned": text(item.owned_sql()),
         "secret_columns": text("".join(f", s.{column}" for _, column in item.secrets)),
         **{member: f"{name}_{member}" for member in ("writable", "secrets", "filters", "quotas", "references",
                                                      "runtime")},

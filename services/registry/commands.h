@@ -18,6 +18,9 @@ sl_handler_fn group_check;
 sl_handler_fn app_reset_secret;
 sl_handler_fn app_validate;
 
+// 3.28.9: an AppCode that the client did not choose.
+sl_handler_fn app_code_generate;
+
 // 3.10.1: each app for each API, with a result a pair.
 sl_handler_fn app_auth_create;
 

@@ -19,17 +19,18 @@ struct verb {
     mutation_work_fn *work;
     bool needs_list;   // offered by resources with a list
     bool needs_insert; // offered by resources with columns of their own
+    bool needs_delete; // offered by resources whose rows are their own
 };
 
 static mutation_work_fn read_work;
 static mutation_work_fn list_work;
 
 static const struct verb verbs[] = {
-    {"create", mutation_run, engine_create_work, false, true},
-    {"delete", mutation_run, engine_delete_work, false, false},
-    {"list", query_run, list_work, true, false},
-    {"read", lookup_run, read_work, false, false},
-    {"update", mutation_run, engine_update_work, false, true},
+    {"create", mutation_run, engine_create_work, false, true, false},
+    {"delete", mutation_run, engine_delete_work, false, false, true},
+    {"list", query_run, list_work, true, false, false},
+    {"read", lookup_run, read_work, false, false, false},
+    {"update", mutation_run, engine_update_work, false, true, false},
 };
 
 const struct resource *
@@ -59,7 +60,8 @@ find_verb(const struct resource *resource, const char *name)
             continue;
         }
         bool offered = (!verb->needs_list || resource->list_key != NULL) &&
-                       (!verb->needs_insert || resource->sql_insert != NULL);
+                       (!verb->needs_insert || resource->sql_insert != NULL) &&
+                       (!verb->needs_delete || resource->sql_delete != NULL);
         return offered ? verb : NULL;
     }
     return NULL;
@@ -161,12 +163,49 @@ engine_read(struct mutation *m, const struct resource *resource, const char *id,
     return engine_element(m, resource, rows, 0, ret_body, err);
 }
 
+int
+engine_owner(struct mutation *m, const struct resource *resource, const char *id,
+             struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    const struct resource_reference *owner = &resource->owner;
+    if (owner->column == NULL) {
+        return 0;
+    }
+    const char *value = json_string_value(json_object_get(m->command->path, owner->column));
+    if (value == NULL) {
+        value = engine_value(m->arena, json_object_get(m->command->query, owner->column));
+    }
+    if (value == NULL) {
+        return 0;
+    }
+    if (sl_sql(m->tx, m->arena, owner->sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(value)),
+               &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, owner->refuse, value);
+    }
+    if (id == NULL || resource->sql_owned == NULL) {
+        return 0;
+    }
+    if (sl_sql(m->tx, m->arena, resource->sql_owned,
+               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id), SL_P_TEXT(value)), &rows,
+               err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, resource->not_found, id);
+}
+
 static int
 read_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
-    return engine_read(m, resource, command_path(m->command, resource->id_parameter), &m->body,
-                       err);
+    const char *id = command_path(m->command, resource->id_parameter);
+    if (engine_owner(m, resource, id, err) != 0) {
+        return -1;
+    }
+    return engine_read(m, resource, id, &m->body, err);
 }
 
 static int

@@ -33,10 +33,8 @@ is_word_of(const char *list, const char *word)
     return false;
 }
 
-// The text of a scalar query value, or NULL when it is absent or empty: an empty filter filters
-// nothing.
-static const char *
-value_text(struct sl_arena *arena, const json_t *value)
+const char *
+engine_value(struct sl_arena *arena, const json_t *value)
 {
     if (json_is_integer(value)) {
         return sl_arena_printf(arena, "%lld", (long long)json_integer_value(value));
@@ -80,9 +78,16 @@ add_filters(struct mutation *m, const struct resource *resource, struct query *q
             bool *ret_filtered)
 {
     const char *precise = json_string_value(json_object_get(m->command->query, "precise_search"));
-    *ret_filtered = false;
+    *ret_filtered = resource->parent != NULL;
+    if (resource->parent != NULL) {
+        const char *condition = sl_arena_printf(m->arena, "t.%s = {}", resource->parent);
+        if (condition != NULL) {
+            add_condition(query, condition, command_path(m->command, resource->parent));
+        }
+    }
     for (const struct resource_filter *f = resource->filters; f->parameter != NULL; f++) {
-        const char *value = value_text(m->arena, json_object_get(m->command->query, f->parameter));
+        const char *value =
+            engine_value(m->arena, json_object_get(m->command->query, f->parameter));
         if (value == NULL) {
             continue;
         }
@@ -127,7 +132,8 @@ read_total(struct mutation *m, const struct resource *resource, const struct que
            bool filtered, int64_t *ret_total, struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
-    bool counted = !filtered && resource->quotas[0].name != NULL;
+    bool counted =
+        !filtered && resource->quotas[0].name != NULL && resource->quotas[0].scope == NULL;
     if (counted) {
         if (sl_sql(m->tx, m->arena,
                    "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id = $1"
@@ -225,7 +231,8 @@ run_list(struct mutation *m, const struct resource *resource, struct query *quer
     if (query->where.failed || sl_arena_check(m->arena, err) != 0) {
         return sl_fail(err, SL_E_INTERNAL);
     }
-    if (read_total(m, resource, query, filtered, &total, err) != 0 ||
+    if (engine_owner(m, resource, NULL, err) != 0 ||
+        read_total(m, resource, query, filtered, &total, err) != 0 ||
         read_page(m, resource, query, &rows, err) != 0) {
         return -1;
     }

@@ -237,7 +237,11 @@ int
 engine_update_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
-    return engine_update(m, resource, command_path(m->command, resource->id_parameter), NULL, err);
+    const char *id = command_path(m->command, resource->id_parameter);
+    if (engine_owner(m, resource, id, err) != 0) {
+        return -1;
+    }
+    return engine_update(m, resource, id, NULL, err);
 }
 
 int
@@ -249,7 +253,7 @@ engine_delete_work(struct mutation *m, struct sl_error *err)
         return -1;
     }
     change.id = command_path(m->command, resource->id_parameter);
-    if (lock_row(&change, err) != 0 ||
+    if (engine_owner(m, resource, change.id, err) != 0 || lock_row(&change, err) != 0 ||
         run_hook(hooks_of(resource)->before_delete, &change, err) != 0 ||
         engine_touch(m, resource, change.before, err) != 0) {
         return -1;

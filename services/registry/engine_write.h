@@ -14,6 +14,15 @@ mutation_work_fn engine_delete_work;
 // The descriptor that the command's name begins with, or NULL.
 const struct resource *engine_resource(const struct sl_command *command);
 
+// Refuses an owner (the path's parent, or what a list is of) that the command names and that does
+// not exist; a row `id` (NULL: none) that is not the parent's is not found.
+int engine_owner(struct mutation *m, const struct resource *resource, const char *id,
+                 struct sl_error *err) SL_MUST_CHECK;
+
+// The text of a scalar query value, or NULL when it is absent or empty: an empty filter filters
+// nothing.
+const char *engine_value(struct sl_arena *arena, const json_t *value);
+
 // Gives a new reference (NULL: out of memory, INTERNAL) to the arena.
 int engine_keep(struct sl_arena *arena, json_t *value, struct sl_error *err) SL_MUST_CHECK;
 

@@ -19,6 +19,7 @@ static const struct sl_handler handlers[] = {
     {"app.reset_secret", app_reset_secret},
     {"app.validate", app_validate},
     {"app_auth.create", app_auth_create},
+    {"app_code.generate", app_code_generate},
     {"group.check", group_check},
     {"instance.all", instance_all},
     {"instance.create", instance_create},

@@ -77,8 +77,10 @@ struct resource {
     const char *sql_insert;                      // $1 gateway $2 project $3 id $4 row
     const char *sql_update;                      // the same; all four answer the row as JSON
     const char *sql_lock;                        // $1 gateway $2 project $3 id
-    const char *sql_delete;                      // the same
+    const char *sql_delete;                      // the same; NULL: another resource's rows
     const char *sql_read;                        // the same; body, then the secrets
+    struct resource_reference owner;             // parameter of path or query; NULL: no owner
+    const char *sql_owned;                       // $1 gateway $2 id $3 parent → a row; NULL
     const char *secret_columns;                  // ", s.a, s.b" for lists; "" without secrets
     const struct resource_field *writable;       // ends in NULL
     const struct resource_field *secrets;        // ends in NULL; field in the reply, sealed column

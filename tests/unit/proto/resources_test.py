@@ -82,6 +82,9 @@ class Refusals(unittest.TestCase):
     def test_a_filter_without_a_place_for_its_value(self):
         self.refused("filter", filters={"name": "t.name IS NULL"})
 
+    def test_an_owner_that_no_reference_explains(self):
+        self.refused("owner_id", list={"key": "things", "order": "t.id", "of": "owner_id"})
+
 
 class Statements(unittest.TestCase):
     def test_every_statement_joins_the_gateway_to_the_project(self):
@@ -101,6 +104,11 @@ class Statements(unittest.TestCase):
         sql = descriptor(masked=["size"]).sql()
         for verb in ("insert", "update", "lock"):
             self.assertIn("- 'size'", sql[verb])
+
+    def test_a_list_of_anothers_rows_deletes_none(self):
+        sql = descriptor(list={"key": "things", "order": "t.id", "of": "name"},
+                         references={"name": {"table": "name", "error": "THING_NOT_FOUND"}}).sql()
+        self.assertIsNone(sql["delete"])
 
     def test_fuzzy_filters_can_be_precise(self):
         self.assertEqual(descriptor(filters={"name": "fuzzy"}).filter_rows(),

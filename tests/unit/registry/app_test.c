@@ -129,6 +129,98 @@ an_app_has_five_app_codes_at_most(void **state)
     assert_int_equal(f->err.code, SL_E_APP_CODE_QUOTA);
 }
 
+// The path of one AppCode.
+static const char *
+code_path(struct fixture *f, const char *app, const char *code)
+{
+    return sl_arena_printf(f->arena, "{\"app_id\": \"%s\", \"app_code_id\": \"%s\"}", app, code);
+}
+
+static void
+a_generated_app_code_is_new_each_time_and_stored_sealed(void **state)
+{
+    struct fixture *f = *state;
+    const char *app = new_app(f, "app_demo");
+    const char *path = fixture_path(f, "app_id", app);
+    fixture_sql(f, "DELETE FROM runtime_change");
+    fixture_create(f, "app_code.generate", path, "");
+    const char *first = fixture_text(f, "app_code");
+    assert_int_equal(strlen(first), 64);
+    assert_int_equal(strspn(first, "0123456789abcdef"), 64);
+    assert_string_equal(fixture_text(f, "app_id"), app);
+    assert_int_equal(
+        fixture_count(f, sl_arena_printf(f->arena,
+                                         "SELECT count(*) FROM runtime_change WHERE kind = 'app'"
+                                         " AND key = '%s'",
+                                         app)),
+        1);
+    assert_int_equal(fixture_count(f, sl_arena_printf(f->arena,
+                                                      "SELECT count(*) FROM audit WHERE"
+                                                      " position('%s' in audit::text) > 0",
+                                                      first)),
+                     0);
+    for (int i = 0; i < 4; i++) {
+        fixture_create(f, "app_code.generate", path, "");
+        assert_string_not_equal(fixture_text(f, "app_code"), first);
+    }
+    assert_int_equal(fixture_call(f, "app_code.generate", path, "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_CODE_QUOTA);
+    assert_int_equal(fixture_call(f, "app_code.generate", "{\"app_id\": \"nope\"}", "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
+}
+
+static void
+an_app_code_is_read_and_deleted_under_its_own_app_only(void **state)
+{
+    struct fixture *f = *state;
+    const char *app = new_app(f, "app_demo");
+    const char *other = new_app(f, "other_app");
+    const char *code = fixture_create(f, "app_code.generate", fixture_path(f, "app_id", app), "");
+    json_t *made = f->body;
+    const char *path = code_path(f, app, code);
+    assert_int_equal(fixture_call(f, "app_code.read", path, "", ""), 0);
+    assert_true(json_equal(made, f->body));
+    const char *const verbs[] = {"app_code.read", "app_code.delete"};
+    for (size_t i = 0; i < SL_COUNT(verbs); i++) {
+        assert_int_equal(fixture_call(f, verbs[i], code_path(f, other, code), "", ""), -1);
+        assert_int_equal(f->err.code, SL_E_APP_CODE_NOT_FOUND);
+        assert_int_equal(fixture_call(f, verbs[i], code_path(f, "nope", code), "", ""), -1);
+        assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
+        assert_string_equal(f->err.args[0], "nope");
+    }
+    fixture_sql(f, "DELETE FROM runtime_change");
+    assert_int_equal(fixture_call(f, "app_code.delete", path, "", ""), 0);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM runtime_change WHERE kind = 'app'"), 1);
+    assert_int_equal(
+        fixture_count(f, sl_arena_printf(f->arena,
+                                         "SELECT used FROM quota_usage WHERE quota = 'app_codes'"
+                                         " AND scope = '%s'",
+                                         app)),
+        0);
+    assert_int_equal(fixture_call(f, "app_code.delete", path, "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_CODE_NOT_FOUND);
+}
+
+static void
+a_list_of_app_codes_is_one_apps_newest_first(void **state)
+{
+    struct fixture *f = *state;
+    const char *app = new_app(f, "app_demo");
+    const char *other = new_app(f, "other_app");
+    const char *path = fixture_path(f, "app_id", app);
+    fixture_create(f, "app_code.generate", fixture_path(f, "app_id", other), "");
+    fixture_create(f, "app_code.create", path, "{\"app_code\": \"" CODE_64 "\"}");
+    fixture_create(f, "app_code.generate", path, "");
+    const char *last = fixture_text(f, "app_code");
+    assert_int_equal(fixture_call(f, "app_code.list", path, "{\"limit\": 1}", ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 2);
+    assert_int_equal(fixture_number(f, "size"), 1);
+    const json_t *first = json_array_get(json_object_get(f->body, "app_codes"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "app_code")), last);
+    assert_int_equal(fixture_call(f, "app_code.list", "{\"app_id\": \"nope\"}", "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
+}
+
 static const char *
 auth_body(struct fixture *f, const char *app, const char *first, const char *second)
 {
@@ -221,6 +313,45 @@ unknown_parts_of_an_authorisation_are_named(void **state)
 }
 
 static void
+authorisations_are_listed_by_app_and_by_api(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *one = fixture_api(f, group, "Api_one", "/one", true);
+    const char *two = fixture_api(f, group, "Api_two", "/two", true);
+    const char *app = new_app(f, "app_demo");
+    const char *idle = new_app(f, "app_idle");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, one, two)), 0);
+    assert_int_equal(fixture_call(f, "bound_api.list", "", fixture_path(f, "app_id", app), ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 2);
+    const char *query = sl_arena_printf(
+        f->arena, "{\"app_id\": \"%s\", \"api_name\": \"TWO\", \"group_name\": \"g0\"}", app);
+    assert_int_equal(fixture_call(f, "bound_api.list", "", query, ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 1);
+    const json_t *auth = auth_at(f, 0);
+    assert_string_equal(json_string_value(json_object_get(auth, "api_id")), two);
+    assert_string_equal(json_string_value(json_object_get(auth, "group_id")), group);
+    assert_string_equal(json_string_value(json_object_get(auth, "env_name")), "RELEASE");
+    assert_string_equal(json_string_value(json_object_get(auth, "publish_id")), two);
+    assert_string_equal(json_string_value(json_object_get(auth, "app_name")), "app_demo");
+    query = sl_arena_printf(f->arena, "{\"app_id\": \"%s\", \"api_name\": \"%%\"}", app);
+    assert_int_equal(fixture_call(f, "bound_api.list", "", query, ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 0);
+    assert_int_equal(fixture_call(f, "bound_api.list", "", fixture_path(f, "app_id", idle), ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 0);
+    assert_int_equal(fixture_call(f, "bound_api.list", "", "{\"app_id\": \"nope\"}", ""), -1);
+    assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
+
+    assert_int_equal(fixture_call(f, "bound_app.list", "", fixture_path(f, "api_id", one), ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 1);
+    assert_string_equal(json_string_value(json_object_get(auth_at(f, 0), "app_id")), app);
+    assert_int_equal(fixture_call(f, "bound_app.list", "", "{\"app_name\": \"DEMO\"}", ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 2);
+    assert_int_equal(fixture_call(f, "bound_app.list", "", "{\"api_id\": \"nope\"}", ""), -1);
+    assert_int_equal(f->err.code, SL_E_API_NOT_FOUND);
+}
+
+static void
 a_deleted_api_gives_its_authorisations_back(void **state)
 {
     struct fixture *f = *state;
@@ -247,6 +378,10 @@ main(void)
         FIXTURE_TEST(lists_of_apps_hold_secrets_and_bound_apis),
         FIXTURE_TEST(an_app_code_is_answered_sealed_and_taken_once),
         FIXTURE_TEST(an_app_has_five_app_codes_at_most),
+        FIXTURE_TEST(a_generated_app_code_is_new_each_time_and_stored_sealed),
+        FIXTURE_TEST(an_app_code_is_read_and_deleted_under_its_own_app_only),
+        FIXTURE_TEST(a_list_of_app_codes_is_one_apps_newest_first),
+        FIXTURE_TEST(authorisations_are_listed_by_app_and_by_api),
         FIXTURE_TEST(each_pair_of_app_and_api_has_its_own_result),
         FIXTURE_TEST(an_authorisation_is_taken_back_once),
         FIXTURE_TEST(unknown_parts_of_an_authorisation_are_named),

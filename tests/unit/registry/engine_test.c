@@ -326,8 +326,8 @@ the_last_unit_of_a_quota_goes_to_one(void **state)
 static void
 a_command_that_nothing_offers_is_refused(void **state)
 {
-    static const char *const names[] = {"group.destroy", "nothing.read", "group", "app_code.list",
-                                        "app_auth.update"};
+    static const char *const names[] = {"group.destroy", "nothing.read",     "group",
+                                        "app_auth.list", "bound_api.delete", "app_auth.update"};
     struct fixture *f = *state;
     for (size_t i = 0; i < SL_COUNT(names); i++) {
         assert_int_equal(fixture_call(f, names[i], "", "", ""), -1);

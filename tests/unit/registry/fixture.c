@@ -17,12 +17,19 @@ struct command_handler {
 };
 
 static const struct command_handler handlers[] = {
-    {"app.reset_secret", app_reset_secret}, {"app.validate", app_validate},
-    {"app_auth.create", app_auth_create},   {"group.check", group_check},
-    {"instance.all", instance_all},         {"instance.create", instance_create},
-    {"instance.delete", instance_delete},   {"instance.list", instance_list},
-    {"instance.read", instance_read},       {"instance.set", instance_set},
-    {"instance.update", instance_update},   {"throttle_binding.create", throttle_binding_create},
+    {"app.reset_secret", app_reset_secret},
+    {"app.validate", app_validate},
+    {"app_auth.create", app_auth_create},
+    {"app_code.generate", app_code_generate},
+    {"group.check", group_check},
+    {"instance.all", instance_all},
+    {"instance.create", instance_create},
+    {"instance.delete", instance_delete},
+    {"instance.list", instance_list},
+    {"instance.read", instance_read},
+    {"instance.set", instance_set},
+    {"instance.update", instance_update},
+    {"throttle_binding.create", throttle_binding_create},
 };
 
 static sl_handler_fn *

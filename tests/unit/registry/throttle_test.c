@@ -77,6 +77,36 @@ no_limit_exceeds_the_wider_one(void **state)
 }
 
 static void
+policies_of_an_api_are_listed_with_their_bindings(void **state)
+{
+    struct fixture *f = *state;
+    const char *api = new_api(f);
+    const char *policy = new_policy(f, "throttle");
+    const char *of_api = fixture_path(f, "api_id", api);
+    assert_int_equal(fixture_call(f, "bound_throttle.list", "", of_api, ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 0);
+    assert_int_equal(bind(f, policy, api), 0);
+    const char *binding = bound(f, "id");
+    const char *query = sl_arena_printf(f->arena,
+                                        "{\"api_id\": \"%s\", \"throttle_name\": \"THROT\","
+                                        " \"throttle_id\": \"%s\","
+                                        " \"env_id\": \"DEFAULT_ENVIRONMENT_RELEASE_ID\"}",
+                                        api, policy);
+    assert_int_equal(fixture_call(f, "bound_throttle.list", "", query, ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 1);
+    const json_t *listed = json_array_get(json_object_get(f->body, "throttles"), 0);
+    assert_string_equal(json_string_value(json_object_get(listed, "id")), policy);
+    assert_string_equal(json_string_value(json_object_get(listed, "bind_id")), binding);
+    assert_string_equal(json_string_value(json_object_get(listed, "env_name")), "RELEASE");
+    assert_int_equal(json_integer_value(json_object_get(listed, "bind_num")), 1);
+    query = sl_arena_printf(f->arena, "{\"api_id\": \"%s\", \"env_id\": \"nope\"}", api);
+    assert_int_equal(fixture_call(f, "bound_throttle.list", "", query, ""), 0);
+    assert_int_equal(fixture_number(f, "total"), 0);
+    assert_int_equal(fixture_call(f, "bound_throttle.list", "", "{\"api_id\": \"nope\"}", ""), -1);
+    assert_int_equal(f->err.code, SL_E_API_NOT_FOUND);
+}
+
+static void
 a_changed_policy_is_republished_once(void **state)
 {
     struct fixture *f = *state;
@@ -209,6 +239,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_policy_is_answered_whole),
         FIXTURE_TEST(no_limit_exceeds_the_wider_one),
+        FIXTURE_TEST(policies_of_an_api_are_listed_with_their_bindings),
         FIXTURE_TEST(a_changed_policy_is_republished_once),
         FIXTURE_TEST(a_bound_policy_stays_until_it_is_unbound),
         FIXTURE_TEST(another_policy_replaces_the_bound_one),
