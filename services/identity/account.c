@@ -174,3 +174,27 @@ auth_project_list(struct task *task, struct sl_error *err)
 {
     return answer_projects(task, NULL, "/v3/auth/projects", err);
 }
+
+int
+auth_domain_list(struct task *task, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql(task->tx, task->arena, "SELECT id, name FROM domain WHERE id = $1",
+               SL_PARAMS(SL_P_TEXT(task->command->actor.domain_id)), &rows, err) != 0) {
+        return -1;
+    }
+    const char *endpoint = task->identity->endpoint;
+    json_t *list = json_array();
+    for (size_t i = 0; i < sl_rows_count(rows); i++) {
+        const char *id = sl_rows_text(rows, i, 0);
+        char *self = sl_arena_printf(task->arena, "%s/v3/domains/%s", endpoint, id);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:b, s:{s:s}}", "id", id, "name",
+                                        sl_rows_text(rows, i, 1), "description", "", "enabled", 1,
+                                        "links", "self", self != NULL ? self : ""));
+    }
+    char *self = sl_arena_printf(task->arena, "%s/v3/auth/domains", endpoint);
+    task->answer = task_keep(task, json_pack("{s:o, s:{s:s, s:n, s:n}}", "domains", list, "links",
+                                             "self", self != NULL ? self : "", "next", "previous"));
+    return task->answer != NULL ? 0 : sl_fail(err, SL_E_INTERNAL);
+}

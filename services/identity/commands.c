@@ -20,6 +20,7 @@ const struct command_row command_rows[] = {
     ADMIN("access_key.create", access_key_create, COMMAND_WRITE),
     ADMIN("access_key.delete", access_key_delete, COMMAND_WRITE),
     ADMIN("access_key.list", access_key_list, COMMAND_READ),
+    READ("auth_domain.list", auth_domain_list),
     READ("auth_project.list", auth_project_list),
     ADMIN("domain.create", domain_create, COMMAND_WRITE),
     ADMIN("domain.list", domain_list, COMMAND_READ),

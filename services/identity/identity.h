@@ -114,7 +114,7 @@ int find_user(struct task *task, const char **ret_id, struct sl_error *err) SL_M
 
 // The commands.
 command_fn domain_create, domain_list, project_create, project_all;
-command_fn project_list, auth_project_list;
+command_fn project_list, auth_project_list, auth_domain_list;
 command_fn user_create, user_update, user_delete, user_list;
 command_fn access_key_create, access_key_delete, access_key_list;
 command_fn policy_create, policy_delete, policy_list, policy_attach, policy_detach;

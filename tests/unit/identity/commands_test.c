@@ -391,6 +391,10 @@ projects_are_those_of_the_callers_account(void **state)
     command.actor.domain_id = domain_id;
     assert_int_equal(json_array_size(json_object_get(send(&command, &reply), "projects")), 2);
     json_t *query = json_pack("{s:s}", "name", "second");
+    command.name = "auth_domain.list";
+    json_t *own = json_object_get(send(&command, &reply), "domains");
+    assert_int_equal(json_array_size(own), 1);
+    assert_string_equal(text(json_array_get(own, 0), "name"), "lists");
     command.name = "project.list";
     command.query = query;
     json_t *found = json_object_get(send(&command, &reply), "projects");
