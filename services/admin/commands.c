@@ -75,7 +75,9 @@ static const struct option_row key_create_options[] = {
     USER,
     DOMAIN,
     {"--project", "project", OPTION_TEXT, false, "NAME", "only for this project, by name or id"},
-    {"--expires-in", "expires_in", OPTION_NUMBER, false, "SECONDS", "temporary key"},
+    {"--expires-in", "expires_in", OPTION_NUMBER, false, "SECONDS", "key that ends"},
+    {"--temporary", "temporary", OPTION_NUMBER, false, "SECONDS",
+     "key that ends (24 h at most) and needs its security token"},
     END,
 };
 static const struct option_row user_options[] = {USER, DOMAIN, END};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/crypto/crypto.h"
 #include "services/front/auth_credential.h"
 
 #define ACCESS_SIZE 129 // of an access key, with terminator
@@ -56,6 +57,20 @@ check_form(const struct sl_sign_request *request, struct sl_str authorization,
     }
 }
 
+// A temporary key goes with its security token, any other with none. SDKs sign the header along,
+// but who has both secrets may as well leave it out of the signature.
+static bool
+has_security_token(const struct auth_request *request, const json_t *key)
+{
+    struct sl_str given = {"", 0};
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (sl_str_equal_nocase(request->headers[i].name, SL_STR("x-security-token"))) {
+            given = sl_str_trim(request->headers[i].value);
+        }
+    }
+    return sl_crypto_equal(given, sl_str(member(key, "security_token")));
+}
+
 int
 credential_of_signature(const struct entries *entries, const struct auth_request *request,
                         struct sl_str authorization, struct sl_arena *arena,
@@ -82,6 +97,9 @@ credential_of_signature(const struct entries *entries, const struct auth_request
     SL_AUTO(sl_hmac) hmac = sl_hmac_new(sl_str(member(key, "secret")));
     if (hmac == NULL || sl_sign_verify(arena, &signed_request, &parts, hmac, NULL) != SL_SIGN_OK) {
         return refuse(err, SL_E_TOKEN_INVALID, "the signature differs");
+    }
+    if (!has_security_token(request, key)) {
+        return refuse(err, SL_E_TOKEN_INVALID, "X-Security-Token is not the access key's");
     }
     json_t *user = entries_get(entries, ENTRY_USER, member(key, "user_id"));
     if (user == NULL || !json_is_true(json_object_get(user, "enabled"))) {

@@ -1,21 +1,22 @@
 // compile_control.c - accounts, users, keys and policies, as fronts follow them.
 //
 // services/identity/README.md says which columns make which field; PostgreSQL builds the object,
-// and the one secret (of an access key) is opened and added here.
+// and the secrets (of an access key) are opened and added here.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/compile.h"
 
 #include <string.h>
 
-// Each answers the object for $1, and (access_key only) the sealed secret.
+// Each answers the object for $1, and (access_key only) the sealed secret and security token.
 static const struct source {
     const char *kind;
     const char *sql;
 } sources[] = {
     {"access_key",
      "SELECT jsonb_build_object('access', access, 'user_id', user_id, 'project_id', "
-     "coalesce(project_id, ''), 'enabled', enabled, 'expires_at', expires_at), secret "
+     "coalesce(project_id, ''), 'enabled', enabled, 'expires_at', expires_at), secret, "
+     "security_token "
      "FROM iam_access_key WHERE access = $1"},
     {"instance",
      "SELECT jsonb_build_object('id', id, 'project_id', project_id) FROM instance WHERE id = $1"},
@@ -44,17 +45,33 @@ find_source(const char *kind)
     return NULL;
 }
 
+// Opens what is sealed under `kind` for the access key and puts it into `object` as `field`.
 static int
-add_secret(const struct compile *c, const char *access, struct sl_str sealed, json_t *object,
-           struct sl_error *err)
+add_secret(const struct compile *c, const char *kind, const char *access, struct sl_str sealed,
+           const char *field, json_t *object, struct sl_error *err)
 {
     struct sl_str plain;
-    struct sl_str context = sl_str(sl_arena_printf(c->arena, "access_key:%s", access));
+    struct sl_str context = sl_str(sl_arena_printf(c->arena, "%s:%s", kind, access));
     if (sl_unseal(c->arena, &c->publisher->key, context, sealed, &plain, err) != 0) {
         return -1;
     }
-    json_object_set_new(object, "secret", json_stringn(plain.ptr, plain.len));
+    json_object_set_new(object, field, json_stringn(plain.ptr, plain.len));
     return 0;
+}
+
+static int
+add_secrets(const struct compile *c, const char *access, const struct sl_rows *rows, json_t *object,
+            struct sl_error *err)
+{
+    if (add_secret(c, "access_key", access, sl_rows_bytes(rows, 0, 1), "secret", object, err) !=
+        0) {
+        return -1;
+    }
+    if (sl_rows_is_null(rows, 0, 2)) {
+        return 0;
+    }
+    return add_secret(c, "security_token", access, sl_rows_bytes(rows, 0, 2), "security_token",
+                      object, err);
 }
 
 int
@@ -76,7 +93,7 @@ compile_control(const struct compile *c, const char *kind, const char *key,
     json_t *object = json_loads(sl_rows_text(rows, 0, 0), 0, NULL);
     int rc = object == NULL ? sl_fail(err, SL_E_ENTRY_BROKEN, kind, key) : 0;
     if (rc == 0 && strcmp(kind, "access_key") == 0) {
-        rc = add_secret(c, key, sl_rows_bytes(rows, 0, 1), object, err);
+        rc = add_secrets(c, key, rows, object, err);
     }
     if (rc == 0) {
         rc = sl_json_pack(c->arena, object, ret_plain, err);

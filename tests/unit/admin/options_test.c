@@ -92,6 +92,8 @@ words_and_options_become_the_body(void **state)
            "{'name': 'main', 'project': 'p', 'addresses': ['10.0.0.1', '::1']}");
     expect("access-key create", "--user u --domain d --expires-in 60",
            "{'user': 'u', 'domain': 'd', 'expires_in': 60}");
+    expect("access-key create", "--user u --domain d --temporary 900",
+           "{'user': 'u', 'domain': 'd', 'temporary': 900}");
     expect("user update", "u --domain d --disable --revoke",
            "{'user': 'u', 'domain': 'd', 'enabled': false, 'revoke': true}");
     expect("gateway set", "g1 domain_call_limit=0 restrict_cidrs=10.0.0.0/8,a=b",

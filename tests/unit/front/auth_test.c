@@ -195,6 +195,8 @@ check_token(const char *text, const char *action, const char *project)
     return check(&request);
 }
 
+static const char *security_token; // sent beside the signature; NULL: none
+
 // Judges a request that is signed with the access key; `at_ms` is its date.
 static int
 check_signed(const char *secret, const char *action, const char *project, int64_t at_ms)
@@ -220,7 +222,8 @@ check_signed(const char *secret, const char *action, const char *project, int64_
     SL_AUTO(sl_hmac) key = sl_hmac_new(sl_str(secret));
     assert_int_equal(sl_sign_make(arena, &signing, SL_STR(ACCESS), key, &authorization, &err), 0);
     headers[3] = (struct sl_sign_header){SL_STR("Authorization"), sl_str(authorization)};
-    request.header_count = 4;
+    headers[4] = (struct sl_sign_header){SL_STR("X-Security-Token"), sl_str(security_token)};
+    request.header_count = security_token != NULL ? 5 : 4;
     return check(&request);
 }
 
@@ -356,6 +359,31 @@ a_signature_reaches_all_projects_of_the_account_or_its_own(void **state)
     assert_int_equal(check_signed(SECRET, "apig:groups:list", PROJECT, sl_wall_ms()), -1);
     assert_int_equal(err.code, SL_E_PROJECT_NOT_FOUND);
     assert_int_equal(check_signed(SECRET, "apig:groups:list", "p2", sl_wall_ms()), 0);
+    put_key("", "true", 0);
+}
+
+static void
+a_temporary_key_needs_its_security_token(void **state)
+{
+    (void)state;
+    security_token = "none of its";
+    assert_int_equal(check_signed(SECRET, "any", "", sl_wall_ms()), -1);
+    assert_int_equal(err.code, SL_E_TOKEN_INVALID);
+    assert_int_equal(put("access_key", ACCESS,
+                         "{'access': '" ACCESS "', 'secret': '" SECRET "', 'user_id': 'u1',"
+                         " 'project_id': '', 'enabled': true, 'expires_at': 99999999999,"
+                         " 'security_token': 'its'}"),
+                     0);
+    static const char *const wrong[] = {NULL, "", "it", "itsx", "ITS", "its,its"};
+    for (size_t i = 0; i < SL_COUNT(wrong); i++) {
+        security_token = wrong[i];
+        assert_int_equal(check_signed(SECRET, "any", "", sl_wall_ms()), -1);
+        assert_int_equal(err.code, SL_E_TOKEN_INVALID);
+    }
+    security_token = " its ";
+    assert_int_equal(check_signed(SECRET, "any", "", sl_wall_ms()), 0);
+    assert_int_equal(check_signed("other", "any", "", sl_wall_ms()), -1);
+    security_token = NULL;
     put_key("", "true", 0);
 }
 
@@ -518,6 +546,7 @@ main(void)
         cmocka_unit_test(a_withdrawn_token_key_takes_its_tokens_along),
         cmocka_unit_test(what_is_another_projects_does_not_exist),
         cmocka_unit_test(a_signature_reaches_all_projects_of_the_account_or_its_own),
+        cmocka_unit_test(a_temporary_key_needs_its_security_token),
         cmocka_unit_test(signatures_that_do_not_hold_are_refused),
         cmocka_unit_test(a_denial_beats_what_another_policy_allows),
         cmocka_unit_test(an_entry_that_cannot_be_opened_changes_nothing),

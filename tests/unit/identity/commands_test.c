@@ -273,6 +273,47 @@ an_access_key_shows_its_secret_once_and_keeps_it_sealed(void **state)
 }
 
 static void
+a_temporary_key_has_a_security_token_and_ends(void **state)
+{
+    (void)state;
+    make_account("temporary", "");
+    json_t *key = ask("access_key.create", "{'user': 'u', 'domain': 'temporary', 'temporary': 60}");
+    assert_non_null(key);
+    const char *token = text(key, "security_token");
+    assert_int_equal(strlen(token), 200);
+    assert_true(json_integer_value(json_object_get(key, "expires_at")) > 0);
+    assert_int_equal(
+        count("SELECT count(*) FROM audit WHERE after::text LIKE '%' || $1 || '%'", token), 0);
+    assert_int_equal(count("SELECT count(*) FROM iam_access_key WHERE position($1::bytea in"
+                           " security_token) > 0",
+                           token),
+                     0);
+    static const char *const wrong[] = {"0", "86401", "'60'", "60, 'expires_in': 60"};
+    for (size_t i = 0; i < SL_COUNT(wrong); i++) {
+        char body[128];
+        snprintf(body, sizeof(body), "{'user': 'u', 'domain': 'temporary', 'temporary': %s}",
+                 wrong[i]);
+        assert_null(ask("access_key.create", body));
+    }
+    // One that ended long ago goes when the next is made, and the fronts are told.
+    SL_AUTO(sl_tx) tx = sl_tx_begin(thread->db, &err);
+    assert_int_equal(sl_sql(tx, arena, "UPDATE iam_access_key SET expires_at = 1 WHERE access = $1",
+                            SL_PARAMS(SL_P_TEXT(text(key, "access"))), NULL, &err),
+                     0);
+    assert_int_equal(sl_tx_commit(&tx, &err), 0);
+    assert_non_null(
+        ask("access_key.create", "{'user': 'u', 'domain': 'temporary', 'temporary': 60}"));
+    json_t *list = json_object_get(ask("access_key.list", "{'user': 'u', 'domain': 'temporary'}"),
+                                   "access_keys");
+    assert_int_equal(json_array_size(list), 1);
+    assert_true(json_is_true(json_object_get(json_array_get(list, 0), "temporary")));
+    assert_int_equal(count("SELECT count(*) FROM runtime_change WHERE kind = 'access_key'"
+                           " AND key = $1",
+                           text(key, "access")),
+                     2);
+}
+
+static void
 a_repeated_command_gets_the_first_answer_and_acts_once(void **state)
 {
     (void)state;
@@ -448,6 +489,7 @@ main(void)
         cmocka_unit_test(a_scope_of_another_account_is_refused),
         cmocka_unit_test(a_login_needs_method_user_and_account),
         cmocka_unit_test(an_access_key_shows_its_secret_once_and_keeps_it_sealed),
+        cmocka_unit_test(a_temporary_key_has_a_security_token_and_ends),
         cmocka_unit_test(a_repeated_command_gets_the_first_answer_and_acts_once),
         cmocka_unit_test(names_are_unique_and_what_is_missing_is_named),
         cmocka_unit_test(the_audit_says_what_was_before_and_after),
