@@ -45,33 +45,30 @@ find_source(const char *kind)
     return NULL;
 }
 
-// Opens what is sealed under `kind` for the access key and puts it into `object` as `field`.
-static int
-add_secret(const struct compile *c, const char *kind, const char *access, struct sl_str sealed,
-           const char *field, json_t *object, struct sl_error *err)
-{
-    struct sl_str plain;
-    struct sl_str context = sl_str(sl_arena_printf(c->arena, "%s:%s", kind, access));
-    if (sl_unseal(c->arena, &c->publisher->key, context, sealed, &plain, err) != 0) {
-        return -1;
-    }
-    json_object_set_new(object, field, json_stringn(plain.ptr, plain.len));
-    return 0;
-}
+// The sealed columns after the object, under which context each is sealed and how it is called.
+static const struct secret {
+    const char *context; // before ":<access>"
+    const char *field;
+} secrets[] = {{"access_key", "secret"}, {"security_token", "security_token"}};
 
+// Opens an access key's secrets and puts them into `object`; NULL ones stay away.
 static int
 add_secrets(const struct compile *c, const char *access, const struct sl_rows *rows, json_t *object,
             struct sl_error *err)
 {
-    if (add_secret(c, "access_key", access, sl_rows_bytes(rows, 0, 1), "secret", object, err) !=
-        0) {
-        return -1;
+    for (size_t i = 0; i < SL_COUNT(secrets); i++) {
+        struct sl_str plain;
+        const char *context = sl_arena_printf(c->arena, "%s:%s", secrets[i].context, access);
+        if (sl_rows_is_null(rows, 0, i + 1)) {
+            continue;
+        }
+        if (sl_unseal(c->arena, &c->publisher->key, sl_str(context), sl_rows_bytes(rows, 0, i + 1),
+                      &plain, err) != 0) {
+            return -1;
+        }
+        json_object_set_new(object, secrets[i].field, json_stringn(plain.ptr, plain.len));
     }
-    if (sl_rows_is_null(rows, 0, 2)) {
-        return 0;
-    }
-    return add_secret(c, "security_token", access, sl_rows_bytes(rows, 0, 2), "security_token",
-                      object, err);
+    return 0;
 }
 
 int
