@@ -65,10 +65,11 @@ run() {
 
 # Quotes where a shell needs it; the token stands in a file, not on the screen.
 printable() {
-    local word out=
+    local word out='' token
+    printf -v token %q "$WORK/token"
     for word in "$@"; do
         case $word in
-        "X-Auth-Token: "*) out+=" \"X-Auth-Token: \$(cat $WORK/token)\"" ;;
+        "X-Auth-Token: "*) out+=" \"X-Auth-Token: \$(cat $token)\"" ;;
         *[!A-Za-z0-9_./:=@%+,-]*) out+=" '${word//\'/\'\\\'\'}'" ;;
         *) out+=" $word" ;;
         esac
