@@ -12,7 +12,7 @@
 #   deploy/quickstart.sh clean         stop everything and remove all state
 #
 # State lives in var/, secrets among it; var/quickstart.env tells how to reach the gateway. Another
-# place and other ports: SLUICE_VAR=DIRECTORY, SLUICE_PORT_BASE=FIRST_OF_16_PORTS.
+# place: SLUICE_VAR=DIRECTORY. Other ports, chosen at the first `up`: SLUICE_PORT_BASE=FIRST_OF_16.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -Eeuo pipefail
@@ -54,6 +54,14 @@ build() {
     logged ninja -C "$BUILD" "${TARGETS[@]}"
 }
 
+# nginx's configuration has no way to write these in a path.
+paths_check() {
+    local path bad=$'["\'\\\\;{}$\r\n\t]'
+    for path in "$TREE" "$VAR" "$BUILD"; do
+        [[ ! $path =~ $bad ]] || die "a path may not contain quotes, backslash, ; { } \$ or tabs: $path"
+    done
+}
+
 up() {
     local install=yes compile=yes demo=yes word
     for word in "$@"; do
@@ -64,15 +72,19 @@ up() {
         *) die "up: unknown word '$word'; see --help" ;;
         esac
     done
+    paths_check
     take_lock
     mkdir -p "$LOG" "$RUN" "$SV"
     trap report_failure EXIT
     [[ $install == no ]] || install_packages
     [[ $compile == no ]] || build
+    # Keys and configuration name the ports: look at these first.
+    step '' 'ports'
+    ports_check
+    ports_keep
     step "$LOG/state.log" 'configuration and keys'
     state_prepare
     step "$LOG/supervisor.log" 'supervisor'
-    ports_check
     logged supervisor_start
     step "$LOG/postgres.log" 'database'
     units_up "$READY_S" postgres
@@ -106,7 +118,7 @@ how_to_go_on() {
   addresses, users and keys: $ENV_FILE
 
   A first look, as the administrator:
-    set -a; . $ENV_FILE; set +a
+    set -a; . $(printf %q "$ENV_FILE"); set +a
     deploy/sign GET "\$SLUICE_ENDPOINT/v2/\$SLUICE_PROJECT_ID/apigw/instances/\$SLUICE_INSTANCE_ID/api-groups"
   Then: deploy/quickstart.sh status | logs | demo | down | clean
 TXT
@@ -186,11 +198,22 @@ restart() {
 }
 
 main() {
-    local command=${1:-up}
+    local command=${1:-up} word
     (($# == 0)) || shift
+    # Whoever asks what `clean` does must not find out by losing everything.
+    for word in "$command" "$@"; do
+        case $word in
+        --help | -h | help)
+            [[ $command == demo ]] || { usage && return 0; }
+            ;;
+        esac
+    done
     case $command in
-    --help | -h | help) usage ;;
-    up | down | status | logs | restart | clean) "$command" "$@" ;;
+    up | logs | restart) "$command" "$@" ;;
+    down | status | clean)
+        (($# == 0)) || die "$command takes no further words; see --help"
+        "$command"
+        ;;
     --no-*) up "$command" "$@" ;;
     demo) exec "$DEPLOY/demo.sh" "$@" ;;
     *) die "unknown word '$command'; see --help" ;;

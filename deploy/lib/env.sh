@@ -14,6 +14,11 @@ VAR=${SLUICE_VAR:-$TREE/var}
 [[ $VAR == /* ]] || VAR=$PWD/$VAR
 BUILD=${SLUICE_BUILD:-$TREE/build}
 [[ $BUILD == /* ]] || BUILD=$PWD/$BUILD
+# The ports are chosen once: its first `up` writes them down for all that comes later.
+PORTS_FILE=$VAR/ports
+if [[ -z ${SLUICE_PORT_BASE:-} && -r $PORTS_FILE ]]; then
+    SLUICE_PORT_BASE=$(<"$PORTS_FILE")
+fi
 PORT_BASE=${SLUICE_PORT_BASE:-}
 BIN=$BUILD/bin
 NGINX_MODULE=$BUILD/services/nginx/ngx_http_sluice_module.so

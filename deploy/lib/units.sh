@@ -114,6 +114,15 @@ ports_check() {
     done
 }
 
+# Writes the choice of ports down; ends the run when the deployment was made with another one.
+ports_keep() {
+    if [[ ! -e $PORTS_FILE ]]; then
+        printf '%s\n' "$PORT_BASE" >"$PORTS_FILE"
+    elif [[ $(<"$PORTS_FILE") != "$PORT_BASE" ]]; then
+        die "this gateway's ports are fixed (SLUICE_PORT_BASE=$(<"$PORTS_FILE")): clean it first"
+    fi
+}
+
 # ---- the supervisor ----
 
 supervisor_pid() {

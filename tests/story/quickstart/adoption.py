@@ -7,7 +7,7 @@ import stat
 import subprocess
 import time
 
-from stack import wait_until
+from stack import free_port_block, wait_until
 
 OWN_STACK = True
 TOLERATES = (r"database", r"UNAVAILABLE", r"connect", r"peer", r"worker")  # postgres is killed
@@ -40,6 +40,28 @@ def supervisors(stack):
     return parent, found
 
 
+def command_line(stack, before):
+    """Asking for help, a word too many or other ports harm nothing."""
+    for word in ("up", "down", "status", "restart", "clean"):
+        assert "a whole gateway" in stack.quickstart(word, "--help").stdout, word
+    for word in ("down", "status", "clean"):
+        assert stack.quickstart(word, "now", check=False).returncode != 0, word
+    odd = subprocess.run([stack.script, *UP], env=dict(stack.environ(), SLUICE_VAR=f"{stack.var}-$x"),
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert odd.returncode != 0 and "may not contain" in odd.stderr, odd.stderr
+    assert not os.path.exists(f"{stack.var}-$x")
+    chosen = stack.port_base
+    try:
+        stack.port_base = None
+        assert stack.quickstart("status").stdout.count(" ready ") == len(UNITS)
+        stack.port_base = free_port_block()
+        refused = stack.quickstart(*UP, check=False)
+        assert refused.returncode != 0 and "ports are fixed" in refused.stdout, refused.stdout
+    finally:
+        stack.port_base = chosen
+    assert records(stack) == before, "a service was touched"
+
+
 def story(world):
     stack = world.stack
     env_file = stack.var / "quickstart.env"
@@ -53,6 +75,8 @@ def story(world):
     stack.quickstart(*UP)
     assert time.monotonic() - started < 10, "up on a running gateway took too long"
     assert records(stack) == before and env_file.read_text() == text
+
+    command_line(stack, before)
 
     parent, children = supervisors(stack)
     os.kill(parent, signal.SIGKILL)
