@@ -82,11 +82,12 @@ static void
 pack_actor(struct sl_buf *buf, const struct sl_actor *actor)
 {
     sl_pack_text(buf, "actor");
-    sl_pack_map(buf, 4);
+    sl_pack_map(buf, 5);
     pack_field(buf, "user", actor->user_id);
     pack_field(buf, "name", actor->user_name);
     pack_field(buf, "domain", actor->domain_id);
     pack_field(buf, "project", actor->project_id);
+    pack_field(buf, "address", actor->address);
 }
 
 int
@@ -174,7 +175,8 @@ read_actor(struct sl_arena *arena, struct sl_reader *reader, struct sl_actor *ac
     const struct text_field fields[] = {{"user", &actor->user_id},
                                         {"name", &actor->user_name},
                                         {"domain", &actor->domain_id},
-                                        {"project", &actor->project_id}};
+                                        {"project", &actor->project_id},
+                                        {"address", &actor->address}};
     size_t pairs = 0;
     if (!sl_reader_map(reader, &pairs)) {
         return false;
@@ -234,7 +236,7 @@ read_command(struct sl_arena *arena, struct sl_reader *reader, struct sl_command
     for (size_t i = 0; i < SL_COUNT(fields); i++) {
         *fields[i].member = "";
     }
-    command->actor = (struct sl_actor){"", "", "", ""};
+    command->actor = (struct sl_actor){"", "", "", "", ""};
 
     size_t pairs = 0;
     int64_t version = 0;

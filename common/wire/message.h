@@ -17,6 +17,7 @@ struct sl_actor {
     const char *user_name;  // for the audit
     const char *domain_id;  // account the user belongs to
     const char *project_id; // project the credential is scoped to
+    const char *address;    // where the request came from, as text: IPv4 or IPv6
 };
 
 // One command. `path`, `query` and `body` are JSON values; NULL where there is none.

@@ -5,8 +5,9 @@
 // auth_check. Safe from any number of threads at once.
 //
 // A credential is X-Auth-Token (Ed25519, common/crypto/token.h) or an SDK-HMAC-SHA256 signature
-// made with an access key (common/crypto/sign.h), a temporary one with its X-Security-Token. Disabling a user, revoking a key or changing a
-// policy acts as soon as its entry arrives, on tokens already issued too.
+// made with an access key (common/crypto/sign.h), a temporary one with its X-Security-Token.
+// Disabling a user, revoking a key or changing a policy acts as soon as its entry arrives, on
+// tokens already issued too.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_FRONT_AUTH_H

@@ -27,6 +27,7 @@ struct front {
     struct auth *auth;           // who may do what
     struct validator *validator; // the contract's schemas
     struct metrics *metrics;     // counted by every request
+    bool forwarded_for;          // a balancer before us writes X-Forwarded-For
     atomic_bool draining;        // SIGTERM came: readiness is off, connections close
     atomic_long in_flight;       // requests between their first line and their last byte
 };

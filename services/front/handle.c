@@ -1,6 +1,7 @@
 // handle.c - the stations of a request: route, auth, validate, dispatch.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,54 @@ collect_header(void *arg, enum MHD_ValueKind kind, const char *name, const char 
     }
     list->rows[list->count++] = (struct sl_sign_header){.name = view, .value = sl_str(value)};
     return MHD_YES;
+}
+
+// The last address of X-Forwarded-For, which is the one that the balancer before us wrote; "" when
+// it is none.
+static const char *
+forwarded_address(const struct header_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (!sl_str_equal_nocase(list->rows[i].name, SL_STR("x-forwarded-for"))) {
+            continue;
+        }
+        struct sl_str value = list->rows[i].value;
+        size_t start = value.len;
+        while (start > 0 && value.ptr[start - 1] != ',') {
+            start--;
+        }
+        struct sl_str last = sl_str_trim((struct sl_str){value.ptr + start, value.len - start});
+        const char *text = sl_arena_dupn(list->request->arena, last.ptr, last.len);
+        struct in6_addr parsed;
+        bool valid = text != NULL && (inet_pton(AF_INET, text, &parsed) == 1 ||
+                                      inet_pton(AF_INET6, text, &parsed) == 1);
+        return valid ? text : "";
+    }
+    return "";
+}
+
+// Where the request came from, as text; "" when that is not known.
+static const char *
+client_address(const struct header_list *list)
+{
+    struct request *request = list->request;
+    const char *forwarded = request->front->forwarded_for ? forwarded_address(list) : "";
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char *text = sl_arena_alloc(request->arena, INET6_ADDRSTRLEN);
+    if (forwarded[0] != '\0') {
+        return forwarded;
+    }
+    if (info == NULL || info->client_addr == NULL || text == NULL) {
+        return "";
+    }
+    const struct sockaddr *address = info->client_addr;
+    const void *bytes =
+        address->sa_family == AF_INET6
+            ? (const void *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr
+            : (const void *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
+    const char *shown = inet_ntop(address->sa_family, bytes, text, INET6_ADDRSTRLEN);
+    return shown != NULL ? shown : "";
 }
 
 const char *
@@ -112,7 +161,11 @@ authorise(struct request *request, const json_t *parsed, struct sl_actor *ret_ac
         .project = path_param(request, "project_id"),
         .instance = path_param(request, "instance_id"),
     };
-    return auth_check(request->front->auth, &question, request->arena, ret_actor, err);
+    if (auth_check(request->front->auth, &question, request->arena, ret_actor, err) != 0) {
+        return -1;
+    }
+    ret_actor->address = client_address(&list);
+    return 0;
 }
 
 // Route, auth and validate; what comes out is ready to be sent.

@@ -32,11 +32,17 @@ struct settings {
     const char *tls_certificate;
     const char *tls_key;
     bool plain;
+    bool forwarded_for;
     int64_t threads;
     const char *log_level;
 };
 
 static const struct sl_setting rows[] = {
+    {.name = "forwarded_for",
+     .type = SL_SETTING_BOOL,
+     .offset = offsetof(struct settings, forwarded_for),
+     .fallback = "false",
+     .help = "a balancer is in front: the last of X-Forwarded-For is the client's address"},
     {.name = "health_listen",
      .type = SL_SETTING_TEXT,
      .offset = offsetof(struct settings, health_listen),
@@ -169,7 +175,7 @@ run(const struct settings *settings, struct sl_arena *arena, struct sl_error *er
     sigset_t signals;
     int signal_number = 0;
     struct sl_peer peer = {.bus_count = 0};
-    struct front front = {.bus = NULL};
+    struct front front = {.forwarded_for = settings->forwarded_for};
     struct http *http = NULL;
     struct health *health = NULL;
     const struct http_options options = {

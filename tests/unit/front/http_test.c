@@ -27,6 +27,7 @@ struct sl_bus_client {
     char name[64];        // of the last command
     char id[SL_ID_SIZE];  // of the last command
     char body[256];       // of the last command
+    char address[64];     // of the last command
     int64_t deadline_ms;  // of the last command
     const char *answer;   // JSON
     json_t *headers;      // of the answer
@@ -72,6 +73,7 @@ sl_bus_call(struct sl_bus_client *client, const struct sl_command *command, sl_r
     snprintf(client->name, sizeof(client->name), "%s %s", command->service, command->name);
     snprintf(client->id, sizeof(client->id), "%s", command->id);
     snprintf(client->body, sizeof(client->body), "%s", body != NULL ? body : "");
+    snprintf(client->address, sizeof(client->address), "%s", command->actor.address);
     client->deadline_ms = command->deadline_ms;
     free(body);
     assert_int_equal(pthread_create(&thread, NULL, answer_call, call), 0);
@@ -99,7 +101,7 @@ auth_check(struct auth *auth, const struct auth_request *request, struct sl_aren
     if (auth->denies) {
         return sl_fail(err, SL_E_TOKEN_INVALID);
     }
-    *ret_actor = (struct sl_actor){"u", "n", "d", request->project};
+    *ret_actor = (struct sl_actor){"u", "n", "d", request->project, ""};
     return 0;
 }
 
@@ -291,6 +293,24 @@ the_action_follows_the_value_it_depends_on(void **state)
 }
 
 static void
+the_client_is_the_peer_or_the_last_that_a_trusted_balancer_names(void **state)
+{
+    struct fixture *f = *state;
+    const char *named = "X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-For: 192.0.2.8, 2001:db8::1\r\n";
+    (void)ask(PORT, "GET", GROUPS, named, "");
+    assert_string_equal(f->bus.address, "127.0.0.1");
+    f->front.forwarded_for = true;
+    (void)ask(PORT, "GET", GROUPS, named, "");
+    assert_string_equal(f->bus.address, "2001:db8::1");
+    static const char *const others[] = {"", "X-Forwarded-For:\r\n", "X-Forwarded-For: 1, x\r\n"};
+    for (size_t i = 0; i < SL_COUNT(others); i++) {
+        (void)ask(PORT, "GET", GROUPS, others[i], "");
+        assert_string_equal(f->bus.address, "127.0.0.1");
+    }
+    f->front.forwarded_for = false;
+}
+
+static void
 waiting_extends_the_deadline_and_reaches_the_worker(void **state)
 {
     struct fixture *f = *state;
@@ -459,6 +479,7 @@ main(void)
         cmocka_unit_test(headers_of_the_reply_are_passed_on),
         cmocka_unit_test(the_contract_is_served_to_anyone),
         cmocka_unit_test(an_absolute_target_is_taken),
+        cmocka_unit_test(the_client_is_the_peer_or_the_last_that_a_trusted_balancer_names),
         cmocka_unit_test(health_listener_tells_ready_from_alive),
         cmocka_unit_test(what_is_in_flight_is_finished_when_the_listener_quiesces),
         cmocka_unit_test(plain_http_is_for_loopback_and_only_when_asked_for),

@@ -23,6 +23,8 @@ send(struct sl_command *command, struct sl_reply *ret_reply)
     return body;
 }
 
+static const char *client_address = ""; // of the next commands
+
 // The same from JSON text with ' for ".
 static json_t *
 ask(const char *name, const char *text)
@@ -35,6 +37,7 @@ ask(const char *name, const char *text)
     assert_non_null(body);
     struct sl_command command = make_command(name, body);
     struct sl_reply reply;
+    command.actor.address = client_address;
     json_t *answer = send(&command, &reply);
     json_decref(body);
     return answer;
@@ -202,6 +205,55 @@ many_failures_make_wait_whether_the_user_exists_or_not(void **state)
     assert_non_null(ask("user.create", "{'name': 'v', 'domain': 'backoff', 'password':"
                                        " 'pass-other'}"));
     assert_non_null(login("backoff", "v", "pass-other", ""));
+}
+
+static json_t *
+login_from(const char *address, const char *user, const char *password)
+{
+    client_address = address;
+    json_t *answer = login("addresses", user, password, "");
+    client_address = "";
+    return answer;
+}
+
+// Fills all buckets, as so many failures would.
+static void
+fill_buckets(void)
+{
+    struct sl_tx *tx = sl_tx_begin(thread->db, &err);
+    assert_int_equal(sl_sql(tx, arena, "UPDATE iam_login_bucket SET level = 100, at = now()",
+                            SL_NO_PARAMS, NULL, &err),
+                     0);
+    assert_int_equal(sl_tx_commit(&tx, &err), 0);
+}
+
+static void
+an_attack_stops_neither_the_owner_nor_the_neighbours(void **state)
+{
+    (void)state;
+    make_user("addresses");
+    assert_null(login_from("192.0.2.1", "u", "wrong-password"));
+    pretend_failures("10");
+    assert_null(login_from("192.0.2.1", "u", "wrong-password"));
+    assert_null(login_from("::ffff:192.0.2.1", "u", "pass-addresses"));
+    assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
+    assert_non_null(login_from("192.0.2.2", "u", "pass-addresses"));
+    fill_buckets();
+    assert_null(login_from("192.0.2.3", "u", "pass-addresses")); // the user's bucket
+    assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
+    assert_null(login_from("192.0.2.1", "invented", "pass-addresses")); // the address's
+    assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
+    assert_null(login_from("192.0.2.4", "invented", "pass-addresses"));
+    assert_int_equal(err.code, SL_E_LOGIN_FAILED);
+    assert_non_null(login_from("192.0.2.2", "u", "pass-addresses")); // was let in from there
+    assert_null(login_from("192.0.2.2", "invented", "wrong-password")); // nobody else is by that
+    assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
+    assert_null(login_from("2001:db8::1", "first", "wrong-password"));
+    fill_buckets();
+    assert_null(login_from("2001:db8::2", "second", "wrong-password")); // the same network
+    assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
+    assert_null(login_from("2001:db8:0:1::1", "second", "wrong-password"));
+    assert_int_equal(err.code, SL_E_LOGIN_FAILED);
 }
 
 static void
@@ -486,6 +538,7 @@ main(void)
         cmocka_unit_test(a_token_can_be_checked_by_its_own_account_only),
         cmocka_unit_test(every_failed_login_is_the_same_answer),
         cmocka_unit_test(many_failures_make_wait_whether_the_user_exists_or_not),
+        cmocka_unit_test(an_attack_stops_neither_the_owner_nor_the_neighbours),
         cmocka_unit_test(a_scope_of_another_account_is_refused),
         cmocka_unit_test(a_login_needs_method_user_and_account),
         cmocka_unit_test(an_access_key_shows_its_secret_once_and_keeps_it_sealed),

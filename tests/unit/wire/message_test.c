@@ -33,7 +33,7 @@ some_command(void)
                                .service = "registry",
                                .name = "throttle.create",
                                .request_id = "r1",
-                               .actor = {"u", "un", "d", "p"},
+                               .actor = {"u", "un", "d", "p", "192.0.2.1"},
                                .project = "p1",
                                .instance = "i1",
                                .deadline_ms = 1500};
@@ -56,6 +56,7 @@ a_command_survives_the_wire(void **state)
     assert_string_equal(got.name, "throttle.create");
     assert_string_equal(got.actor.domain_id, "d");
     assert_string_equal(got.actor.project_id, "p");
+    assert_string_equal(got.actor.address, "192.0.2.1");
     assert_string_equal(got.project, "p1");
     assert_int_equal(got.deadline_ms, 1500);
     assert_true(json_equal(got.body, sent.body));
