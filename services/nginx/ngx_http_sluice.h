@@ -145,6 +145,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned throttled : 1;      // refused by a limit (access log: errorType 1)
     unsigned appcode_used : 1;   // X-Apig-AppCode is a credential: not for the backend
     unsigned counted : 1;        // metrics took it
+    unsigned upgrades : 1;       // Connection names "upgrade"
 };
 
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
@@ -233,7 +234,10 @@ ngx_int_t ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *
 // `sluice_backend_peers` in upstream {}: peers come from the request, not from the configuration.
 char *ngx_http_sluice_backend_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-// _forward.c: hides what stays between client and gateway, writes ctx->backend_headers.
+// _forward.c: hides Connection and the headers that it names; before mappings add their own, so
+// that a client cannot take those away.
+void ngx_http_sluice_hop_by_hop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Hides what stays between client and gateway, writes ctx->backend_headers.
 ngx_int_t ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
 // _pool.c: idle backend connections of this worker. `key` names address, scheme and TLS name.

@@ -11,43 +11,60 @@
 
 #define FIXED_ROOM 256 // names, scheme, port, request id
 
-// Keeps from the backend what is between the client and us: the credential that was used, the
-// debug switch, and whatever Connection names.
+// Keeps from the backend every header called `name` (lower case).
 static void
-hide_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+hide_all(ngx_http_request_t *r, const char *name, size_t len)
 {
-    static const struct sl_str kept[] = {{"close", 5}, {"keep-alive", 10}, {"upgrade", 7}};
-    ngx_table_elt_t *header;
-    struct sl_str rest;
+    ngx_table_elt_t *header = ngx_http_sluice_header(r, name, len);
 
-    if (ctx->appcode_used) {
-        header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
-        while (header != NULL) {
-            ngx_http_sluice_header_hide(header);
-            header = ngx_http_sluice_header(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
-        }
+    while (header != NULL) {
+        ngx_http_sluice_header_hide(header);
+        header = ngx_http_sluice_header(r, name, len);
     }
-    if (r->headers_in.connection == NULL) {
-        return;
-    }
-    rest = ngx_http_sluice_view(&r->headers_in.connection->value);
-    while (rest.ptr != NULL) {
-        struct sl_str name = sl_str_trim(sl_str_split(&rest, ','));
+}
+
+// Hides what one Connection header names.
+static void
+hide_named(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str names)
+{
+    while (names.ptr != NULL) {
+        struct sl_str name = sl_str_trim(sl_str_split(&names, ','));
         u_char lower[64];
-        bool keep = name.len == 0 || name.len > sizeof(lower);
 
-        for (size_t i = 0; i < SL_COUNT(kept) && !keep; i++) {
-            keep = sl_str_equal_nocase(name, kept[i]);
+        if (sl_str_equal_nocase(name, SL_STR("upgrade"))) {
+            ctx->upgrades = 1;
         }
-        if (keep) {
-            continue;
-        }
-        ngx_strlow(lower, (u_char *)(uintptr_t)name.ptr, name.len);
-        header = ngx_http_sluice_header(r, (const char *)lower, name.len);
-        if (header != NULL) {
-            ngx_http_sluice_header_hide(header);
+        // A hidden header is called Host.
+        if (name.len > 0 && name.len <= sizeof(lower) &&
+            !sl_str_equal_nocase(name, SL_STR("host"))) {
+            ngx_strlow(lower, (u_char *)(uintptr_t)name.ptr, name.len);
+            hide_all(r, (const char *)lower, name.len);
         }
     }
+}
+
+void
+ngx_http_sluice_hop_by_hop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    static const char connection[] = "connection";
+    ngx_table_elt_t *header = ngx_http_sluice_header(r, connection, sizeof(connection) - 1);
+
+    while (header != NULL) {
+        ngx_http_sluice_header_hide(header);
+        hide_named(r, ctx, ngx_http_sluice_view(&header->value));
+        header = ngx_http_sluice_header(r, connection, sizeof(connection) - 1);
+    }
+}
+
+// Whether the handshake of a WebSocket is asked for. Any other protocol, h2c above all, would be a
+// tunnel past the gateway.
+static bool
+wants_websocket(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    return ctx->upgrades && r->http_version == NGX_HTTP_VERSION_11 &&
+           r->headers_in.upgrade != NULL &&
+           sl_str_equal_nocase(ngx_http_sluice_view(&r->headers_in.upgrade->value),
+                               SL_STR("websocket"));
 }
 
 static u_char *
@@ -96,11 +113,13 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct sl_str address = ngx_http_sluice_view(&r->connection->addr_text);
     u_char *out;
 
-    hide_headers(r, ctx);
+    if (ctx->appcode_used) {
+        hide_all(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+    }
     if (r->headers_in.host != NULL) {
         host = ngx_http_sluice_view(&r->headers_in.host->value);
     }
-    if (r->headers_in.upgrade != NULL && r->http_version == NGX_HTTP_VERSION_11) {
+    if (wants_websocket(r, ctx)) {
         upgrade = ngx_http_sluice_view(&r->headers_in.upgrade->value);
     }
     out = ngx_pnalloc(r->pool, FIXED_ROOM + ctx->backend_host.len + host.len + upgrade.len +

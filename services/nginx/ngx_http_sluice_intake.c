@@ -9,7 +9,9 @@
 
 #include "services/nginx/ngx_http_sluice_path.h"
 
-#define RANDOM_BUFFERED 4096 // bytes of randomness a worker fetches at a time
+#define RANDOM_BUFFERED 4096  // bytes of randomness a worker fetches at a time
+#define FIELD_MAX       32768 // bytes of a target, or of one header
+#define HEADER_MARKS    4     // bytes of ": " and CRLF
 
 void
 ngx_http_sluice_request_id(ngx_http_sluice_ctx_t *ctx)
@@ -81,6 +83,30 @@ target_agrees(const ngx_http_request_t *r)
     return sl_str_equal_nocase(host, target);
 }
 
+// nginx bounds each line of HTTP/1; of HTTP/2 it bounds the sum alone.
+static ngx_int_t
+check_sizes(const ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    const ngx_list_part_t *part = &r->headers_in.headers.part;
+
+    if (r->http_version != NGX_HTTP_VERSION_20) {
+        return NGX_OK;
+    }
+    if (r->unparsed_uri.len > FIELD_MAX) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_URI_TOO_LARGE);
+    }
+    for (; part != NULL; part = part->next) {
+        const ngx_table_elt_t *header = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (header[i].key.len + header[i].value.len + HEADER_MARKS > FIELD_MAX) {
+                return ngx_http_sluice_fail(ctx, SL_E_GW_HEADERS_TOO_LARGE);
+            }
+        }
+    }
+    return NGX_OK;
+}
+
 ngx_int_t
 ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
@@ -95,6 +121,10 @@ ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     }
     if (raw.len == 0 || memchr(raw.ptr, '#', raw.len) != NULL || !target_agrees(r)) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_BAD_REQUEST);
+    }
+    rc = check_sizes(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
     }
     query = memchr(raw.ptr, '?', raw.len);
     if (query != NULL) {

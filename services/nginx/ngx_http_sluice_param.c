@@ -302,6 +302,7 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (work.values == NULL || work.additions == NULL) {
         return NGX_ERROR;
     }
+    ngx_http_sluice_hop_by_hop(r, ctx);
     rc = read_values(&work);
     if (rc != NGX_OK || ctx->api->backend_type != SL_BACKEND_HTTP) {
         return rc;
