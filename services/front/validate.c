@@ -78,6 +78,33 @@ refuse_duplicate(const json_error_t *fault, struct sl_error *err)
     return sl_fail(err, SL_E_BODY_DUPLICATE, key);
 }
 
+// A number that no C type holds is outside every range. Its key stands before it, unless it is in
+// an array: then the body is named. `end`: the offset behind the number.
+static int
+refuse_number(struct sl_str body, size_t end, struct sl_error *err)
+{
+    const char *at = body.ptr + (end < body.len ? end : body.len);
+    while (at > body.ptr && strchr("0123456789+-.eE \t\r\n", at[-1]) != NULL) {
+        at--;
+    }
+    if (at > body.ptr && at[-1] == ':') {
+        at--;
+    }
+    while (at > body.ptr && strchr(" \t\r\n", at[-1]) != NULL) {
+        at--;
+    }
+    const char *close = at > body.ptr && at[-1] == '"' ? at - 1 : body.ptr;
+    const char *open = close;
+    while (open > body.ptr && open[-1] != '"') {
+        open--;
+    }
+    char key[SL_ERROR_ARG_MAX] = "body";
+    if (close > open && open > body.ptr) {
+        snprintf(key, sizeof(key), "%.*s", (int)(close - open), open);
+    }
+    return sl_fail(err, SL_E_PARAM_RANGE, key);
+}
+
 int
 validate_parse(struct sl_str body, struct sl_arena *arena, json_t **ret_value, struct sl_error *err)
 {
@@ -87,6 +114,9 @@ validate_parse(struct sl_str body, struct sl_arena *arena, json_t **ret_value, s
     char column[16];
     if (value == NULL && json_error_code(&fault) == json_error_duplicate_key) {
         return refuse_duplicate(&fault, err);
+    }
+    if (value == NULL && json_error_code(&fault) == json_error_numeric_overflow) {
+        return refuse_number(body, (size_t)fault.position, err);
     }
     if (value == NULL && json_error_code(&fault) == json_error_stack_overflow) {
         snprintf(line, sizeof(line), "%d", SL_JSON_DEPTH_MAX);

@@ -48,8 +48,8 @@ int validate_request(const struct validator *validator, const struct validate_in
                      json_t *parsed, struct sl_arena *arena, struct validate_output *ret_output,
                      struct sl_error *err) SL_MUST_CHECK;
 
-// Parses a body: BODY_MALFORMED, BODY_DUPLICATE, BODY_DEPTH, PARAM_INVALID when it is not an
-// object. The reference is the arena's.
+// Parses a body: BODY_MALFORMED, BODY_DUPLICATE, BODY_DEPTH, PARAM_RANGE for a number that no type
+// holds, PARAM_INVALID when it is not an object. The reference is the arena's.
 int validate_parse(struct sl_str body, struct sl_arena *arena, json_t **ret_value,
                    struct sl_error *err) SL_MUST_CHECK;
 

@@ -153,6 +153,19 @@ any_other_fault_of_the_body_is_named(void **state)
 }
 
 static void
+a_number_beyond_every_type_is_out_of_range(void **state)
+{
+    const char *throttles = BASE "/throttles";
+    refused(*state, "POST", throttles,
+            "{\"name\":\"abc\",\"api_call_limits\" : 10000000000000000000000000 }",
+            SL_E_PARAM_RANGE, "api_call_limits");
+    refused(*state, "POST", throttles, "{\"api_call_limits\":-1e999}", SL_E_PARAM_RANGE,
+            "api_call_limits");
+    refused(*state, "POST", throttles, "[10000000000000000000000000]", SL_E_PARAM_RANGE, "body");
+    refused(*state, "POST", throttles, "10000000000000000000000000", SL_E_PARAM_RANGE, "body");
+}
+
+static void
 a_malformed_body_says_where(void **state)
 {
     refused(*state, "POST", GROUPS, "{\"name\":\n oops}", SL_E_BODY_MALFORMED, "2");
@@ -386,6 +399,7 @@ main(void)
         cmocka_unit_test(a_number_outside_its_range_is_named),
         cmocka_unit_test(any_other_fault_of_the_body_is_named),
         cmocka_unit_test(a_malformed_body_says_where),
+        cmocka_unit_test(a_number_beyond_every_type_is_out_of_range),
         cmocka_unit_test(a_deep_body_is_refused),
         cmocka_unit_test(another_content_type_is_refused_only_where_there_is_a_body),
         cmocka_unit_test(defaults_are_filled_in_when_something_is_made),
