@@ -11,6 +11,8 @@
 #include "services/front/auth_credential.h"
 #include "services/front/auth_policy.h"
 
+#define GATEWAY_ACTIONS "apig:instances:" // on a gateway, not on what it holds
+
 struct auth {
     struct entries *entries;
     struct tokens *tokens;
@@ -113,10 +115,15 @@ find_credential(struct auth *auth, const struct auth_request *request, struct sl
     return sl_fail(err, SL_E_TOKEN_MISSING);
 }
 
-// What is another project's does not exist for this caller.
+// What is another project's does not exist for this caller. The answer is the one for a gateway
+// that nobody has, which the operations on gateways themselves word differently.
 static int
 hide(const struct auth_request *request, struct sl_error *err)
 {
+    if (request->instance[0] != '\0' && request->action != NULL &&
+        strncmp(request->action, GATEWAY_ACTIONS, strlen(GATEWAY_ACTIONS)) == 0) {
+        return sl_fail(err, SL_E_GATEWAY_NOT_FOUND);
+    }
     if (request->instance[0] != '\0') {
         return sl_fail(err, SL_E_INSTANCE_HIDDEN, request->instance);
     }

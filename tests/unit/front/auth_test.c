@@ -336,6 +336,10 @@ what_is_another_projects_does_not_exist(void **state)
     request.instance = "i1"; // belongs to p1
     assert_int_equal(check(&request), -1);
     assert_int_equal(err.code, SL_E_INSTANCE_HIDDEN);
+    request.action = "apig:instances:get"; // the answer that a gateway nobody has gets
+    assert_int_equal(check(&request), -1);
+    assert_int_equal(err.code, SL_E_GATEWAY_NOT_FOUND);
+    request.action = "apig:groups:list";
     request.instance = "unknown"; // the registry's to say
     assert_int_equal(check(&request), 0);
     assert_int_equal(check_signed(SECRET, "apig:groups:list", "px", sl_wall_ms()), -1);
