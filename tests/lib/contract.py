@@ -5,6 +5,7 @@ import re
 import threading
 
 import jsonschema
+import yaml
 
 DOCUMENTED_OPERATIONS = 197  # of APIG v2, as published
 ERROR_FIELDS = {"error_code", "error_msg", "request_id"}
@@ -30,15 +31,48 @@ def _from_openapi(node):
     return node
 
 
+def _example_codes(node):
+    """Every error_code below a node that is an example, in batch results too."""
+    if isinstance(node, list):
+        return set().union(*map(_example_codes, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {node["error_code"]} if isinstance(node.get("error_code"), str) else set()
+    return own.union(*map(_example_codes, node.values()))
+
+
+def _documented_codes(document):
+    """The codes in the examples of all responses of a contract."""
+    answers = list(document.get("components", {}).get("responses", {}).values())
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if isinstance(operation, dict):
+                answers += operation.get("responses", {}).values()
+    return set().union(*(_example_codes(content.get(key, {})) for answer in answers
+                         for content in answer.get("content", {}).values()
+                         for key in ("example", "examples")))
+
+
+def _pattern(message):
+    """What a row's message looks like with its arguments filled in; a detail may follow."""
+    parts = re.split(r"\{\d+\}", message)
+    return re.compile(".*".join(map(re.escape, parts)) + r"(?:: .*)?$", re.DOTALL)
+
+
 class Contract:
     """The contract of a build and what a run saw of it; safe from any thread."""
 
     def __init__(self, openapi_path, errors_path):
-        self.document = _from_openapi(json.loads(pathlib.Path(openapi_path).read_text()))
-        self.codes = set(re.findall(r"\b(?:APIG|SLUICE|IAM|APIGW|Keystone)\.\d+\b",
-                                    pathlib.Path(errors_path).read_text()))
+        document = json.loads(pathlib.Path(openapi_path).read_text())
+        self.documented = _documented_codes(document)
+        self.document = _from_openapi(document)
+        rows = yaml.safe_load(pathlib.Path(errors_path).read_text())["errors"]
+        self.codes = {row["code"] for row in rows}
+        # Rows of the data plane share codes: a reply is told by its status and message, too.
+        self.rows = [(row["name"], row["code"], row["status"], _pattern(row["message"]))
+                     for row in rows if row["name"].startswith("GW_")]
         self.lock = threading.Lock()
-        self.live, self.called, self.met = set(), set(), set()
+        self.live, self.called, self.met, self.met_rows = set(), set(), set(), set()
         self.operations = []
         for path, methods in self.document["paths"].items():
             pattern = re.compile(re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(path)) + "$")
@@ -95,8 +129,37 @@ class Contract:
         """Records the code of a data-plane answer."""
         body = reply.json
         if isinstance(body, dict) and "error_code" in body:
+            message = str(body.get("error_msg", ""))
             with self.lock:
                 self.met.add(body["error_code"])
+                self.met_rows.update(
+                    name for name, code, status, pattern in self.rows
+                    if (code, status) == (body["error_code"], reply.status)
+                    and pattern.match(message))
+
+    def errors_met(self):
+        with self.lock:
+            return self.met | self.met_rows
+
+    def judge_errors(self, unproduced, surely):
+        """(summary, faults): each documented error is produced, or excused in `unproduced`.
+
+        `surely`: the errors met without damage; those of an outage may differ from run to run.
+        """
+        wanted = self.documented | {row[0] for row in self.rows}
+        produced = wanted & self.errors_met()
+        faults = [f"{name}: no story produced it and it has no reason in unproduced.yaml"
+                  for name in sorted(wanted - produced - set(unproduced))]
+        faults += [f"{name}: in unproduced.yaml although a story produced it"
+                   for name in sorted(surely & set(unproduced))]
+        faults += [f"{name}: in unproduced.yaml although not documented, or without a reason"
+                   for name, reason in sorted(unproduced.items())
+                   if name not in wanted or not reason]
+        codes, rows = len(self.documented), len(self.rows)
+        summary = (f"documented errors produced: {len(self.documented & produced)} of {codes} "
+                   f"codes, {len(produced - self.documented)} of {rows} rows of the data plane; "
+                   f"excused: {len(wanted & set(unproduced))}")
+        return summary, faults
 
     def documented_live(self):
         return sorted(name for name in self.live if "/apigw/" in name)

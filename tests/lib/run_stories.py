@@ -12,6 +12,8 @@ import threading
 import time
 import traceback
 
+import yaml
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 # pylint: disable=wrong-import-position
@@ -22,6 +24,7 @@ from story import Story
 from world import World
 
 STORIES = TREE / "tests/story"
+UNPRODUCED = STORIES / "unproduced.yaml"
 
 
 class Run:
@@ -135,7 +138,7 @@ def main():
     parser.add_argument("stories", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
     paths = [p.resolve() for p in args.stories] or sorted(
-        p for p in STORIES.rglob("*") if p.suffix in (".yaml", ".py"))
+        p for p in STORIES.rglob("*") if p.suffix in (".yaml", ".py") and p != UNPRODUCED)
     stories = [Story(path) for path in paths]
     contract = Contract(args.build / "openapi.json", TREE / "proto/errors.yaml")
     run = Run(contract)
@@ -148,11 +151,16 @@ def main():
         shared = [story for story in stories if not story.own_stack]
         if shared:
             play_shared(run, shared, make_stack, args.jobs)
+        surely = contract.errors_met()
         play_alone(run, [story for story in stories if story.own_stack], make_stack)
     finally:
         if not args.keep:
             shutil.rmtree(home, ignore_errors=True)
     if not args.stories:
+        unproduced = yaml.safe_load(UNPRODUCED.read_text()) or {}
+        summary, faults = contract.judge_errors(unproduced, surely)
+        run.judge("every documented error is produced, or excused in unproduced.yaml", faults)
+        print(summary)
         print("\n".join(contract.report()))
     print(f"stories: {run.passed} passed, {run.failed} failed")
     sys.exit(1 if run.failed else 0)
