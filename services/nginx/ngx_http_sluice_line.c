@@ -84,6 +84,16 @@ put_backend(u_char *out, const ngx_http_request_t *r)
     return put_seconds(out, state->response_time);
 }
 
+// The method as it came: for an error page nginx turns the request into a GET.
+static struct sl_str
+method_name(const ngx_http_request_t *r)
+{
+    struct sl_str line = ngx_http_sluice_view(&r->request_line);
+    struct sl_str first = sl_str_split(&line, ' ');
+
+    return first.len > 0 && line.ptr != NULL ? first : ngx_http_sluice_view(&r->method_name);
+}
+
 static u_char *
 put_request(u_char *out, const ngx_http_request_t *r)
 {
@@ -92,7 +102,7 @@ put_request(u_char *out, const ngx_http_request_t *r)
                         ((ngx_msec_int_t)now->msec - (ngx_msec_int_t)r->start_msec);
 
     out = put(out, SL_STR("\",\"request_method\":\""));
-    out = put_foreign(out, ngx_http_sluice_view(&r->method_name));
+    out = put_foreign(out, method_name(r));
     out = put(out, SL_STR("\",\"scheme\":\""));
     out = put(out, ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http"));
     out = put(out, SL_STR("\",\"host\":\""));
@@ -143,7 +153,7 @@ ngx_int_t
 ngx_http_sluice_line(ngx_http_request_t *r, struct sl_str *ret_line)
 {
     const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-    size_t foreign = r->method_name.len + r->http_protocol.len +
+    size_t foreign = method_name(r).len + r->http_protocol.len +
                      header_value(r->headers_in.host).len +
                      header_value(r->headers_in.user_agent).len + forwarded_for(r).len;
     u_char *line;
