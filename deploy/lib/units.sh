@@ -10,6 +10,7 @@
 # In starting order; stopping goes the other way.
 UNITS=(postgres bus-1 bus-2 registry-1 registry-2 identity publisher throttle-1 throttle-2 front
     echo node-1 node-2 nginx-1 nginx-2)
+NODES=2 # of the gateway
 STOP_WAIT_S=30
 
 # The command of a unit, as the array COMMAND; FILES are what it consists of: when they change,
@@ -87,6 +88,8 @@ unit_ready() {
     bus-2) port_open "$PORT_BUS2_COMMANDS" && port_open "$PORT_BUS2_EVENTS" ;;
     front) curl -fs -m 2 -o "$RUN/front/ready" "http://$HOST:$PORT_FRONT_HEALTH/readyz" ;;
     echo) port_open "$PORT_ECHO" ;;
+    # Accounting has told the node among how many it divides: limits are agreed from here on.
+    node-*) [[ $(cat "$VAR/$1/limits.state" 2>/dev/null) == "$NODES" ]] ;;
     nginx-1) curl -fs -m 2 -o "$RUN/nginx-1/ready" "http://$HOST:$PORT_NODE1_HEALTH/readyz" ;;
     nginx-2) curl -fs -m 2 -o "$RUN/nginx-2/ready" "http://$HOST:$PORT_NODE2_HEALTH/readyz" ;;
     esac

@@ -20,7 +20,7 @@ def start(build, var):
         stack.up()
         stack.admin("gateway", "set", stack.env["SLUICE_INSTANCE_ID"], *(f"{k}={v}" for k, v in SETTINGS.items()))
     except Exception:
-        stack.clean()
+        stack.quickstart("clean")
         raise
     made = world.World(stack, contract.Contract(pathlib.Path(build) / "openapi.json", TREE / "proto" / "errors.yaml"),
                        served=True)

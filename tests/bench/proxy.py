@@ -157,4 +157,4 @@ def run(options):
             os.kill(process.pid, signal.SIGTERM)
             process.wait(10)
         if stack:
-            stack.clean()
+            stack.quickstart("clean")

@@ -86,7 +86,7 @@ def measure_size(options, size, lines, missed):
                 missed.append(f"{size} APIs")
     finally:
         if stack:
-            stack.clean()
+            stack.quickstart("clean")
 
 
 def run(options):
