@@ -10,7 +10,7 @@ import contract  # noqa: E402
 import stack as stacks  # noqa: E402
 import world  # noqa: E402
 
-SETTINGS = {"domain_call_limit": "0", "api_default_limit": "0"}
+SETTINGS = {"domain_call_limit": "0", "api_default_limit": "0", "quota_apis": "20000"}
 
 
 def start(build, var):
