@@ -213,7 +213,8 @@ units_up() {
         wait_for 10 test -p "$SV/$unit/supervise/ok" || die "the supervisor ignores $unit"
         rm -f "$SV/$unit/down"
         if ! unit_alive "$unit"; then
-            logged sv up "$SV/$unit" || true
+            # runsv makes its fifo a moment before it reads it.
+            wait_for 10 sv up "$SV/$unit" || die "the supervisor does not start $unit"
         elif ! unit_current "$unit"; then
             say "  $unit: its files changed, restarting it"
             unit_restart "$unit"
