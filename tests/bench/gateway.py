@@ -38,7 +38,7 @@ def heading(build):
         f"machine:   {cpu}, {say('nproc')} cores, {say('uname', '-sr')}",
         f"versions:  {say('nginx', '-v')}; {say('/usr/lib/postgresql/15/bin/postgres', '--version')}; "
         f"{say('wrk', '-v').split('Copyright')[0].strip()}",
-        f"build:     {build}",
+        f"build:     {pathlib.Path(build).name}",
         f"settings:  {', '.join(f'{k}={v}' for k, v in SETTINGS.items())}",
     ])
 
