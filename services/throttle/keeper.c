@@ -41,17 +41,18 @@ struct keeper {
     pthread_t keeping, ticking;      //
     bool is_started;                 //
     // The keeping thread's own.
-    struct sl_db *db;         // NULL: not open
-    struct sl_arena *arena;   // of one round
-    bool has_clock;           // clock_offset_ms was set
-    int64_t grace_ms;         // mono: until then nothing is taken from others
-    int64_t nodes_ms;         // mono: last look at the nodes
-    int64_t flushed_ms;       // mono: last flush
-    bool was_down;            // for the log
-    char **gateways;          // ids of gateways that the account knows
-    size_t gateway_count;     //
-    struct shards_node *rows; // contacts to write, in `arena`
-    size_t row_count;         //
+    struct sl_db *db;          // NULL: not open
+    struct sl_arena *arena;    // of one round
+    bool has_clock;            // clock_offset_ms was set
+    int64_t grace_ms;          // mono: until then nothing is taken from others
+    int64_t nodes_ms;          // mono: last look at the nodes
+    int64_t flushed_ms;        // mono: last flush
+    bool was_down;             // for the log
+    char **gateways;           // ids of gateways that the account knows
+    size_t gateway_count;      //
+    struct shards_node *rows;  // contacts to write, in `arena`
+    size_t row_count;          //
+    struct shards_state state; // of the last renewal; too large for a stack
     struct account_usage *usages;
     size_t usage_count;
 };
@@ -349,13 +350,13 @@ set_clock(struct keeper *keeper, int64_t before_ms, int64_t server_ms)
 static int
 renew(struct keeper *keeper, struct sl_error *err)
 {
-    static struct shards_state state; // too large for a stack; one thread keeps
+    struct shards_state *state = &keeper->state;
     int64_t before_ms = sl_mono_ms();
-    if (shards_renew(keeper->db, keeper->arena, keeper->worker, &state, err) != 0) {
+    if (shards_renew(keeper->db, keeper->arena, keeper->worker, state, err) != 0) {
         return -1;
     }
-    set_clock(keeper, before_ms, state.clock_ms);
-    drop_lost(keeper, &state);
+    set_clock(keeper, before_ms, state->clock_ms);
+    drop_lost(keeper, state);
     // Our lease had ended, so the database was away: others come back to their shards as we do.
     int64_t had_until_ms = atomic_load(&keeper->lease_until_ms);
     if (had_until_ms != 0 && before_ms > had_until_ms) {
@@ -363,15 +364,15 @@ renew(struct keeper *keeper, struct sl_error *err)
     }
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
     // A step that failed half-way: the table took note, the account did not.
-    if (keeper_owned(keeper) < state.own.count && adopt(keeper, &state.own, false, err) != 0) {
+    if (keeper_owned(keeper) < state->own.count && adopt(keeper, &state->own, false, err) != 0) {
         return -1;
     }
-    size_t fair = (SL_SHARDS + state.live - 1) / (state.live > 0 ? state.live : 1);
-    if (state.own.count > fair) {
-        return give_shards(keeper, state.own.count - fair, err);
+    size_t fair = (SL_SHARDS + state->live - 1) / (state->live > 0 ? state->live : 1);
+    if (state->own.count > fair) {
+        return give_shards(keeper, state->own.count - fair, err);
     }
-    if (state.own.count < fair && state.free > 0 && before_ms >= keeper->grace_ms) {
-        return take_shards(keeper, fair - state.own.count, err);
+    if (state->own.count < fair && state->free > 0 && before_ms >= keeper->grace_ms) {
+        return take_shards(keeper, fair - state->own.count, err);
     }
     return 0;
 }
