@@ -98,15 +98,16 @@ sl_buf_addf(struct sl_buf *buf, const char *fmt, ...)
 void
 sl_buf_add_json(struct sl_buf *buf, struct sl_str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0, length = 0; i < s.len; i += length == 0 ? 1 : length) {
         unsigned char c = (unsigned char)s.ptr[i];
+        length = sl_utf8_char((struct sl_str){s.ptr + i, s.len - i});
         if (c == '"' || c == '\\') {
             sl_buf_addc(buf, '\\');
             sl_buf_addc(buf, (char)c);
         } else if (c < 0x20) {
             sl_buf_addf(buf, "\\u%04x", c);
         } else {
-            sl_buf_addc(buf, (char)c);
+            sl_buf_add(buf, length == 0 ? "?" : s.ptr + i, length == 0 ? 1 : length);
         }
     }
 }

@@ -31,7 +31,8 @@ void sl_buf_adds(struct sl_buf *buf, const char *text);
 void sl_buf_addf(struct sl_buf *buf, const char *fmt, ...) SL_PRINTF(2, 3);
 void sl_buf_addc(struct sl_buf *buf, char byte);
 
-// Appends `s` with JSON's escapes (RFC 8259 section 7), without the quotes.
+// Appends `s` with JSON's escapes (RFC 8259 section 7), without the quotes. A byte that is not part
+// of well-formed UTF-8 becomes '?', so the result is JSON whatever strangers sent.
 void sl_buf_add_json(struct sl_buf *buf, struct sl_str s);
 
 // Ends a scope: `__attribute__((cleanup(sl_buf_clear)))` in one word.

@@ -35,9 +35,10 @@ sl_mono_us(void)
 void
 sl_time_format(int64_t at_ms, char ret_text[SL_TIME_TEXT])
 {
-    time_t seconds = (time_t)(at_ms / 1000);
+    int64_t within_ms = (at_ms % 1000 + 1000) % 1000; // rounds down before the epoch too
+    time_t seconds = (time_t)((at_ms - within_ms) / 1000);
     struct tm parts;
     gmtime_r(&seconds, &parts);
     size_t len = strftime(ret_text, SL_TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(ret_text + len, SL_TIME_TEXT - len, ".%03dZ", (int)(at_ms % 1000));
+    snprintf(ret_text + len, SL_TIME_TEXT - len, ".%03dZ", (int)within_ms);
 }

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 8192 // one line; longer ones lose their last fields
+#define LINE_MAX_BYTES 8192 // one line; fields that do not fit are left out
+#define TEXT_MAX_BYTES 1024 // of one value; the rest of a longer one is left out
+#define END_OF_LINE    "}\n"
 
 static const char *const level_names[] = {
     [SL_DEBUG] = "debug",
@@ -41,12 +43,28 @@ sl_log_level_parse(const char *word, enum sl_log_level *ret_level)
     return false;
 }
 
+// Adds a field whole or not at all, so that a line is JSON whatever its values are.
+static void
+add_field(struct sl_buf *line, const struct sl_log_field *field)
+{
+    size_t before = line->len;
+    if (field->text != NULL) {
+        sl_buf_addf(line, ",\"%s\":\"", field->name);
+        sl_buf_add_json(line, (struct sl_str){field->text, strnlen(field->text, TEXT_MAX_BYTES)});
+        sl_buf_addc(line, '"');
+    } else {
+        sl_buf_addf(line, ",\"%s\":%lld", field->name, (long long)field->number);
+    }
+    if (line->failed && line->ptr != NULL) {
+        line->len = before;
+        line->failed = false;
+    }
+}
+
 static void
 add_text(struct sl_buf *line, const char *name, const char *text)
 {
-    sl_buf_addf(line, ",\"%s\":\"", name);
-    sl_buf_add_json(line, sl_str(text));
-    sl_buf_addc(line, '"');
+    add_field(line, &SL_LOG_STR(name, text));
 }
 
 static void
@@ -63,13 +81,10 @@ static void
 end_line(struct sl_buf *line, const struct sl_log_field *fields)
 {
     for (const struct sl_log_field *field = fields + 1; field->name != NULL; field++) {
-        if (field->text != NULL) {
-            add_text(line, field->name, field->text);
-        } else {
-            sl_buf_addf(line, ",\"%s\":%lld", field->name, (long long)field->number);
-        }
+        add_field(line, field);
     }
-    sl_buf_adds(line, "}\n");
+    line->max_bytes += sizeof(END_OF_LINE);
+    sl_buf_adds(line, END_OF_LINE);
     if (line->ptr != NULL && !line->failed) {
         // A log that cannot be written has nobody to tell.
         (void)!write(STDERR_FILENO, line->ptr, line->len);
@@ -83,7 +98,7 @@ sl_log_write(enum sl_log_level level, const char *message, const struct sl_log_f
         return;
     }
     SL_AUTO_BUF line;
-    sl_buf_init(&line, LINE_MAX_BYTES);
+    sl_buf_init(&line, LINE_MAX_BYTES - sizeof(END_OF_LINE));
     begin_line(&line, level, message);
     end_line(&line, fields);
 }
@@ -98,7 +113,7 @@ sl_log_write_error(enum sl_log_level level, const char *message, const struct sl
     char text[512];
     sl_error_message(err, text, sizeof(text));
     SL_AUTO_BUF line;
-    sl_buf_init(&line, LINE_MAX_BYTES);
+    sl_buf_init(&line, LINE_MAX_BYTES - sizeof(END_OF_LINE));
     begin_line(&line, level, message);
     add_text(&line, "error", sl_error_name(err->code));
     add_text(&line, "error_msg", text);

@@ -1,7 +1,8 @@
 // log.h - one JSON line an event, to standard error.
 //
 // The message is a constant; what varies is a field. Lines are written whole (one write(2)), so
-// threads and processes may share the descriptor. Secrets never go in. common/ logs at debug only.
+// threads and processes may share the descriptor. A line has at most 8 KB, a value 1 KB: what does
+// not fit is left out, the line stays JSON. Secrets never go in. common/ logs at debug only.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_BASE_LOG_H

@@ -88,6 +88,38 @@ sl_str_int(struct sl_str s, int64_t *ret_value)
     return true;
 }
 
+size_t
+sl_utf8_char(struct sl_str s)
+{
+    const unsigned char *at = (const unsigned char *)s.ptr;
+    unsigned char low = 0x80; // bounds of the second byte; tighter for overlong forms, surrogates
+    unsigned char high = 0xbf;
+    size_t length = 0;
+    if (s.len == 0 || at[0] < 0x80) {
+        return s.len == 0 ? 0 : 1;
+    }
+    if (at[0] >= 0xc2 && at[0] <= 0xdf) {
+        length = 2;
+    } else if ((at[0] & 0xf0U) == 0xe0) {
+        length = 3;
+        low = at[0] == 0xe0 ? 0xa0 : low;
+        high = at[0] == 0xed ? 0x9f : high;
+    } else if (at[0] >= 0xf0 && at[0] <= 0xf4) {
+        length = 4;
+        low = at[0] == 0xf0 ? 0x90 : low;
+        high = at[0] == 0xf4 ? 0x8f : high;
+    }
+    if (length == 0 || s.len < length || at[1] < low || at[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < length; i++) {
+        if ((at[i] & 0xc0U) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
 void
 sl_hex_encode(const void *bytes, size_t len, char *ret_hex)
 {

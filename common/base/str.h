@@ -38,6 +38,10 @@ struct sl_str sl_str_split(struct sl_str *rest, char separator);
 // Parses a whole decimal integer, sign allowed. False when `s` is anything else or out of range.
 bool sl_str_int(struct sl_str s, int64_t *ret_value);
 
+// Bytes (1 to 4) of the well-formed UTF-8 character (RFC 3629 section 4) that `s` begins with; 0
+// when `s` is empty or begins with anything else: an overlong form, a surrogate, a cut character.
+size_t sl_utf8_char(struct sl_str s);
+
 // Writes 2*len lower-case hex digits and a terminator.
 void sl_hex_encode(const void *bytes, size_t len, char *ret_hex);
 

@@ -14,7 +14,6 @@
 #include "services/front/deadline.h"
 #include "services/front/listen.h"
 #include "services/front/reply.h"
-#include "services/front/text.h"
 
 #define HEADERS_MS       10000                // for a request's line and headers
 #define BODY_MS          30000                // for its body
@@ -109,7 +108,6 @@ log_request(const struct request *request, int status, int64_t took_us)
 {
     char path[256];
     snprintf(path, sizeof(path), "%.*s", SL_STR_FMT(request->raw_path));
-    text_make_utf8(path);
     sl_log(SL_INFO, "request", SL_LOG_STR("request_id", request->id),
            SL_LOG_STR("method", request->method != NULL ? request->method : ""),
            SL_LOG_STR("path", path), SL_LOG_INT("status", status), SL_LOG_INT("us", took_us));

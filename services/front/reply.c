@@ -7,7 +7,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "services/front/text.h"
 
 #define MESSAGE_MAX 1024 // of one error text, bytes
 
@@ -31,7 +30,6 @@ reply_error(struct request *request, const struct sl_error *err)
     sl_buf_init(&text, 4 * MESSAGE_MAX + SL_ERROR_ARG_MAX);
     log_error(request, err);
     size_t len = sl_error_message(err, message, sizeof(message));
-    text_make_utf8(message);
     sl_buf_addf(&text, "{\"error_code\":\"%s\",\"error_msg\":\"", sl_error_wire(err->code));
     sl_buf_add_json(&text, (struct sl_str){message, len});
     sl_buf_addf(&text, "\",\"request_id\":\"%s\"}", request->id);
