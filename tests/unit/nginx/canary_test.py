@@ -8,7 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from module_node import Node, fresh, hex_id  # noqa: E402
+from module_node import Node, free_ports, fresh, hex_id  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 REPORTS = {"heap": "heap-buffer-overflow", "signed": "signed integer overflow"}
@@ -17,7 +17,7 @@ REPORTS = {"heap": "heap-buffer-overflow", "signed": "signed integer overflow"}
 class Canary(unittest.TestCase):
     def report_of(self, fault):
         """Asks for the fault; answers the logs of the nginx that met it."""
-        node = Node(BUILD, fresh(BUILD / "tests/canary-node"), 17610, module="ngx_http_sluice_canary.so")
+        node = Node(BUILD, fresh(BUILD / "tests/canary-node"), free_ports(), module="ngx_http_sluice_canary.so")
         node.publish({"gateway": {"id": hex_id(9)}})
         node.start()
         try:

@@ -1,4 +1,5 @@
 """A real nginx with the module, an image built from JSON, a backend that echoes: what module_test.py drives."""
+import contextlib
 import http.server
 import json
 import os
@@ -15,7 +16,21 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TEMPLATE = ROOT / "services/nginx/nginx.conf.tmpl"
 START_S = 15
+PORTS = 5  # that a node needs in a row
 pause = threading.Event().wait  # nobody sets it: between two looks at what tells no event
+
+
+def free_ports():
+    """The first of PORTS free ports in a row, below the range of outgoing connections."""
+    for base in range(10000 + os.getpid() % 1000 * PORTS, 20000, PORTS):
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(base, base + PORTS):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                return base
+            except OSError:
+                continue
+    raise RuntimeError("no free block of ports")
 
 
 def hex_id(number):

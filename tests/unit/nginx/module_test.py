@@ -1,7 +1,7 @@
 """The module in a real nginx, from outside: python3 module_test.py BUILD [unittest arguments].
 
-Needs no control plane: image_fixture builds the image. Ports 17600-17604 on loopback. With
-SLUICE_NGINX_PRELOAD=<libasan.so> the module may be a sanitized one; any report fails the run.
+Needs no control plane: image_fixture builds the image. With SLUICE_NGINX_PRELOAD=<libasan.so> the module
+may be a sanitized one; any report fails the run.
 """
 import concurrent.futures
 import datetime
@@ -18,9 +18,10 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from module_node import Node, Reply, fresh, hex_id, pause  # noqa: E402
+from module_node import Node, Reply, free_ports, fresh, hex_id, pause  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+PORT = free_ports()  # HTTP; then HTTPS, health, the backend, one that nobody listens on
 GROUP, DEFAULT, DEBUG, APP, OTHER = hex_id(1), hex_id(2), hex_id(3), hex_id(50), hex_id(51)
 KEY, SECRET, CODE = "AppKey0001", "0123456789abcdefghijABCDEFGHIJ", "c" * 64
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -31,7 +32,7 @@ def api(number, path, **fields):
     row = {"publish_id": hex_id(1000 + number), "api_id": hex_id(2000 + number), "name": f"api-{number}",
            "group_id": GROUP, "path": path, "method": "GET", "match_mode": "NORMAL", "schemes": 3, "auth": "NONE",
            "backend_type": "HTTP",
-           "http": {"host": "echo.test", "path": path, "port": 17603, "method": "ANY", "timeout_ms": 1000,
+           "http": {"host": "echo.test", "path": path, "port": PORT + 3, "method": "ANY", "timeout_ms": 1000,
                     "retry_count": -1}}
     row["http"].update(fields.pop("http", {}))
     row.update(fields)
@@ -61,7 +62,7 @@ APIS = [
                         {"name": "X-Stage-Name", "value": "$context.stage", "location": "HEADER", "origin": "SYSTEM"},
                         {"name": "X-From", "value": "$context.sourceIp", "location": "HEADER", "origin": "SYSTEM"}]),
     api(10, "/shop", match_mode="SWA", method="ANY", http={"path": "/store/"}),
-    api(11, "/down", http={"port": 17604}),
+    api(11, "/down", http={"port": PORT + 4}),
     api(12, "/slow", http={"timeout_ms": 300, "retry_count": 0}),
     api(13, "/garbage", method="ANY"),
     api(14, "/own502"),
@@ -70,7 +71,7 @@ APIS = [
     api(17, "/staged", env_name="TEST"),
     api(18, "/by-address", group_id=DEFAULT),
     api(19, "/debug", group_id=DEBUG),
-    api(20, "/https-backend", http={"port": 17601, "tls": True, "path": "/echo", "timeout_ms": 3000}),
+    api(20, "/https-backend", http={"port": PORT + 1, "tls": True, "path": "/echo", "timeout_ms": 3000}),
     api(21, "/iam", auth="IAM"),
     api(22, "/posted", method="POST"),
     api(27, "/query-to-path", http={"path": "/files/{name}/{rest+}"},
@@ -125,7 +126,7 @@ def sign(method, target, headers, body=b"", key=KEY, secret=SECRET, date=None, d
 
 
 def setUpModule():
-    Tested.node = Node(BUILD, fresh(BUILD / "tests/module-node"), 17600)
+    Tested.node = Node(BUILD, fresh(BUILD / "tests/module-node"), PORT)
     Tested.node.publish(image())
     Tested.node.start()
 
@@ -334,7 +335,7 @@ class Route(ModuleTest):
         self.assertEqual(self.node.request("GET", "/mock", host="a.b.wild.example.com").status, 203)
 
     def test_an_own_address_leads_to_the_default_group(self):
-        self.assertEqual(self.node.request("GET", "/by-address", host="127.0.0.1:17600").status, 200)
+        self.assertEqual(self.node.request("GET", "/by-address", host=f"127.0.0.1:{PORT}").status, 200)
 
     def test_another_address_has_no_api(self):
         self.refused(self.node.request("GET", "/by-address", host="10.0.0.1"), 404, "APIG.0101", self.NO_API)
@@ -549,7 +550,7 @@ class Backend(ModuleTest):
         got = self.echoed("GET", "/echo", [("X-Forwarded-For", "1.2.3.4"), ("Connection", "close, X-Hop"),
                                            ("X-Hop", "1"), ("X-Apig-Mode", "debug")])
         header = got["header"]
-        self.assertEqual(header["host"], "echo.test:17603")
+        self.assertEqual(header["host"], f"echo.test:{PORT + 3}")
         self.assertEqual(header["x-forwarded-for"], "1.2.3.4, 127.0.0.1")
         self.assertEqual(header["x-real-ip"], "127.0.0.1")
         self.assertEqual(header["x-forwarded-proto"], "http")
