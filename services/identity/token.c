@@ -271,7 +271,7 @@ check_subject(struct task *task, const char *text, struct sl_token *ret_token, s
     uint8_t public_key[SL_TOKEN_KEY_LEN];
     bool found = false;
     if (!sl_token_parse(sl_str(text), ret_token)) {
-        return sl_fail(err, SL_E_TOKEN_INVALID);
+        return sl_fail(err, SL_E_SUBJECT_UNKNOWN);
     }
     if (token_key_find(task, ret_token->key_id, &found, public_key, err) != 0) {
         return -1;
@@ -279,7 +279,7 @@ check_subject(struct task *task, const char *text, struct sl_token *ret_token, s
     if (!found || !sl_token_verify(sl_str(text), public_key) ||
         ret_token->expires_s <= sl_wall_ms() / 1000 ||
         strcmp(ret_token->domain_id, task->command->actor.domain_id) != 0) {
-        return sl_fail(err, SL_E_TOKEN_INVALID);
+        return sl_fail(err, SL_E_SUBJECT_UNKNOWN);
     }
     return 0;
 }
@@ -302,7 +302,7 @@ token_show(struct task *task, struct sl_error *err)
         return -1;
     }
     if (sl_rows_count(rows) != 1) {
-        return sl_fail(err, SL_E_TOKEN_INVALID);
+        return sl_fail(err, SL_E_SUBJECT_UNKNOWN);
     }
     grant.user_name = sl_rows_text(rows, 0, 0);
     grant.domain_name = sl_rows_text(rows, 0, 1);

@@ -143,7 +143,7 @@ a_token_can_be_checked_by_its_own_account_only(void **state)
     assert_non_null(send(&command, &reply));
     command.actor.domain_id = "another";
     assert_null(send(&command, &reply));
-    assert_int_equal(err.code, SL_E_TOKEN_INVALID);
+    assert_int_equal(err.code, SL_E_SUBJECT_UNKNOWN);
     json_decref(query);
     // Ending the tokens ends this one.
     assert_non_null(ask("user.update", "{'user': 'u', 'domain': 'show', 'revoke': true}"));
