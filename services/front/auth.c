@@ -224,6 +224,11 @@ check_locked(struct auth *auth, const struct auth_request *request, struct sl_ar
     }
     bool any = request->action[0] == '\0' || strcmp(request->action, AUTH_ANY) == 0;
     if (!any && !may_act(auth, credential.user, request->action)) {
+        // Who may not act cannot tell a gateway that nobody has from one of another project either.
+        if (request->instance[0] != '\0' &&
+            entries_get(auth->entries, ENTRY_INSTANCE, request->instance) == NULL) {
+            return hide(request, err);
+        }
         sl_fail(err, SL_E_ACTION_DENIED);
         return sl_error_detail(err, "%s", request->action);
     }

@@ -51,8 +51,8 @@ bool auth_fresh(const struct auth *auth);
 // public operation. Its project_id is the path's project, or the credential's where the path has
 // none. Refuses: UNAVAILABLE (the copy is not fresh), TOKEN_MISSING (no credential), TOKEN_EXPIRED,
 // TOKEN_INVALID (unknown, malformed, revoked, wrong signature), TOKEN_NO_PROJECT,
-// PROJECT_NOT_FOUND, INSTANCE_HIDDEN or GATEWAY_NOT_FOUND (another project's credential: 404),
-// ACTION_DENIED (no policy allows it).
+// PROJECT_NOT_FOUND, INSTANCE_HIDDEN or GATEWAY_NOT_FOUND (another project's credential, or no
+// permission and a gateway that nobody has: 404), ACTION_DENIED (no policy allows it).
 int auth_check(struct auth *auth, const struct auth_request *request, struct sl_arena *arena,
                struct sl_actor *ret_actor, struct sl_error *err) SL_MUST_CHECK;
 

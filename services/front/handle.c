@@ -208,8 +208,14 @@ handle_request(struct request *request)
     struct sl_error err = {.code = SL_E_INTERNAL};
     struct sl_actor actor = {.user_id = "", .user_name = "", .domain_id = "", .project_id = ""};
     struct validate_output input = {.path = NULL};
+    char limit[24];
+    if (request->head_bytes > SL_HEADERS_MAX) {
+        snprintf(limit, sizeof(limit), "%zu", (size_t)SL_HEADERS_MAX);
+        (void)sl_fail(&err, SL_E_HEADERS_SIZE, limit);
+        reply_error(request, &err);
+        return true;
+    }
     if (request->body_seen > SL_BODY_MAX) {
-        char limit[24];
         snprintf(limit, sizeof(limit), "%zu", (size_t)SL_BODY_MAX);
         (void)sl_fail(&err, SL_E_BODY_SIZE, limit);
         reply_error(request, &err);

@@ -21,7 +21,7 @@
 #define IDLE_MS          75000                // between requests
 #define SWALLOW_MAX      (16 * SL_BODY_MAX)   // of an oversize body, before the connection breaks
 #define CONNECTIONS_MAX  4096                 // at once
-#define CONNECTION_BYTES (64 * 1024)          // line and headers of one request
+#define CONNECTION_BYTES (2 * SL_HEADERS_MAX) // libmicrohttpd's room: beyond it, its own answer
 #define PEM_MAX          (256 * 1024)         // a certificate chain or key file
 #define REQUEST_MEMORY   (2 * SL_MESSAGE_MAX) // one request's arena
 
@@ -163,6 +163,13 @@ begin(struct request *request, const char *method)
     deadline_set(deadline_of(request->connection), BODY_MS);
     if (request->method == NULL) {
         return MHD_NO;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    request->head_bytes = info != NULL ? info->header_size : 0;
+    if (request->head_bytes > SL_HEADERS_MAX) {
+        (void)handle_request(request);
+        return reply_send(request);
     }
     if (is_refused_unread(request)) {
         request->body_seen = SL_BODY_MAX + 1;

@@ -122,6 +122,11 @@ validate_parse(struct sl_str body, struct sl_arena *arena, json_t **ret_value, s
         snprintf(line, sizeof(line), "%d", SL_JSON_DEPTH_MAX);
         return sl_fail(err, SL_E_BODY_DEPTH, line);
     }
+    if (value == NULL && (json_error_code(&fault) == json_error_null_character ||
+                          json_error_code(&fault) == json_error_null_byte_in_key)) {
+        snprintf(line, sizeof(line), "%d", fault.line);
+        return sl_fail(err, SL_E_BODY_NUL, line);
+    }
     if (value == NULL) {
         snprintf(line, sizeof(line), "%d", fault.line);
         snprintf(column, sizeof(column), "%d", fault.column);

@@ -323,6 +323,10 @@ check_property(const struct validator *validator, const struct property *propert
     if (validate_support(property, value, trail, &empty, err) != 0) {
         return -1;
     }
+    if (empty && json_is_string(value) && property->schema->values != NULL &&
+        !is_listed(property->schema->values, value)) {
+        return validate_fail(trail, SL_E_PARAM_INVALID, err);
+    }
     if (empty) {
         json_object_del(object, property->name);
         return 0;

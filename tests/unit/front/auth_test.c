@@ -342,6 +342,17 @@ what_is_another_projects_does_not_exist(void **state)
     request.action = "apig:groups:list";
     request.instance = "unknown"; // the registry's to say
     assert_int_equal(check(&request), 0);
+    request.action = "iam:users:list"; // not allowed: then as if it were another project's
+    assert_int_equal(check(&request), -1);
+    assert_int_equal(err.code, SL_E_INSTANCE_HIDDEN);
+    request.instance = "i1";
+    assert_int_equal(check(&request), -1);
+    assert_int_equal(err.code, SL_E_INSTANCE_HIDDEN);
+    request.project = PROJECT; // its own gateway may be known to exist
+    token = make_token(PROJECT);
+    headers[0] = (struct sl_sign_header){SL_STR("x-auth-token"), sl_str(sign_token(&token))};
+    assert_int_equal(check(&request), -1);
+    assert_int_equal(err.code, SL_E_ACTION_DENIED);
     assert_int_equal(check_signed(SECRET, "apig:groups:list", "px", sl_wall_ms()), -1);
     assert_int_equal(err.code, SL_E_PROJECT_NOT_FOUND);
     assert_int_equal(check_signed(SECRET, "apig:groups:list", "absent", sl_wall_ms()), -1);

@@ -238,6 +238,20 @@ an_oversize_body_that_waits_for_leave_is_refused_unread(void **state)
     answers(exchange(PORT, huge, sizeof(huge) - 1), 413, "SLUICE.0104");
 }
 
+static void
+headers_beyond_their_limit_have_an_answer_of_ours(void **state)
+{
+    (void)state;
+    static char headers[SL_HEADERS_MAX + 4096];
+    size_t len = (size_t)snprintf(headers, sizeof(headers),
+                                  "GET " GROUPS " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n");
+    for (int i = 0; len < SL_HEADERS_MAX; i++) {
+        len += (size_t)snprintf(headers + len, sizeof(headers) - len, "X-%d: %01000d\r\n", i, i);
+    }
+    len += (size_t)snprintf(headers + len, sizeof(headers) - len, "\r\n");
+    answers(exchange(PORT, headers, len), 431, "\"error_code\":\"SLUICE.0107\"");
+}
+
 // Sends `head`, then `size` blanks, then `tail`.
 static const char *
 send_blanks(const char *head, size_t size, const char *tail)
@@ -471,6 +485,7 @@ main(void)
         cmocka_unit_test(a_request_id_that_is_not_one_is_replaced),
         cmocka_unit_test(unknown_paths_and_methods_have_answers_of_their_own),
         cmocka_unit_test(a_wrong_type_or_malformed_body_is_told_apart),
+        cmocka_unit_test(headers_beyond_their_limit_have_an_answer_of_ours),
         cmocka_unit_test(an_oversize_body_that_waits_for_leave_is_refused_unread),
         cmocka_unit_test(an_oversize_body_on_its_way_is_read_and_refused),
         cmocka_unit_test(the_credential_is_judged_before_the_body),

@@ -171,7 +171,8 @@ a_malformed_body_says_where(void **state)
     refused(*state, "POST", GROUPS, "{\"name\":\n oops}", SL_E_BODY_MALFORMED, "2");
     refused(*state, "POST", GROUPS, "{\"name\":\"abc\"} x", SL_E_BODY_MALFORMED, "1");
     refused(*state, "POST", GROUPS, "{\"name\":\"\xff\"}", SL_E_BODY_MALFORMED, "1");
-    refused(*state, "POST", GROUPS, "{\"name\":\"a\\u0000b\"}", SL_E_BODY_MALFORMED, "1");
+    refused(*state, "POST", GROUPS, "{\"name\":\"a\\u0000b\"}", SL_E_BODY_NUL, "1");
+    refused(*state, "POST", GROUPS, "{\n\"na\\u0000me\":1}", SL_E_BODY_NUL, "2");
     refused(*state, "POST", GROUPS, "{\"name\":\"abc\",\"name\":\"abd\"}", SL_E_BODY_DUPLICATE,
             "name");
 }
