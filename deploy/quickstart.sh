@@ -19,7 +19,7 @@ set -Eeuo pipefail
 umask 077
 
 DEPLOY=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in env ui units postgres state provision; do
+for part in env links ui units postgres state provision; do
     # shellcheck source=/dev/null
     source "$DEPLOY/lib/$part.sh"
 done
@@ -35,6 +35,7 @@ usage() {
 
 # Two runs on one deployment wait for each other.
 take_lock() {
+    links_make || exit
     mkdir -p "$VAR"
     exec {LOCK_FD}>"$VAR/.lock"
     flock "$LOCK_FD"
@@ -47,19 +48,19 @@ install_packages() {
 }
 
 build() {
+    local status=0
     step "$LOG/build.log" 'build'
-    if [[ ! -f $BUILD/build.ninja ]]; then
-        logged cmake -S "$TREE" -B "$BUILD" -G Ninja
-    fi
-    logged ninja -C "$BUILD" "${TARGETS[@]}"
+    logged making_begin
+    make_targets || status=$?
+    making_end
+    return "$status"
 }
 
-# nginx's configuration has no way to write these in a path.
-paths_check() {
-    local path bad=$'["\'\\\\;{}$\r\n\t]'
-    for path in "$TREE" "$VAR" "$BUILD"; do
-        [[ ! $path =~ $bad ]] || die "a path may not contain quotes, backslash, ; { } \$ or tabs: $path"
-    done
+make_targets() {
+    if [[ ! -f $MAKING_BUILD/build.ninja ]]; then
+        logged cmake -S "$MAKING_TREE" -B "$MAKING_BUILD" -G Ninja || return
+    fi
+    logged ninja -C "$MAKING_BUILD" "${TARGETS[@]}"
 }
 
 up() {
@@ -72,7 +73,6 @@ up() {
         *) die "up: unknown word '$word'; see --help" ;;
         esac
     done
-    paths_check
     take_lock
     mkdir -p "$LOG" "$RUN" "$SV"
     trap report_failure EXIT
@@ -125,7 +125,7 @@ TXT
 }
 
 down() {
-    [[ -d $VAR ]] || return 0
+    [[ -d $REAL_VAR ]] || return 0
     take_lock
     mkdir -p "$LOG"
     trap report_failure EXIT
@@ -143,7 +143,7 @@ down() {
 
 clean() {
     down
-    rm -rf "$VAR" "$SHORT"
+    rm -rf "$REAL_VAR" "$SHORT"
     rm -f /dev/shm/sluice-*"$SHM_PREFIX"*
     say 'all state is removed'
 }
@@ -208,6 +208,7 @@ main() {
             ;;
         esac
     done
+    links_keep || exit
     case $command in
     up | logs | restart) "$command" "$@" ;;
     down | status | clean)

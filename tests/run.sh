@@ -10,7 +10,13 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+for part in env links; do
+    # shellcheck source=/dev/null
+    source "$(dirname "${BASH_SOURCE[0]}")/../deploy/lib/$part.sh"
+done
+# The tree may have any name; where compilers could not take it, a plain one leads there meanwhile.
+making_begin && cd "$MAKING_TREE" || exit
+trap making_end EXIT
 
 PLAIN=build
 SANITIZED=build-asan
@@ -20,7 +26,7 @@ THREADED=(bus_bus_test bus_peer_test front_auth_test front_deadline_test front_h
     identity_commands_test identity_pool_test publisher_test runtime_counter_stress_test
     throttle_keeper_test wire_follow_test)
 LOGS=$SANITIZED/test-logs
-VENV=$PLAIN/venv
+VENV=$PWD/$PLAIN/venv
 JOBS=$(nproc)
 STARTED=$SECONDS
 passed=0 failed=0
@@ -63,14 +69,14 @@ must() {
 make_venv() {
     [[ -x $VENV/bin/python ]] || /usr/bin/python3 -m venv --system-site-packages "$VENV" || return
     "$VENV/bin/python" -c 'import huaweicloudsdkapig, huaweicloudsdkcore' 2>/dev/null ||
-        "$VENV/bin/pip" install -q --disable-pip-version-check -r tests/requirements.txt
+        "$VENV/bin/python" -m pip install -q --disable-pip-version-check -r tests/requirements.txt
 }
 
 build_all() {
-    cmake -S . -B $PLAIN -G Ninja && ninja -C $PLAIN &&
-        cmake -S . -B $SANITIZED -G Ninja -DSLUICE_SANITIZE=address,undefined &&
+    cmake -S "$PWD" -B "$PWD/$PLAIN" -G Ninja && ninja -C $PLAIN &&
+        cmake -S "$PWD" -B "$PWD/$SANITIZED" -G Ninja -DSLUICE_SANITIZE=address,undefined &&
         ninja -C $SANITIZED &&
-        cmake -S . -B $THREADS -G Ninja -DSLUICE_SANITIZE=thread &&
+        cmake -S "$PWD" -B "$PWD/$THREADS" -G Ninja -DSLUICE_SANITIZE=thread &&
         ninja -C $THREADS "${THREADED[@]}"
 }
 

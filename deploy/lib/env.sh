@@ -1,4 +1,4 @@
-# env.sh - where a quickstart deployment lives: paths, ports, users. Sourced; sets variables only.
+# env.sh - where a quickstart deployment lives: paths, ports, users. Sourced; touches no file.
 #
 # SLUICE_VAR        state directory            (default: var/ of the tree)
 # SLUICE_PORT_BASE  first of 16 ports in a row (default: the product's default ports)
@@ -6,16 +6,53 @@
 #
 # Everything derived from them is read-only afterwards, so several deployments can run side by side.
 #
+# The three directories may have any name. cmake, nginx, YAML and our templates may not take it, so
+# what is told to others is a link with a plain name (links.sh makes it) wherever a name is not plain:
+# TREE, VAR, BUILD are ways to REAL_TREE, REAL_VAR, REAL_BUILD.
+#
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 
-TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-VAR=${SLUICE_VAR:-$TREE/var}
-[[ $VAR == /* ]] || VAR=$PWD/$VAR
-BUILD=${SLUICE_BUILD:-$TREE/build}
-[[ $BUILD == /* ]] || BUILD=$PWD/$BUILD
+# tame PATH LINK: PATH where its name is plain, else LINK.
+tame() {
+    local LC_ALL=C
+    if [[ $1 == *[!A-Za-z0-9_./+,=-]* ]]; then printf %s "$2"; else printf %s "$1"; fi
+}
+
+# real PATH, into REPLY: absolute and without links, there or not. A line end may be part of it.
+real() {
+    REPLY=$(realpath -mz -- "$1" | tr '\0' /)
+    REPLY=${REPLY%/}
+}
+
+short_hash() {
+    printf %s "$1" | sha256sum | cut -c1-10
+}
+
+real "${BASH_SOURCE[0]}"
+REAL_TREE=${REPLY%/deploy/lib/env.sh}
+real "${SLUICE_VAR:-$REAL_TREE/var}"
+REAL_VAR=$REPLY
+real "${SLUICE_BUILD:-$REAL_TREE/build}"
+REAL_BUILD=$REPLY
+
+# Unix socket paths end at 107 bytes and PostgreSQL may not enter private directories, so what is
+# bound to either lives in a short directory of this deployment, with its links; `clean` removes it.
+ID=$(short_hash "$REAL_VAR")
+SHORT=/var/tmp/sluice-$ID
+TREE=$(tame "$REAL_TREE" "$SHORT/tree")
+VAR=$(tame "$REAL_VAR" "$SHORT/var")
+BUILD=$(tame "$REAL_BUILD" "$SHORT/build")
+# Deployments share a build, and a build keeps the names it was configured with: links of their own,
+# there while somebody builds.
+MAKING=/var/tmp/sluice-$(short_hash "$REAL_TREE")
+MAKING_TREE=$(tame "$REAL_TREE" "$MAKING/tree")
+MAKING_BUILD=$REAL_BUILD
+[[ $REAL_BUILD != "$REAL_TREE"/* ]] || MAKING_BUILD=$MAKING_TREE${REAL_BUILD#"$REAL_TREE"}
+MAKING_BUILD=$(tame "$MAKING_BUILD" "$MAKING/build")
+
 # The ports are chosen once: its first `up` writes them down for all that comes later.
-PORTS_FILE=$VAR/ports
+PORTS_FILE=$REAL_VAR/ports
 if [[ -z ${SLUICE_PORT_BASE:-} && -r $PORTS_FILE ]]; then
     SLUICE_PORT_BASE=$(<"$PORTS_FILE")
 fi
@@ -31,10 +68,6 @@ CONFIG=$VAR/config   # rendered from deploy/config
 SECRETS=$VAR/secrets # sealing key, peer files
 ENV_FILE=$VAR/quickstart.env
 
-# Unix socket paths end at 107 bytes and PostgreSQL may not enter private directories, so what is
-# bound to either lives in a short directory of this deployment; `clean` removes it.
-ID=$(printf '%s' "$VAR" | sha256sum | cut -c1-10)
-SHORT=/var/tmp/sluice-$ID
 SOCKETS=$SHORT/s
 SHM_PREFIX=$ID # of the names in /dev/shm: node-1-<id>
 

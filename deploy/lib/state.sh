@@ -8,7 +8,7 @@ ADMIN=$BIN/sluice-admin
 ALLOW=$VAR/allow # who may connect to the buses, and as what; both watch it
 
 state_prepare() {
-    logged make_directories || die "$SHORT belongs to someone else: remove it, or set SLUICE_VAR"
+    logged make_directories
     logged postgres_init
     make_keys
     render_configuration
@@ -16,13 +16,7 @@ state_prepare() {
 
 make_directories() {
     mkdir -p "$CONFIG" "$SECRETS" "$ALLOW" "$VAR/node-1" "$VAR/node-2"
-    # In a directory that all users share: take only what is ours, and no link.
-    if [[ -L $SHORT || (-e $SHORT && ! -O $SHORT) ]]; then
-        return 1
-    fi
     mkdir -p "$SOCKETS"
-    # PostgreSQL's user passes through on its way to its own directories.
-    chmod 711 "$SHORT"
     chmod 700 "$SOCKETS"
 }
 

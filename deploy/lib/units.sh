@@ -135,10 +135,14 @@ supervisor_pid() {
     [[ $(start_time "$pid") == "$start" ]] && printf '%s' "$pid"
 }
 
-# Processes whose working directory is exactly $1.
+# Processes whose working directory is exactly $1, a directory below $VAR.
 pids_in() {
-    find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -printf '%h %l\n' 2>/dev/null |
-        WANTED=$1 awk '{ pid = substr($1, 7); sub(/^[^ ]* /, "") } $0 == ENVIRON["WANTED"] { print pid }'
+    local dir=$REAL_VAR${1#"$VAR"} sign
+    for sign in '\' '*' '?' '['; do
+        dir=${dir//"$sign"/"\\$sign"}
+    done
+    LC_ALL=C find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -lname "$dir" -printf '%h\n' \
+        2>/dev/null | cut -d / -f 3
 }
 
 # Writes a unit's service directory. Its file `down` keeps it from starting before its turn.

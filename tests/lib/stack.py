@@ -57,9 +57,10 @@ class Stack:
         self.sanitized = sanitized
         self.env = {}
         self.port_base = None
-        self.id = hashlib.sha256(str(self.var).encode()).hexdigest()[:10]  # as deploy/lib/env.sh
+        self.id = short_hash(self.var)
 
     script = TREE / "deploy/quickstart.sh"
+    as_whom = ()  # the words before it, that make another user of the caller
 
     def environ(self):
         """The environment that makes the quickstart this deployment."""
@@ -75,7 +76,7 @@ class Stack:
 
     def quickstart(self, *words, check=True, timeout=300):
         """Runs deploy/quickstart.sh; answers the finished process."""
-        done = subprocess.run([self.script, *words], env=self.environ(),
+        done = subprocess.run([*self.as_whom, self.script, *words], env=self.environ(),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=timeout)
         if check and done.returncode != 0:
@@ -151,6 +152,11 @@ class Stack:
         shutil.rmtree(place, ignore_errors=True)
         if (self.var / "log").exists():
             shutil.copytree(self.var / "log", place)
+
+
+def short_hash(path):
+    """What is in the names of a directory's things outside of it, as in deploy/lib/env.sh."""
+    return hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:10]
 
 
 def start_time(pid):

@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from module_node import Node, free_ports, fresh, hex_id  # noqa: E402
 
-BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
 REPORTS = {"heap": "heap-buffer-overflow", "signed": "signed integer overflow"}
 
 

@@ -20,7 +20,7 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from module_node import Node, Reply, free_ports, fresh, hex_id, pause  # noqa: E402
 
-BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
 PORT = free_ports()  # HTTP; then HTTPS, health, the backend, one that nobody listens on
 GROUP, DEFAULT, DEBUG, APP, OTHER = hex_id(1), hex_id(2), hex_id(3), hex_id(50), hex_id(51)
 KEY, SECRET, CODE = "AppKey0001", "0123456789abcdefghijABCDEFGHIJ", "c" * 64
