@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 size_t caught_events;
+size_t caught_heads;
 size_t caught_replies;
 char caught_body[4096];
 pthread_mutex_t caught_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,6 +27,7 @@ __wrap_sl_worker_publish(struct sl_worker *worker, const char *topic, struct sl_
     (void)body;
     pthread_mutex_lock(&caught_lock);
     caught_events += strncmp(topic, "rt/", 3) == 0;
+    caught_heads += strncmp(topic, "head/", 5) == 0;
     pthread_mutex_unlock(&caught_lock);
 }
 
@@ -140,7 +142,7 @@ fixture_set_up(void **state)
     f->role = "front";
     f->peer = "front-1";
     insert_rows(f);
-    caught_events = caught_replies = 0;
+    caught_events = caught_heads = caught_replies = 0;
     *state = f;
     return 0;
 }

@@ -30,8 +30,9 @@ struct fixture {
     struct sl_error err;   // of the last command
 };
 
-// Events and replies that were caught.
+// Events (of entries, of heads) and replies that were caught.
 extern size_t caught_events;
+extern size_t caught_heads;
 extern size_t caught_replies;
 extern char caught_body[4096]; // of the last deferred reply
 extern pthread_mutex_t caught_lock;
