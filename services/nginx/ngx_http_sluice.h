@@ -24,6 +24,7 @@
 #include "common/base/error.h"
 #include "common/crypto/crypto.h"
 #include "common/runtime/image.h"
+#include "services/nginx/ngx_http_sluice_line.h"
 
 extern ngx_module_t ngx_http_sluice_module;
 
@@ -101,7 +102,11 @@ struct ngx_http_sluice_ctx_s {
     struct sl_str raw_query;    // after '?', as received
     struct sl_str host;         // of the request: lower case, no port; empty: none was sent
     ngx_str_t client_addr;      // the client's address as text
+    struct sl_str trace_id;     // of `traceparent`, 32 hex digits
+    struct sl_str api_name;     //
+    struct sl_str app_name;     // empty: no app called
     enum sl_method method;      //
+    enum sl_auth_type auth;     // what the API declares
     enum ngx_http_sluice_proof proof;
 
     // Into the image: refreshed after every suspension, NULL before the step that finds them.
@@ -146,6 +151,8 @@ struct ngx_http_sluice_ctx_s {
     unsigned appcode_used : 1;   // X-Apig-AppCode is a credential: not for the backend
     unsigned counted : 1;        // metrics took it
     unsigned upgrades : 1;       // Connection names "upgrade"
+    unsigned traced : 1;         // the caller's `traceparent` holds and goes on as it is
+    unsigned backend_tls : 1;    // the backend is called over TLS
 };
 
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
@@ -268,34 +275,8 @@ void ngx_http_sluice_response_init(void);
 ngx_int_t ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str type,
                                struct sl_str body);
 
-// What can be shown of a request: variables, members of the access log's line.
-enum ngx_http_sluice_field {
-    NGX_HTTP_SLUICE_LINE, // the whole line
-    NGX_HTTP_SLUICE_REQUEST_ID,
-    NGX_HTTP_SLUICE_API_ID,
-    NGX_HTTP_SLUICE_APP_ID,
-    NGX_HTTP_SLUICE_GROUP_ID,
-    NGX_HTTP_SLUICE_ENV,
-    NGX_HTTP_SLUICE_PATH,
-    NGX_HTTP_SLUICE_ERROR_CODE,
-    NGX_HTTP_SLUICE_AUTH,
-    NGX_HTTP_SLUICE_THROTTLED,
-    NGX_HTTP_SLUICE_SOURCE,
-    NGX_HTTP_SLUICE_BACKEND_METHOD,
-    NGX_HTTP_SLUICE_BACKEND_HEADERS,
-    NGX_HTTP_SLUICE_TLS_NAME,
-};
-
 // _log.c: the variables $sluice_* of proxy directives and of the access log.
 ngx_int_t ngx_http_sluice_variables(ngx_conf_t *cf);
-// The text of one of them but the line; ptr NULL when the request has none.
-struct sl_str ngx_http_sluice_field(const ngx_http_sluice_ctx_t *ctx,
-                                    enum ngx_http_sluice_field field);
-// Writes decimal digits, at least `least` (1 to 19) of them; answers the new end. The number is
-// below 10^19.
-u_char *ngx_http_sluice_digits(u_char *out, uint64_t number, size_t least);
-// _line.c: the access log's line, from the request's pool.
-ngx_int_t ngx_http_sluice_line(ngx_http_request_t *r, struct sl_str *ret_line);
 
 // _metrics.c: counters shared by the workers; /healthz, /readyz, /metrics.
 ngx_int_t ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);

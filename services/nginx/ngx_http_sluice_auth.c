@@ -91,13 +91,20 @@ image_of(ngx_http_request_t *r)
     return smcf->image;
 }
 
-static void
+static ngx_int_t
 set_app(ngx_http_sluice_ctx_t *ctx, const struct sl_img_app *app, enum ngx_http_sluice_proof proof)
 {
+    ngx_str_t name = ngx_http_sluice_copy(ctx->request->pool, sl_img_text(&app->name));
+
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
     ctx->app = app;
+    ctx->app_name = ngx_http_sluice_view(&name);
     ngx_memcpy(ctx->app_id, app->id, SL_ID_LEN);
     ctx->has_app = 1;
     ctx->proof = proof;
+    return NGX_OK;
 }
 
 static ngx_int_t
@@ -113,8 +120,7 @@ check_app_code(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const ngx_tabl
     if (app == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_APP_AUTH, "app not found by AppCode");
     }
-    set_app(ctx, app, NGX_HTTP_SLUICE_PROOF_APPCODE);
-    return NGX_OK;
+    return set_app(ctx, app, NGX_HTTP_SLUICE_PROOF_APPCODE);
 }
 
 // -- the signature --------------------------------------------------------------------------------
@@ -297,8 +303,7 @@ verify(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_sign_r
     if (result != SL_SIGN_OK) {
         return refuse_result(r, ctx, result);
     }
-    set_app(ctx, app, NGX_HTTP_SLUICE_PROOF_SIGNATURE);
-    return NGX_OK;
+    return set_app(ctx, app, NGX_HTTP_SLUICE_PROOF_SIGNATURE);
 }
 
 static ngx_int_t

@@ -176,6 +176,7 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     backend->timeout_ms = ctx->api->timeout_ms;
     ctx->backend = backend;
     ctx->backend_called = 1;
+    ctx->backend_tls = ctx->api->backend_tls != 0;
     ctx->backend_method = method_name(r, ctx->api->backend_method);
     rc = set_host(r, ctx);
     if (rc != NGX_OK) {

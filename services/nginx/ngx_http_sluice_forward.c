@@ -8,8 +8,10 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_trace.h"
 
-#define FIXED_ROOM 256 // names, scheme, port, request id
+#define SPAN_ID_LEN 16  // hex digits
+#define FIXED_ROOM  384 // names, scheme, port, request id, trace
 
 // Keeps from the backend every header called `name` (lower case).
 static void
@@ -105,6 +107,19 @@ append_upgrade(u_char *out, struct sl_str protocol)
     return append(out, protocol);
 }
 
+// The gateway's own `traceparent` (W3C Trace Context): trace and span are named by the request's
+// id. Sampled, because the access log records it; a backend that follows its caller's flag would
+// else record nothing.
+static u_char *
+append_trace(u_char *out, const ngx_http_sluice_ctx_t *ctx)
+{
+    out = append(out, SL_STR("\r\ntraceparent: 00-"));
+    out = append(out, (struct sl_str){ctx->request_id, NGX_HTTP_SLUICE_TRACE_ID_LEN});
+    *out++ = '-';
+    out = append(out, (struct sl_str){ctx->request_id + SPAN_ID_LEN, SPAN_ID_LEN});
+    return append(out, SL_STR("-01"));
+}
+
 ngx_int_t
 ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
@@ -115,6 +130,10 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 
     if (ctx->appcode_used) {
         hide_all(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+    }
+    if (!ctx->traced) { // what does not hold, and what belongs to it
+        hide_all(r, "traceparent", sizeof("traceparent") - 1);
+        hide_all(r, "tracestate", sizeof("tracestate") - 1);
     }
     if (r->headers_in.host != NULL) {
         host = ngx_http_sluice_view(&r->headers_in.host->value);
@@ -141,6 +160,9 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (host.len > 0) {
         out = append(out, SL_STR("\r\nX-Forwarded-Host: "));
         out = append(out, host);
+    }
+    if (!ctx->traced) {
+        out = append_trace(out, ctx);
     }
     if (upgrade.len > 0) {
         out = append_upgrade(out, upgrade);

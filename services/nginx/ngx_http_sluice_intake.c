@@ -8,6 +8,7 @@
 #include "services/nginx/ngx_http_sluice.h"
 
 #include "services/nginx/ngx_http_sluice_path.h"
+#include "services/nginx/ngx_http_sluice_trace.h"
 
 #define RANDOM_BUFFERED 4096  // bytes of randomness a worker fetches at a time
 #define FIELD_MAX       32768 // bytes of a target, or of one header
@@ -107,6 +108,31 @@ check_sizes(const ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return NGX_OK;
 }
 
+// Takes the caller's trace; without one the request's own id stays its name. Two headers are none:
+// who sent them cannot mean both.
+static void
+take_trace(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    static const char name[] = "traceparent";
+    const ngx_list_part_t *part = &r->headers_in.headers.part;
+    const ngx_table_elt_t *found = NULL;
+    ngx_uint_t count = 0;
+
+    for (; part != NULL; part = part->next) {
+        const ngx_table_elt_t *header = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (header[i].key.len == sizeof(name) - 1 &&
+                ngx_memcmp(header[i].lowcase_key, name, sizeof(name) - 1) == 0) {
+                found = &header[i];
+                count++;
+            }
+        }
+    }
+    ctx->traced = count == 1 &&
+                  ngx_http_sluice_trace_parse(ngx_http_sluice_view(&found->value), &ctx->trace_id);
+}
+
 ngx_int_t
 ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
@@ -115,6 +141,7 @@ ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_table_elt_t *mode;
     ngx_int_t rc;
 
+    take_trace(r, ctx);
     if (r->http_version < NGX_HTTP_VERSION_10) {
         r->http_version = NGX_HTTP_VERSION_10; // so that the refusal has a status line
         return ngx_http_sluice_fail(ctx, SL_E_GW_BAD_REQUEST);

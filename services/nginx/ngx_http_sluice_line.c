@@ -1,42 +1,141 @@
-// ngx_http_sluice_line.c - the access log's line, as the variable $sluice_log.
+// ngx_http_sluice_line.c - the table of the access log's fields, and the two forms of a record.
 //
-// One JSON object of texts. nginx could build it from some thirty variables of a log_format; every
-// request pays for it, so it is written in one pass into room that is surely enough.
+// Every request pays for its line, so text is looked at eight bytes at a time and copied as it is
+// up to the first byte that needs escaping.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_line.h"
 
-#define FIXED_ROOM     1536 // all names, ids, numbers and addresses of a line
-#define JSON_BYTES_MAX 6    // of one byte of text: \u001f
+#include <assert.h>
+#include <string.h>
 
-static inline u_char *
-put(u_char *out, struct sl_str text)
+#define DIGITS_MAX 19                    // of the numbers that are written
+#define EACH_BYTE  0x0101010101010101ULL // times a byte: that byte in all eight places
+#define HIGH_BITS  0x8080808080808080ULL
+
+static const char hex[] = "0123456789ABCDEF";
+
+enum kind {
+    ABSENT,  // of a feature that nodes do not have
+    PLAIN,   // text of the gateway's own making: needs no escaping
+    FOREIGN, // text from outside
+    NUMBER,
+    SECONDS,     // milliseconds, shown as seconds with three digits
+    TRY_PLAIN,   // the same of each try
+    TRY_NUMBER,  //
+    TRY_SECONDS, //
+};
+
+struct field {
+    const char *name;
+    struct sl_str key; // `,"name":`
+    enum kind kind;
+    bool quoted;   // in the line
+    size_t offset; // in the record, or in a try
+};
+
+#define NAME(text) (text), .key = {",\"" text "\":", sizeof(text) + 3}
+#define AT(member) .offset = offsetof(struct ngx_http_sluice_record, member)
+#define OF(member) .offset = offsetof(struct ngx_http_sluice_try, member)
+
+static const struct field fields[NGX_HTTP_SLUICE_FIELDS] = {
+    {NAME("remote_addr"), PLAIN, AT(remote_addr)},
+    {NAME("request_id"), PLAIN, AT(request_id)},
+    {NAME("api_id"), PLAIN, AT(api_id)},
+    {NAME("user_id"), ABSENT},
+    {NAME("app_id"), PLAIN, AT(app_id)},
+    {NAME("time_local"), PLAIN, true, AT(time_local)},
+    {NAME("request_time"), SECONDS, AT(request_ms)},
+    {NAME("request_method"), FOREIGN, AT(request_method)},
+    {NAME("scheme"), PLAIN, AT(scheme)},
+    {NAME("host"), FOREIGN, AT(host)},
+    {NAME("router_uri"), FOREIGN, AT(router_uri)},
+    {NAME("server_protocol"), FOREIGN, AT(server_protocol)},
+    {NAME("status"), NUMBER, AT(status)},
+    {NAME("bytes_sent"), NUMBER, AT(bytes_sent)},
+    {NAME("request_length"), NUMBER, AT(request_length)},
+    {NAME("http_user_agent"), FOREIGN, true, AT(user_agent)},
+    {NAME("http_x_forwarded_for"), FOREIGN, true, AT(forwarded_for)},
+    {NAME("upstream_addr"), TRY_PLAIN, true, OF(addr)},
+    {NAME("upstream_uri"), FOREIGN, AT(upstream_uri)},
+    {NAME("upstream_status"), TRY_NUMBER, true, OF(status)},
+    {NAME("upstream_connect_time"), TRY_SECONDS, true, OF(connect_ms)},
+    {NAME("upstream_header_time"), TRY_SECONDS, true, OF(header_ms)},
+    {NAME("upstream_response_time"), TRY_SECONDS, true, OF(response_ms)},
+    {NAME("region_id"), ABSENT},
+    {NAME("all_upstream_response_time"), SECONDS, AT(upstream_ms)},
+    {NAME("errorType"), NUMBER, AT(error_type)},
+    {NAME("auth_type"), PLAIN, AT(auth_type)},
+    {NAME("access_model1"), PLAIN, AT(access_model)},
+    {NAME("access_model2"), ABSENT},
+    {NAME("inner_time"), SECONDS, AT(inner_ms)},
+    {NAME("proxy_protocol_vni"), ABSENT},
+    {NAME("proxy_protocol_vpce_id"), ABSENT},
+    {NAME("proxy_protocol_addr"), ABSENT},
+    {NAME("body_bytes_sent"), NUMBER, AT(body_bytes_sent)},
+    {NAME("api_name"), FOREIGN, true, AT(api_name)},
+    {NAME("app_name"), FOREIGN, true, AT(app_name)},
+    {NAME("provider_app_id"), ABSENT},
+    {NAME("provider_app_name"), ABSENT},
+    {NAME("custom_data_log1"), ABSENT},
+    {NAME("custom_data_log2"), ABSENT},
+    {NAME("custom_data_log3"), ABSENT},
+    {NAME("custom_data_log4"), ABSENT},
+    {NAME("custom_data_log5"), ABSENT},
+    {NAME("custom_data_log6"), ABSENT},
+    {NAME("custom_data_log7"), ABSENT},
+    {NAME("custom_data_log8"), ABSENT},
+    {NAME("custom_data_log9"), ABSENT},
+    {NAME("custom_data_log10"), ABSENT},
+    {NAME("response_source"), PLAIN, AT(response_source)},
+    {NAME("gzip_ratio"), ABSENT},
+    {NAME("upstream_scheme"), PLAIN, AT(upstream_scheme)},
+    {NAME("group_id"), PLAIN, AT(group_id)},
+    {NAME("apig_err_code"), PLAIN, AT(error_code)},
+    {NAME("function_urn"), ABSENT},
+};
+
+// What JSON has beside them.
+static const struct field additions[] = {
+    {NAME("time"), PLAIN, AT(time_iso)},     {NAME("node_id"), PLAIN, AT(node_id)},
+    {NAME("env"), FOREIGN, AT(env)},         {NAME("publish_id"), PLAIN, AT(publish_id)},
+    {NAME("trace_id"), PLAIN, AT(trace_id)},
+};
+
+typedef unsigned char *(*escape_fn)(unsigned char *out, struct sl_str text, bool quoted);
+
+// -- pieces ---------------------------------------------------------------------------------------
+
+static inline unsigned char *
+put(unsigned char *out, struct sl_str text)
 {
-    return text.len == 0 ? out : ngx_cpymem(out, text.ptr, text.len);
+    memcpy(out, text.ptr, text.len);
+    return out + text.len;
 }
 
-// A text from outside: escaped from the first byte on that needs it.
-static u_char *
-put_foreign(u_char *out, struct sl_str text)
+unsigned char *
+ngx_http_sluice_digits(unsigned char *out, uint64_t number, size_t least)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        u_char byte = (u_char)text.ptr[i];
+    size_t count = least;
+    uint64_t bound = 10;
 
-        if (byte < ' ' || byte == '"' || byte == '\\' || byte == 0x7f) {
-            return (u_char *)ngx_escape_json(out, (u_char *)(uintptr_t)text.ptr + i, text.len - i);
-        }
-        *out++ = byte;
+    for (size_t i = 1; i < least; i++) {
+        bound *= 10;
     }
-    return out;
+    while (number >= bound && count < DIGITS_MAX) {
+        count++;
+        bound *= 10;
+    }
+    for (size_t i = count; i > 0; i--) {
+        out[i - 1] = (unsigned char)('0' + number % 10);
+        number /= 10;
+    }
+    return out + count;
 }
 
-// Seconds with three digits, from milliseconds; nothing for (ngx_msec_t)-1.
-static u_char *
-put_seconds(u_char *out, ngx_msec_t ms)
+static unsigned char *
+put_seconds(unsigned char *out, uint64_t ms)
 {
-    if (ms == (ngx_msec_t)-1) {
-        return out;
-    }
     if (ms == 0) { // most of them
         return put(out, SL_STR("0.000"));
     }
@@ -45,137 +144,324 @@ put_seconds(u_char *out, ngx_msec_t ms)
     return ngx_http_sluice_digits(out, ms % 1000, 3);
 }
 
-static struct sl_str
-header_value(const ngx_table_elt_t *header)
+// The high bit of each byte that equals `byte`, in a word of ASCII.
+static inline uint64_t
+equal_bytes(uint64_t word, unsigned char byte)
 {
-    return header != NULL ? ngx_http_sluice_view(&header->value) : (struct sl_str){NULL, 0};
+    return ~((word ^ (EACH_BYTE * byte)) + EACH_BYTE * 0x7f);
 }
 
-static struct sl_str
-forwarded_for(const ngx_http_request_t *r)
+static inline bool
+is_harmless(unsigned char byte, bool quoted)
 {
-    ngx_table_elt_t **first = r->headers_in.x_forwarded_for.elts;
-
-    return r->headers_in.x_forwarded_for.nelts > 0 ? header_value(*first)
-                                                   : (struct sl_str){NULL, 0};
+    return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\' && (quoted || byte != ' ');
 }
 
-static u_char *
-put_backend(u_char *out, const ngx_http_request_t *r)
+// Bytes from the beginning on that both forms take as they are.
+static size_t
+harmless_bytes(struct sl_str text, bool quoted)
 {
-    const ngx_http_upstream_state_t *state;
+    size_t i = 0;
 
-    if (r->upstream_states == NULL || r->upstream_states->nelts == 0) {
-        return out;
+    for (; i + sizeof(uint64_t) <= text.len; i += sizeof(uint64_t)) {
+        uint64_t word;
+
+        memcpy(&word, text.ptr + i, sizeof(word));
+        // Below ' ': the high bit stays clear when 0x60 is added. DEL is the only one that
+        // overflows into it when 1 is added.
+        uint64_t bad = word | ~(word + EACH_BYTE * 0x60) | (word + EACH_BYTE) |
+                       equal_bytes(word, '"') | equal_bytes(word, '\\');
+        if (!quoted) {
+            bad |= equal_bytes(word, ' ');
+        }
+        if ((bad & HIGH_BITS) != 0) {
+            break;
+        }
     }
-    state = (const ngx_http_upstream_state_t *)r->upstream_states->elts +
-            (r->upstream_states->nelts - 1);
-    out = put(out, SL_STR("\",\"upstream_addr\":\""));
-    if (state->peer != NULL) {
-        out = put(out, ngx_http_sluice_view(state->peer));
+    while (i < text.len && is_harmless((unsigned char)text.ptr[i], quoted)) {
+        i++;
     }
-    out = put(out, SL_STR("\",\"upstream_status\":\""));
-    out = ngx_http_sluice_digits(out, state->status, 1);
-    out = put(out, SL_STR("\",\"upstream_connect_time\":\""));
-    out = put_seconds(out, state->connect_time);
-    out = put(out, SL_STR("\",\"upstream_header_time\":\""));
-    out = put_seconds(out, state->header_time);
-    out = put(out, SL_STR("\",\"upstream_response_time\":\""));
-    return put_seconds(out, state->response_time);
+    return i;
 }
 
-// The method as it came: for an error page nginx turns the request into a GET.
-static struct sl_str
-method_name(const ngx_http_request_t *r)
+static unsigned char *
+escape_line(unsigned char *out, struct sl_str text, bool quoted)
 {
-    struct sl_str line = ngx_http_sluice_view(&r->request_line);
-    struct sl_str first = sl_str_split(&line, ' ');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
 
-    return first.len > 0 && line.ptr != NULL ? first : ngx_http_sluice_view(&r->method_name);
+        if (is_harmless(byte, quoted)) {
+            *out++ = byte;
+            continue;
+        }
+        *out++ = '\\';
+        *out++ = 'x';
+        *out++ = (unsigned char)hex[byte >> 4];
+        *out++ = (unsigned char)hex[byte & 15];
+    }
+    return out;
 }
 
-static u_char *
-put_request(u_char *out, const ngx_http_request_t *r)
+// Bytes of the UTF-8 sequence that begins `text`, by RFC 3629; 0 when there is none. The controls
+// U+0080 to U+009F are none: terminals obey them.
+static size_t
+utf8_bytes(struct sl_str text)
 {
-    const ngx_time_t *now = ngx_timeofday();
-    ngx_msec_int_t ms = (ngx_msec_int_t)((now->sec - r->start_sec) * 1000) +
-                        ((ngx_msec_int_t)now->msec - (ngx_msec_int_t)r->start_msec);
+    const unsigned char *bytes = (const unsigned char *)text.ptr;
+    size_t len = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
+    unsigned char low = 0x80;
+    unsigned char high = 0xbf;
 
-    out = put(out, SL_STR("\",\"request_method\":\""));
-    out = put_foreign(out, method_name(r));
-    out = put(out, SL_STR("\",\"scheme\":\""));
-    out = put(out, ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http"));
-    out = put(out, SL_STR("\",\"host\":\""));
-    out = put_foreign(out, header_value(r->headers_in.host));
-    out = put(out, SL_STR("\",\"server_protocol\":\""));
-    out = put_foreign(out, ngx_http_sluice_view(&r->http_protocol));
-    out = put(out, SL_STR("\",\"status\":\""));
-    out =
-        ngx_http_sluice_digits(out, r->err_status != 0 ? r->err_status : r->headers_out.status, 1);
-    out = put(out, SL_STR("\",\"request_time\":\""));
-    out = put_seconds(out, (ngx_msec_t)ngx_max(ms, 0));
-    out = put(out, SL_STR("\",\"request_length\":\""));
-    out = ngx_http_sluice_digits(out, (uint64_t)r->request_length, 1);
-    out = put(out, SL_STR("\",\"bytes_sent\":\""));
-    out = ngx_http_sluice_digits(out, (uint64_t)r->connection->sent, 1);
-    out = put(out, SL_STR("\",\"http_user_agent\":\""));
-    out = put_foreign(out, header_value(r->headers_in.user_agent));
-    out = put(out, SL_STR("\",\"http_x_forwarded_for\":\""));
-    return put_foreign(out, forwarded_for(r));
+    if (bytes[0] < 0xc2 || bytes[0] > 0xf4 || text.len < len) {
+        return 0;
+    }
+    low = bytes[0] == 0xc2 || bytes[0] == 0xe0 ? 0xa0 : bytes[0] == 0xf0 ? 0x90 : low;
+    high = bytes[0] == 0xed ? 0x9f : bytes[0] == 0xf4 ? 0x8f : high;
+    if (bytes[1] < low || bytes[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if ((bytes[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return len;
 }
 
-static u_char *
-put_decision(u_char *out, const ngx_http_sluice_ctx_t *ctx)
+static unsigned char *
+escape_json(unsigned char *out, struct sl_str text, bool quoted)
 {
-    out = put(out, SL_STR("\",\"request_id\":\""));
-    out = put(out, (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1});
-    out = put(out, SL_STR("\",\"api_id\":\""));
-    out = put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_API_ID));
-    out = put(out, SL_STR("\",\"app_id\":\""));
-    out = put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_APP_ID));
-    out = put(out, SL_STR("\",\"group_id\":\""));
-    out = put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_GROUP_ID));
-    out = put(out, SL_STR("\",\"env\":\""));
-    out = put_foreign(out, ctx->env_name);
-    out = put(out, SL_STR("\",\"auth\":\""));
-    out = put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_AUTH));
-    out = put(out, SL_STR("\",\"router_uri\":\""));
-    out = put_foreign(out, ctx->path);
-    out = put(out, SL_STR("\",\"error_code\":\""));
-    out = put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_ERROR_CODE));
-    out = put(out, SL_STR("\",\"throttled\":\""));
-    out = put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_THROTTLED));
-    out = put(out, SL_STR("\",\"response_source\":\""));
-    return put(out, ngx_http_sluice_field(ctx, NGX_HTTP_SLUICE_SOURCE));
+    (void)quoted;
+    while (text.len > 0) {
+        unsigned char byte = (unsigned char)*text.ptr;
+        size_t len = 1;
+
+        if (is_harmless(byte, true)) {
+            *out++ = byte;
+        } else if (byte == '"' || byte == '\\') {
+            *out++ = '\\';
+            *out++ = byte;
+        } else if (byte <= 0x7f) {
+            out = put(out, SL_STR("\\u00"));
+            *out++ = (unsigned char)hex[byte >> 4];
+            *out++ = (unsigned char)hex[byte & 15];
+        } else if ((len = utf8_bytes(text)) > 0) {
+            out = put(out, (struct sl_str){text.ptr, len});
+        } else {
+            len = 1;
+            out = put(out, SL_STR("\\uFFFD"));
+        }
+        text.ptr += len;
+        text.len -= len;
+    }
+    return out;
 }
 
-ngx_int_t
-ngx_http_sluice_line(ngx_http_request_t *r, struct sl_str *ret_line)
+static unsigned char *
+put_foreign(unsigned char *out, struct sl_str text, bool quoted, escape_fn escape)
 {
-    const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-    size_t foreign = method_name(r).len + r->http_protocol.len +
-                     header_value(r->headers_in.host).len +
-                     header_value(r->headers_in.user_agent).len + forwarded_for(r).len;
-    u_char *line;
-    u_char *out;
+    size_t len;
 
-    if (ctx != NULL) {
-        foreign += ctx->env_name.len + ctx->path.len;
+    if (text.len > NGX_HTTP_SLUICE_TEXT_MAX) {
+        text.len = NGX_HTTP_SLUICE_TEXT_MAX;
     }
-    line = ngx_pnalloc(r->pool, FIXED_ROOM + JSON_BYTES_MAX * foreign);
-    if (line == NULL) {
-        return NGX_ERROR;
+    len = harmless_bytes(text, quoted);
+    out = put(out, (struct sl_str){text.ptr, len});
+    return len == text.len ? out
+                           : escape(out, (struct sl_str){text.ptr + len, text.len - len}, quoted);
+}
+
+// -- values ---------------------------------------------------------------------------------------
+
+static inline struct sl_str
+text_at(const void *base, const struct field *field)
+{
+    return *(const struct sl_str *)((const char *)base + field->offset);
+}
+
+static inline int64_t
+number_at(const void *base, const struct field *field)
+{
+    return *(const int64_t *)((const char *)base + field->offset);
+}
+
+static unsigned char *
+put_number(unsigned char *out, int64_t number, struct sl_str absent)
+{
+    return number < 0 ? put(out, absent) : ngx_http_sluice_digits(out, (uint64_t)number, 1);
+}
+
+static unsigned char *
+put_duration(unsigned char *out, int64_t ms, struct sl_str absent)
+{
+    return ms < 0 ? put(out, absent) : put_seconds(out, (uint64_t)ms);
+}
+
+// One try's part of a field.
+static unsigned char *
+put_try(unsigned char *out, const struct ngx_http_sluice_try *try, const struct field *field,
+        struct sl_str absent)
+{
+    switch (field->kind) {
+    case TRY_NUMBER:
+        return put_number(out, number_at(try, field), absent);
+    case TRY_SECONDS:
+        return put_duration(out, number_at(try, field), absent);
+    default:
+        return put(out, text_at(try, field).len > 0 ? text_at(try, field) : absent);
     }
-    out = put(line, SL_STR("{\"time\":\""));
-    out = ngx_cpymem(out, ngx_cached_http_log_iso8601.data, ngx_cached_http_log_iso8601.len);
-    out = put(out, SL_STR("\",\"remote_addr\":\""));
-    out = put(out, ngx_http_sluice_view(&r->connection->addr_text));
-    if (ctx != NULL) {
-        out = put_decision(out, ctx);
+}
+
+// -- the line -------------------------------------------------------------------------------------
+
+static unsigned char *
+put_tries_line(unsigned char *out, const struct ngx_http_sluice_record *record,
+               const struct field *field)
+{
+    if (record->try_count == 0) {
+        *out++ = '-';
     }
-    out = put_request(out, r);
-    out = put_backend(out, r);
-    out = put(out, SL_STR("\"}"));
-    *ret_line = (struct sl_str){(const char *)line, (size_t)(out - line)};
-    return NGX_OK;
+    for (size_t i = 0; i < record->try_count; i++) {
+        if (i > 0) {
+            out = put(out, SL_STR(", "));
+        }
+        out = put_try(out, &record->tries[i], field, SL_STR("-"));
+    }
+    return out;
+}
+
+static unsigned char *
+put_line_value(unsigned char *out, const struct ngx_http_sluice_record *record,
+               const struct field *field)
+{
+    struct sl_str text;
+
+    switch (field->kind) {
+    case PLAIN:
+        text = text_at(record, field);
+        return put(out, text.len > 0 ? text : SL_STR("-"));
+    case FOREIGN:
+        text = text_at(record, field);
+        return text.len > 0 ? put_foreign(out, text, field->quoted, escape_line)
+                            : put(out, SL_STR("-"));
+    case NUMBER:
+        return put_number(out, number_at(record, field), SL_STR("-"));
+    case SECONDS:
+        return put_duration(out, number_at(record, field), SL_STR("-"));
+    case TRY_PLAIN:
+    case TRY_NUMBER:
+    case TRY_SECONDS:
+        return put_tries_line(out, record, field);
+    case ABSENT:
+    default:
+        *out = '-';
+        return out + 1;
+    }
+}
+
+unsigned char *
+ngx_http_sluice_line(unsigned char *out, const struct ngx_http_sluice_record *record)
+{
+    for (size_t i = 0; i < NGX_HTTP_SLUICE_FIELDS; i++) {
+        if (fields[i].quoted) {
+            *out++ = '"';
+            out = put_line_value(out, record, &fields[i]);
+            *out++ = '"';
+        } else {
+            out = put_line_value(out, record, &fields[i]);
+        }
+        *out++ = ' ';
+    }
+    return out - 1;
+}
+
+// -- JSON -----------------------------------------------------------------------------------------
+
+static unsigned char *
+put_tries_json(unsigned char *out, const struct ngx_http_sluice_record *record,
+               const struct field *field)
+{
+    for (size_t i = 0; i < record->try_count; i++) {
+        *out++ = i == 0 ? '[' : ',';
+        if (field->kind == TRY_PLAIN) {
+            *out++ = '"';
+            out = put_try(out, &record->tries[i], field, SL_STR(""));
+            *out++ = '"';
+        } else {
+            out = put_try(out, &record->tries[i], field, SL_STR("null"));
+        }
+    }
+    *out = ']';
+    return out + 1;
+}
+
+static bool
+is_present(const struct ngx_http_sluice_record *record, const struct field *field)
+{
+    switch (field->kind) {
+    case ABSENT:
+        return false;
+    case PLAIN:
+    case FOREIGN:
+        return text_at(record, field).len > 0;
+    case NUMBER:
+    case SECONDS:
+        return number_at(record, field) >= 0;
+    default:
+        return record->try_count > 0;
+    }
+}
+
+static unsigned char *
+put_json_value(unsigned char *out, const struct ngx_http_sluice_record *record,
+               const struct field *field)
+{
+    switch (field->kind) {
+    case PLAIN:
+    case FOREIGN:
+        *out++ = '"';
+        out = field->kind == PLAIN ? put(out, text_at(record, field))
+                                   : put_foreign(out, text_at(record, field), true, escape_json);
+        *out = '"';
+        return out + 1;
+    case NUMBER:
+        return put_number(out, number_at(record, field), SL_STR(""));
+    case SECONDS:
+        return put_duration(out, number_at(record, field), SL_STR(""));
+    default:
+        return put_tries_json(out, record, field);
+    }
+}
+
+static unsigned char *
+put_member(unsigned char *out, const struct ngx_http_sluice_record *record,
+           const struct field *field)
+{
+    return is_present(record, field) ? put_json_value(put(out, field->key), record, field) : out;
+}
+
+unsigned char *
+ngx_http_sluice_json(unsigned char *out, const struct ngx_http_sluice_record *record)
+{
+    unsigned char *begin = out;
+
+    for (size_t i = 0; i < SL_COUNT(additions); i++) {
+        out = put_member(out, record, &additions[i]);
+    }
+    for (size_t i = 0; i < NGX_HTTP_SLUICE_FIELDS; i++) {
+        out = put_member(out, record, &fields[i]);
+    }
+    if (out == begin) {
+        *out++ = ',';
+    }
+    *begin = '{'; // where the first comma is
+    *out = '}';
+    return out + 1;
+}
+
+const char *
+ngx_http_sluice_field_name(size_t index)
+{
+    assert(index < NGX_HTTP_SLUICE_FIELDS);
+    return fields[index].name;
 }

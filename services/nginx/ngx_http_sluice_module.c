@@ -120,6 +120,7 @@ ngx_http_sluice_ctx_make(ngx_http_request_t *r)
     ctx->request = r;
     ctx->client_addr = r->connection->addr_text;
     ngx_http_sluice_request_id(ctx);
+    ctx->trace_id = (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1};
     ngx_http_set_ctx(r, ctx, ngx_http_sluice_module);
     return ctx;
 }

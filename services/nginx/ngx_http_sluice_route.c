@@ -123,11 +123,14 @@ remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     const struct sl_img_api *api = ctx->api;
     ngx_str_t env_id = ngx_http_sluice_copy(r->pool, sl_img_text(&api->env_id));
+    ngx_str_t name = ngx_http_sluice_copy(r->pool, sl_img_text(&api->name));
 
-    if (env_id.data == NULL) {
+    if (env_id.data == NULL || name.data == NULL) {
         return NGX_ERROR;
     }
     ctx->env_id = ngx_http_sluice_view(&env_id);
+    ctx->api_name = ngx_http_sluice_view(&name);
+    ctx->auth = (enum sl_auth_type)api->auth;
     ngx_memcpy(ctx->group_id, ctx->group->id, SL_ID_LEN);
     ngx_memcpy(ctx->publish_id, api->publish_id, SL_ID_LEN);
     ngx_memcpy(ctx->api_id, api->api_id, SL_ID_LEN);

@@ -63,16 +63,51 @@ struct variable {
     bool verbatim; // nginx syntax of our own making
 };
 
-#define VARIABLES 13
+// What access_log_format can say, and the logs that it means.
+static const struct log_format {
+    const char *word;
+    bool line;
+    bool json;
+} log_formats[] = {
+    {"line", true, false},
+    {"json", false, true},
+    {"both", true, true},
+    {"off", false, false},
+};
+
+static const struct log_format *
+log_format(const struct settings *settings)
+{
+    for (size_t i = 0; i < SL_COUNT(log_formats); i++) {
+        if (strcmp(log_formats[i].word, settings->access_log_format) == 0) {
+            return &log_formats[i];
+        }
+    }
+    return NULL;
+}
+
+// What stands before a directive that holds on a condition: nothing, or the sign of a comment.
+static const char *
+only_if(bool condition)
+{
+    return condition ? "" : "#";
+}
+
+#define VARIABLES 17
 
 static void
-fill_variables(const struct settings *settings, struct sl_arena *arena,
-               struct variable ret_variables[VARIABLES])
+fill_variables(const struct settings *settings, const struct log_format *format,
+               struct sl_arena *arena, struct variable ret_variables[VARIABLES])
 {
     const struct variable variables[VARIABLES] = {
         {"ACCESS_LOG", path_in(settings, arena, settings->access_log, "access.log"), false},
+        {"ACCESS_LOG_JSON", path_in(settings, arena, settings->access_log_json, "access.json.log"),
+         false},
         {"CERTIFICATE", path_in(settings, arena, "", CERTIFICATE_FILE), false},
         {"CERTIFICATE_KEY", path_in(settings, arena, "", CERTIFICATE_KEY), false},
+        {"IF_LOG_JSON", only_if(format->json), true},
+        {"IF_LOG_LINE", only_if(format->line), true},
+        {"IF_LOG_OFF", only_if(!format->json && !format->line), true},
         {"IMAGE", settings->shm_name, false},
         {"LIMITS", settings->shm_name, false},
         {"LISTEN_HEALTH", settings->health_listen, false},
@@ -128,10 +163,14 @@ nginx_conf_render(const char *template, const struct settings *settings, struct 
 {
     SL_AUTO(sl_arena) arena = sl_arena_new(NGINX_CONF_MAX);
     struct variable variables[VARIABLES];
+    const struct log_format *format = log_format(settings);
     if (arena == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
     }
-    fill_variables(settings, arena, variables);
+    if (format == NULL) {
+        return sl_fail(err, SL_E_CONFIG, "access_log_format");
+    }
+    fill_variables(settings, format, arena, variables);
     if (sl_arena_check(arena, err) != 0) {
         return -1;
     }

@@ -9,6 +9,10 @@
 const struct sl_setting settings_rows[] = {
     {"access_log", SL_SETTING_TEXT, AT(access_log), .fallback = "",
      .help = "nginx's access log; empty: access.log in state_dir"},
+    {"access_log_format", SL_SETTING_TEXT, AT(access_log_format), .fallback = "line",
+     .help = "line (54 fields), json, both or off"},
+    {"access_log_json", SL_SETTING_TEXT, AT(access_log_json), .fallback = "",
+     .help = "nginx's access log in JSON; empty: access.json.log in state_dir"},
     {"gateway_id", SL_SETTING_TEXT, AT(gateway_id), .help = "the gateway that this node serves"},
     {"health_listen", SL_SETTING_TEXT, AT(health_listen), .fallback = "127.0.0.1:7190",
      .help = "address of /healthz, /readyz and /metrics"},

@@ -134,6 +134,8 @@ class Node:
                 "MODULE": self.module, "WORKERS": workers,
                 "USER": "user root;" if os.geteuid() == 0 else "", "STATE_DIR": self.place, "IMAGE": self.name,
                 "NODE_ID": hex_id(77), "LIMITS": self.name, "ACCESS_LOG": self.place / "access.log",
+                "ACCESS_LOG_JSON": self.place / "access.json.log", "IF_LOG_LINE": "", "IF_LOG_JSON": "",
+                "IF_LOG_OFF": "#",
                 "CERTIFICATE": self.place / "cert.pem", "CERTIFICATE_KEY": self.place / "key.pem",
                 "LISTEN_HTTP": f"127.0.0.1:{self.http}", "LISTEN_HTTPS": f"127.0.0.1:{self.https}",
                 "LISTEN_HEALTH": f"127.0.0.1:{self.health}"}.items():

@@ -7,7 +7,6 @@ import concurrent.futures
 import datetime
 import hashlib
 import hmac
-import json
 import pathlib
 import re
 import signal
@@ -690,27 +689,6 @@ class Answers(ModuleTest):
                                *[f"https://127.0.0.1:{self.node.https}/signed"] * 5, "-w", "%{http_code}\n",
                                *["-o", "/dev/null"] * 5], capture_output=True, text=True, check=True)
         self.assertEqual(done.stdout.split(), ["200"] * 5)
-
-    def logged(self, reply):
-        """The access log's row of a request that was answered."""
-        wanted = reply.header("X-Request-Id")
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            for line in (self.node.place / "access.log").read_text().splitlines():
-                row = json.loads(line)
-                if row["request_id"] == wanted:
-                    return row
-            pause(0.1)
-        return self.fail("no such line in the access log")
-
-    def test_the_log_tells_what_happened(self):
-        row = self.logged(self.node.request("GET", "/signed", [("X-Apig-AppCode", CODE)], tls=True))
-        self.assertEqual((row["app_id"], row["auth"], row["status"], row["response_source"],
-                          row["router_uri"]), (APP, "appcode", "200", "remote", "/signed"))
-
-    def test_the_log_tells_the_method_of_what_the_backend_did_not_answer(self):
-        reply = self.node.request("POST", "/garbage", body=b"x")
-        self.assertEqual((reply.status, self.logged(reply)["request_method"]), (502, "POST"))
 
     def test_health_is_told(self):
         self.assertEqual(self.node.request("GET", "/healthz", port=self.node.health).status, 200)

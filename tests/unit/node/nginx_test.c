@@ -36,6 +36,8 @@ open_place(void **state)
         .nginx_conf = "",
         .nginx_user = "",
         .access_log = "",
+        .access_log_format = "line",
+        .access_log_json = "",
         .nginx_workers = 2,
     };
     return 0;
@@ -92,6 +94,48 @@ a_value_that_would_end_its_directive_is_refused(void **state)
 }
 
 static void
+the_format_of_the_access_log_chooses_its_files(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    static const struct {
+        const char *word;
+        const char *rendered;
+    } rows[] = {
+        {"line", "L #J #O;"}, {"json", "#L J #O;"}, {"both", "L J #O;"}, {"off", "#L #J O;"}};
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        SL_AUTO_BUF out;
+        sl_buf_init(&out, NGINX_CONF_MAX);
+        place->settings.access_log_format = rows[i].word;
+        assert_int_equal(nginx_conf_render("@IF_LOG_LINE@L @IF_LOG_JSON@J @IF_LOG_OFF@O;",
+                                           &place->settings, &out, &err),
+                         0);
+        assert_string_equal(out.ptr, rows[i].rendered);
+    }
+    SL_AUTO_BUF out;
+    sl_buf_init(&out, NGINX_CONF_MAX);
+    place->settings.access_log_format = "LINE";
+    assert_int_equal(nginx_conf_render("x;", &place->settings, &out, &err), -1);
+    assert_string_equal(err.args[0], "access_log_format");
+}
+
+static void
+logs_stand_in_the_state_directory_unless_told(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char expected[192];
+    SL_AUTO_BUF out;
+    sl_buf_init(&out, NGINX_CONF_MAX);
+    place->settings.access_log = "/var/log/x.log";
+    assert_int_equal(
+        nginx_conf_render("\"@ACCESS_LOG@\" \"@ACCESS_LOG_JSON@\"", &place->settings, &out, &err),
+        0);
+    snprintf(expected, sizeof(expected), "\"/var/log/x.log\" \"%s/access.json.log\"", place->path);
+    assert_string_equal(out.ptr, expected);
+}
+
+static void
 the_real_template_renders_whole_and_is_written_once(void **state)
 {
     struct place *place = *state;
@@ -110,6 +154,8 @@ the_real_template_renders_whole_and_is_written_once(void **state)
     assert_non_null(strstr(text, "sluice_image node-1-x;"));
     assert_non_null(strstr(text, "listen 127.0.0.1:17501"));
     assert_non_null(strstr(text, "worker_processes 2;"));
+    assert_non_null(strstr(text, "    access_log \""));
+    assert_non_null(strstr(text, "    #access_log off;"));
     assert_int_equal(nginx_conf_write(&place->settings, &changed, &err), 0);
     assert_false(changed);
     place->settings.nginx_workers = 0;
@@ -171,6 +217,8 @@ main(void)
         TEST(variables_are_replaced_and_named_locations_are_not),
         TEST(a_variable_that_nothing_gives_is_refused_and_named),
         TEST(a_value_that_would_end_its_directive_is_refused),
+        TEST(the_format_of_the_access_log_chooses_its_files),
+        TEST(logs_stand_in_the_state_directory_unless_told),
         TEST(the_real_template_renders_whole_and_is_written_once),
         TEST(the_certificate_is_made_once_and_names_the_node),
         TEST(a_pid_file_names_only_a_process_of_that_program),
