@@ -17,7 +17,7 @@ import sys
 
 from sources import ROOT
 
-BUILD = pathlib.Path(sys.argv[1]).resolve()
+BUILD = pathlib.Path(sys.argv[1])  # not resolved: clang cannot take every name
 ONLY = {pathlib.Path(name).resolve() for name in sys.argv[2:]}
 STAMPS = BUILD / "lint"
 NOT_FOR_LISTING = re.compile(r"-fsanitize=\S+|-fno-sanitize-recover=\S+|^\S*ccache\s+| -M[TF] \S+| -MM?D| -o \S+| -c ")
@@ -55,7 +55,7 @@ def main():
     commands = {}
     for command in json.loads((BUILD / "compile_commands.json").read_text()):
         path = pathlib.Path(command["file"]).resolve()
-        ours = ROOT in path.parents and BUILD not in path.parents
+        ours = ROOT in path.parents and BUILD.resolve() not in path.parents
         if ours and path.relative_to(ROOT).parts[0] in ("common", "services") and (not ONLY or path in ONLY):
             commands[path] = command
     bad = 0
