@@ -7,7 +7,9 @@
 //       - {commands: "tcp://10.0.0.1:7001", workers: "tcp://10.0.0.1:7002",
 //          events: "tcp://10.0.0.1:7003", public_key: "<Z85>"}
 //
-// Mode 0600. CURVE (RFC 26) is always on, over tcp and unix sockets alike.
+// Mode 0600. CURVE (RFC 26) is always on, over tcp and unix sockets alike. In a bus's own file an
+// address may be several, separated by blanks: it listens at all of them, and sluice-admin gives
+// each peer one.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_WIRE_PEER_H

@@ -53,13 +53,17 @@ provision() {
 }
 
 add_nodes() {
-    local unit
-    for unit in node-1 node-2; do
+    local unit over
+    # The second node stands for those on other machines: nothing but tcp leads to its buses.
+    while read -r unit over; do
         once "$SECRETS/$unit.peer" admin node add "$unit" --gateway "$SLUICE_INSTANCE_ID" \
-            --bus "$SECRETS/bus-1.peer" --bus "$SECRETS/bus-2.peer" --allow "$ALLOW" \
-            --out "$SECRETS/$unit.peer"
+            --bus "$SECRETS/bus-1.peer" --bus "$SECRETS/bus-2.peer" ${over:+--over "$over"} \
+            --allow "$ALLOW" --out "$SECRETS/$unit.peer"
         render node "$unit"
-    done
+    done <<'NODES'
+node-1
+node-2 tcp
+NODES
 }
 
 write_env_file() {

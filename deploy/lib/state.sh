@@ -29,7 +29,9 @@ make_keys() {
     local tcp=tcp://$HOST name role
     once "$SECRETS/seal.key" "$ADMIN" seal-key new --out "$SECRETS/seal.key"
     once "$SECRETS/bus-1.peer" "$ADMIN" bus new bus-1 --out "$SECRETS/bus-1.peer" \
-        --commands "ipc://$SOCKETS/c" --workers "ipc://$SOCKETS/w" --events "ipc://$SOCKETS/e"
+        --commands "ipc://$SOCKETS/c $tcp:$PORT_BUS1_COMMANDS" \
+        --workers "ipc://$SOCKETS/w $tcp:$PORT_BUS1_WORKERS" \
+        --events "ipc://$SOCKETS/e $tcp:$PORT_BUS1_EVENTS"
     once "$SECRETS/bus-2.peer" "$ADMIN" bus new bus-2 --out "$SECRETS/bus-2.peer" \
         --commands "$tcp:$PORT_BUS2_COMMANDS" --workers "$tcp:$PORT_BUS2_WORKERS" \
         --events "$tcp:$PORT_BUS2_EVENTS"

@@ -107,6 +107,7 @@ ports_check() {
         FRONT*) unit=front ;;
         NODE1*) unit=nginx-1 ;;
         NODE2*) unit=nginx-2 ;;
+        BUS1*) unit=bus-1 ;;
         BUS2*) unit=bus-2 ;;
         ECHO) unit=echo ;;
         esac

@@ -28,19 +28,28 @@
         "--bus", "bus", OPTION_LIST, true, "FILE",                                                 \
             "peer file whose buses the new one gets; repeatable"                                   \
     }
+#define OVER                                                                                       \
+    {                                                                                              \
+        "--over", "over", OPTION_TEXT, false, "TRANSPORT",                                         \
+            "tcp or ipc, where a bus has several addresses"                                        \
+    }
 
 static const struct option_row no_options[] = {END};
 static const struct option_row out_options[] = {OUT, END};
 static const struct option_row bus_options[] = {
     OUT,
-    {"--commands", "commands", OPTION_TEXT, true, "ADDRESS", "where clients connect"},
-    {"--workers", "workers", OPTION_TEXT, true, "ADDRESS", "where workers connect"},
-    {"--events", "events", OPTION_TEXT, true, "ADDRESS", "where followers connect"},
+    {"--commands", "commands", OPTION_TEXT, true, "ADDRESS",
+     "where clients connect; several by blanks"},
+    {"--workers", "workers", OPTION_TEXT, true, "ADDRESS",
+     "where workers connect; several by blanks"},
+    {"--events", "events", OPTION_TEXT, true, "ADDRESS",
+     "where followers connect; several by blanks"},
     END,
 };
 static const struct option_row peer_options[] = {
     {"--role", "role", OPTION_TEXT, true, "ROLE", "front, admin, worker:SERVICE[,SERVICE...]"},
     BUS,
+    OVER,
     ALLOW,
     OUT,
     END,
@@ -98,6 +107,7 @@ static const struct option_row gateway_create_options[] = {
 static const struct option_row node_add_options[] = {
     {"--gateway", "gateway", OPTION_TEXT, true, "ID", "gateway that it serves, by id"},
     BUS,
+    OVER,
     ALLOW,
     OUT,
     END,

@@ -144,8 +144,61 @@ has_bus(const struct sl_peer *peer, const struct sl_bus_address *bus)
     return false;
 }
 
+// The first address of a list separated by blanks that goes over this transport ("": any).
+static const char *
+pick_address(struct sl_arena *arena, const char *list, const char *over)
+{
+    size_t over_len = strlen(over);
+    for (const char *at = list + strspn(list, " "); *at != '\0'; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        if (over_len == 0 ||
+            (strncmp(at, over, over_len) == 0 && strncmp(at + over_len, "://", 3) == 0)) {
+            return sl_arena_printf(arena, "%.*s", (int)len, at);
+        }
+        at += len;
+    }
+    return NULL;
+}
+
+static int
+pick_addresses(struct sl_arena *arena, const struct sl_bus_address *bus, const char *over,
+               struct sl_bus_address *ret_bus, struct sl_error *err)
+{
+    *ret_bus = *bus;
+    ret_bus->commands = pick_address(arena, bus->commands, over);
+    ret_bus->workers = pick_address(arena, bus->workers, over);
+    ret_bus->events = pick_address(arena, bus->events, over);
+    if (sl_arena_check(arena, err) != 0) {
+        return -1;
+    }
+    if (ret_bus->commands == NULL || ret_bus->workers == NULL || ret_bus->events == NULL) {
+        return fail_at(err, over, "a bus has no addresses over this transport");
+    }
+    return 0;
+}
+
+static int
+add_buses(struct sl_arena *arena, const struct sl_peer *source, const char *over,
+          struct sl_peer *peer, struct sl_error *err)
+{
+    for (size_t b = 0; b < source->bus_count; b++) {
+        if (has_bus(peer, &source->buses[b])) {
+            continue;
+        }
+        if (peer->bus_count == SL_BUSES_MAX) {
+            return fail_at(err, peer->name, "too many buses");
+        }
+        if (pick_addresses(arena, &source->buses[b], over, &peer->buses[peer->bus_count], err) !=
+            0) {
+            return -1;
+        }
+        peer->bus_count++;
+    }
+    return 0;
+}
+
 int
-files_new_peer(struct sl_arena *arena, const char *name, const json_t *bus_files,
+files_new_peer(struct sl_arena *arena, const char *name, const json_t *bus_files, const char *over,
                struct sl_peer *ret_peer, struct sl_error *err)
 {
     *ret_peer = (struct sl_peer){.name = name};
@@ -157,17 +210,9 @@ files_new_peer(struct sl_arena *arena, const char *name, const json_t *bus_files
     json_array_foreach(bus_files, i, file)
     {
         struct sl_peer source;
-        if (sl_peer_load(json_string_value(file), arena, &source, err) != 0) {
+        if (sl_peer_load(json_string_value(file), arena, &source, err) != 0 ||
+            add_buses(arena, &source, over, ret_peer, err) != 0) {
             return -1;
-        }
-        for (size_t b = 0; b < source.bus_count; b++) {
-            if (has_bus(ret_peer, &source.buses[b])) {
-                continue;
-            }
-            if (ret_peer->bus_count == SL_BUSES_MAX) {
-                return fail_at(err, name, "too many buses");
-            }
-            ret_peer->buses[ret_peer->bus_count++] = source.buses[b];
         }
     }
     sl_peer_keys(ret_peer->public_key, ret_peer->secret_key);

@@ -23,8 +23,10 @@ int files_allow(const json_t *dirs, const struct sl_peer *peer, const char *role
 // Removes <dir>/<name>.peer from every directory of the list; absent ones do not matter.
 int files_forbid(const json_t *dirs, const char *name, struct sl_error *err) SL_MUST_CHECK;
 
-// Fills `peer` with a name, a fresh key and the buses of these peer files, each bus once.
+// Fills `peer` with a name, a fresh key and the buses of these peer files, each bus once and with
+// one address a socket: the first whose transport is `over` ("tcp", "ipc"; "": any). Refuses
+// (ADMIN) what is no name, a bus without such an address, more than SL_BUSES_MAX.
 int files_new_peer(struct sl_arena *arena, const char *name, const json_t *bus_files,
-                   struct sl_peer *ret_peer, struct sl_error *err) SL_MUST_CHECK;
+                   const char *over, struct sl_peer *ret_peer, struct sl_error *err) SL_MUST_CHECK;
 
 #endif

@@ -42,8 +42,8 @@ node_add(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl_err
     struct sl_peer peer;
     const char *out = text_of(fields, "out");
     if (files_absent(out, err) != 0 ||
-        files_new_peer(admin->arena, text_of(fields, "id"), json_object_get(fields, "bus"), &peer,
-                       err) != 0 ||
+        files_new_peer(admin->arena, text_of(fields, "id"), json_object_get(fields, "bus"),
+                       text_of(fields, "over"), &peer, err) != 0 ||
         sl_peer_save(out, &peer, err) != 0) {
         return -1;
     }

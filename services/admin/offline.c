@@ -49,7 +49,7 @@ offline_bus(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl_
     struct sl_peer peer;
     const char *out = text_of(fields, "out");
     if (files_absent(out, err) != 0 ||
-        files_new_peer(admin->arena, text_of(fields, "name"), NULL, &peer, err) != 0) {
+        files_new_peer(admin->arena, text_of(fields, "name"), NULL, "", &peer, err) != 0) {
         return -1;
     }
     peer.buses[0] = (struct sl_bus_address){
@@ -81,8 +81,8 @@ offline_peer(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl
                        "nodes are made by 'node add'");
     }
     if (files_absent(out, err) != 0 ||
-        files_new_peer(admin->arena, text_of(fields, "name"), json_object_get(fields, "bus"), &peer,
-                       err) != 0) {
+        files_new_peer(admin->arena, text_of(fields, "name"), json_object_get(fields, "bus"),
+                       text_of(fields, "over"), &peer, err) != 0) {
         return -1;
     }
     int rc = sl_peer_save(out, &peer, err);

@@ -10,7 +10,9 @@
 #include "services/bus/zap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TICK_MS       50
 #define FIRST_TAKE    2     // poll items from here on are sockets with messages to take
@@ -20,6 +22,7 @@
 #define PING_MS       1000
 #define PING_DEAD_MS  3000
 #define MESSAGE_SLACK 65536 // of a message beside its body
+#define ENDPOINT_MAX  256   // bytes of one endpoint
 
 static int
 fail_socket(const char *what, const char *endpoint, struct sl_error *err)
@@ -54,16 +57,35 @@ set_options(void *socket, const struct sl_peer *self)
     return zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "sluice", 6);
 }
 
+// Binds a socket to each of the endpoints; *ret_failed is the one that does not work.
+static bool
+bind_all(void *socket, const char *endpoints, char ret_failed[ENDPOINT_MAX])
+{
+    size_t bound = 0;
+    for (const char *at = endpoints + strspn(endpoints, " "); *at != '\0'; at += strspn(at, " ")) {
+        int len = (int)strcspn(at, " ");
+        snprintf(ret_failed, ENDPOINT_MAX, "%.*s", len, at);
+        if (len >= ENDPOINT_MAX || zmq_bind(socket, ret_failed) != 0) {
+            return false;
+        }
+        bound++;
+        at += len;
+    }
+    ret_failed[0] = '\0';
+    return bound > 0;
+}
+
 static void *
 open_socket(struct broker *broker, int type, int mode_option, const struct sl_peer *self,
-            const char *endpoint, struct sl_error *err)
+            const char *endpoints, struct sl_error *err)
 {
     void *socket = zmq_socket(broker->context, type);
     int on = 1;
+    char failed[ENDPOINT_MAX] = "";
     if (socket == NULL || set_options(socket, self) != 0 ||
         zmq_setsockopt(socket, mode_option, &on, sizeof(on)) != 0 ||
-        zmq_bind(socket, endpoint) != 0) {
-        fail_socket("bind", endpoint, err);
+        !bind_all(socket, endpoints, failed)) {
+        fail_socket("bind", failed[0] != '\0' ? failed : endpoints, err);
         if (socket != NULL) {
             zmq_close(socket);
         }

@@ -13,11 +13,11 @@ struct broker;
 
 struct broker_options {
     const struct sl_peer *self;         // name and key pair of the bus
-    const struct sl_bus_address *binds; // where it listens
+    const struct sl_bus_address *binds; // where it listens; several endpoints stand between blanks
     const char *allow_dir;              // *.peer files
 };
 
-// Binds the sockets. NULL with *err filled.
+// Binds each socket to its endpoints. NULL with *err (CONFIG) naming the one that does not work.
 struct broker *broker_new(const struct broker_options *options, struct sl_error *err);
 void broker_free(struct broker **broker);
 

@@ -28,9 +28,10 @@ struct settings {
 
 static const struct sl_setting rows[] = {
     ROW(allow_dir, .help = "directory of <name>.peer files: who may connect, and as what"),
-    ROW(bind_commands, .fallback = "", .help = "where clients connect, if not as peer_file says"),
-    ROW(bind_events, .fallback = "", .help = "where followers connect, if not as peer_file says"),
-    ROW(bind_workers, .fallback = "", .help = "where workers connect, if not as peer_file says"),
+    ROW(bind_commands, .fallback = "",
+        .help = "where clients connect, if not as peer_file says; several by blanks"),
+    ROW(bind_events, .fallback = "", .help = "the same for followers"),
+    ROW(bind_workers, .fallback = "", .help = "the same for workers"),
     ROW(log_level, .fallback = "info", .help = "debug, info, warning or alert"),
     ROW(peer_file, .help = "name, key pair and addresses of this bus; mode 0600"),
 };

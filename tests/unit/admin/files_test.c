@@ -30,7 +30,8 @@ static int
 tear_down(void **state)
 {
     (void)state;
-    static const char *const names[] = {"seal.key", "bus-1", "bus-2", "front", "front.peer"};
+    static const char *const names[] = {"seal.key", "bus-1", "bus-2",     "front", "front.peer",
+                                        "bus-3",    "near",  "near.peer", "far",   "far.peer"};
     for (size_t i = 0; i < SL_COUNT(names); i++) {
         unlink(sl_arena_printf(arena, "%s/%s", dir, names[i]));
     }
@@ -108,6 +109,50 @@ a_peer_gets_every_bus_once_and_is_let_in(void **state)
     assert_int_equal(err.code, SL_E_ADMIN);
 }
 
+// A peer of bus-3, which listens at several places, over a transport.
+static int
+make_near_or_far(const char *name, const char *over, struct sl_peer *ret_peer)
+{
+    int rc = run(offline_peer,
+                 json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s]}", "name", name, "role", "front",
+                           "over", over, "out", at(name), "bus", at("bus-3"), "allow", dir));
+    return rc == 0 ? sl_peer_load(at(name), arena, ret_peer, &err) : -1;
+}
+
+static void
+a_peer_gets_one_of_several_addresses(void **state)
+{
+    (void)state;
+    struct sl_peer peer;
+    assert_int_equal(
+        run(offline_bus,
+            json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", "bus-3", "out", at("bus-3"), "commands",
+                      "ipc:///r/c tcp://10.0.0.1:1", "workers", " ipc:///r/w  tcp://10.0.0.1:2",
+                      "events", "ipc:///r/e tcp://10.0.0.1:3 tcp://10.0.0.2:3")),
+        0);
+    assert_int_equal(make_near_or_far("near", "", &peer), 0);
+    assert_string_equal(peer.buses[0].commands, "ipc:///r/c");
+    assert_string_equal(peer.buses[0].workers, "ipc:///r/w");
+    assert_string_equal(peer.buses[0].events, "ipc:///r/e");
+    assert_int_equal(make_near_or_far("far", "tcp", &peer), 0);
+    assert_string_equal(peer.buses[0].commands, "tcp://10.0.0.1:1");
+    assert_string_equal(peer.buses[0].workers, "tcp://10.0.0.1:2");
+    assert_string_equal(peer.buses[0].events, "tcp://10.0.0.1:3");
+}
+
+static void
+a_transport_that_a_bus_does_not_have_is_refused(void **state)
+{
+    (void)state;
+    struct sl_peer peer;
+    static const char *const none[] = {"udp", "tc", "ipc:", "t"};
+    for (size_t i = 0; i < SL_COUNT(none); i++) {
+        assert_int_equal(make_near_or_far("farther", none[i], &peer), -1);
+        assert_int_equal(err.code, SL_E_ADMIN);
+    }
+    assert_int_equal(access(at("farther"), F_OK), -1);
+}
+
 static void
 names_and_roles_that_are_none_are_refused(void **state)
 {
@@ -152,6 +197,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sealing_key_is_private_and_never_replaced),
         cmocka_unit_test(a_peer_gets_every_bus_once_and_is_let_in),
+        cmocka_unit_test(a_peer_gets_one_of_several_addresses),
+        cmocka_unit_test(a_transport_that_a_bus_does_not_have_is_refused),
         cmocka_unit_test(names_and_roles_that_are_none_are_refused),
         cmocka_unit_test(a_peer_that_cannot_be_let_in_leaves_no_file),
         cmocka_unit_test(forbidding_takes_the_file_away_and_may_be_repeated),

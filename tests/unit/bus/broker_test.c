@@ -1,0 +1,220 @@
+// broker_test.c - where a bus listens: at every endpoint of a list, over tcp and unix sockets.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/bus/broker.h"
+
+#include "common/base/log.h"
+#include "common/wire/bus_client.h"
+#include "tests/unit/test.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WAYS 3 // in which the bus can be reached
+
+struct room {
+    char dir[64];
+    char texts[WAYS][3][128]; // one endpoint a socket, for each way
+    char lists[3][512];       // all endpoints of a socket
+    char allow_file[96];
+    struct sl_peer bus;
+    struct sl_peer client;
+    struct sl_arena *arena;
+    struct broker *broker;
+    pthread_t thread;
+    int stop_fd;
+};
+
+static struct room room;
+
+// A port that nobody has.
+static int
+free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static void
+name_ways(void)
+{
+    for (size_t s = 0; s < 3; s++) {
+        snprintf(room.texts[0][s], sizeof(room.texts[0][s]), "ipc://%s/a%zu", room.dir, s);
+        snprintf(room.texts[1][s], sizeof(room.texts[1][s]), "ipc://%s/b%zu", room.dir, s);
+        snprintf(room.texts[2][s], sizeof(room.texts[2][s]), "tcp://127.0.0.1:%d", free_port());
+        snprintf(room.lists[s], sizeof(room.lists[s]), "%s  %s %s ", room.texts[0][s],
+                 room.texts[1][s], room.texts[2][s]);
+    }
+}
+
+static int
+open_room(void **state)
+{
+    (void)state;
+    memset(&room, 0, sizeof(room));
+    snprintf(room.dir, sizeof(room.dir), "/tmp/sluice-broker-XXXXXX");
+    assert_non_null(mkdtemp(room.dir));
+    room.arena = sl_arena_new(1 << 20);
+    room.bus = (struct sl_peer){.name = "bus-1", .bus_count = 1};
+    room.client = (struct sl_peer){.name = "front-1", .bus_count = 1};
+    sl_peer_keys(room.bus.public_key, room.bus.secret_key);
+    sl_peer_keys(room.client.public_key, room.client.secret_key);
+    name_ways();
+    snprintf(room.allow_file, sizeof(room.allow_file), "%s/front-1.peer", room.dir);
+    FILE *out = fopen(room.allow_file, "we");
+    assert_non_null(out);
+    fprintf(out, "key: '%s'\nrole: front\n", room.client.public_key);
+    fclose(out);
+    return 0;
+}
+
+static int
+close_room(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        unlink(room.texts[0][s] + strlen("ipc://"));
+        unlink(room.texts[1][s] + strlen("ipc://"));
+    }
+    unlink(room.allow_file);
+    sl_arena_free(&room.arena);
+    return rmdir(room.dir); // nothing else was left behind
+}
+
+static struct broker *
+open_broker(const char *commands, struct sl_error *err)
+{
+    struct sl_bus_address binds = {commands, room.lists[1], room.lists[2], ""};
+    struct broker_options options = {&room.bus, &binds, room.dir};
+    return broker_new(&options, err);
+}
+
+static void *
+run_broker(void *arg)
+{
+    broker_run(arg, room.stop_fd);
+    return NULL;
+}
+
+static void
+start_broker(void)
+{
+    struct sl_error err;
+    room.broker = open_broker(room.lists[0], &err);
+    assert_non_null(room.broker);
+    room.stop_fd = eventfd(0, EFD_CLOEXEC);
+    assert_int_equal(pthread_create(&room.thread, NULL, run_broker, room.broker), 0);
+}
+
+static void
+stop_broker(void)
+{
+    uint64_t one = 1;
+    assert_int_equal(write(room.stop_fd, &one, sizeof(one)), sizeof(one));
+    pthread_join(room.thread, NULL);
+    close(room.stop_fd);
+    broker_free(&room.broker);
+}
+
+// Asks the bus for its status by one of the ways.
+static void
+ask_by(size_t way)
+{
+    struct sl_error err;
+    struct sl_reply reply;
+    room.client.buses[0] =
+        (struct sl_bus_address){room.texts[way][0], room.texts[way][1], room.texts[way][2], ""};
+    memcpy(room.client.buses[0].public_key, room.bus.public_key, SL_Z85_SIZE);
+    struct sl_bus_client_options options = {.peer = &room.client};
+    struct sl_bus_client *client = sl_bus_client_new(&options, &err);
+    assert_non_null(client);
+    struct sl_command sent = {.service = "bus", .name = "status", .deadline_ms = 5000};
+    assert_int_equal(sl_bus_request(client, &sent, room.arena, &reply, &err), 0);
+    assert_non_null(memmem(reply.body.ptr, reply.body.len, "\"bus-1\"", 7));
+    sl_bus_client_free(&client);
+}
+
+static void
+a_bus_answers_at_every_endpoint_of_its_lists(void **state)
+{
+    (void)state;
+    start_broker();
+    for (size_t way = 0; way < WAYS; way++) {
+        ask_by(way);
+    }
+    stop_broker();
+}
+
+static void
+an_endpoint_that_does_not_work_is_named(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    char list[256];
+    snprintf(list, sizeof(list), "%s carrier-pigeon://roof", room.texts[0][0]);
+    assert_null(open_broker(list, &err));
+    assert_int_equal(err.code, SL_E_CONFIG);
+    assert_string_equal(err.args[0], "carrier-pigeon://roof");
+}
+
+static void
+no_endpoint_at_all_is_refused(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    assert_null(open_broker("", &err));
+    assert_int_equal(err.code, SL_E_CONFIG);
+    assert_null(open_broker("  ", &err));
+    assert_int_equal(err.code, SL_E_CONFIG);
+}
+
+static void
+an_endpoint_without_end_is_refused(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    char list[1024];
+    snprintf(list, sizeof(list), "ipc://%s/%0600d", room.dir, 0);
+    assert_null(open_broker(list, &err));
+    assert_int_equal(err.code, SL_E_CONFIG);
+}
+
+static void
+an_endpoint_that_is_taken_is_refused(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    start_broker();
+    assert_null(open_broker(room.texts[2][0], &err));
+    assert_string_equal(err.args[0], room.texts[2][0]);
+    stop_broker();
+}
+
+int
+main(void)
+{
+    sl_log_init("broker_test", getenv("SLUICE_TEST_VERBOSE") != NULL ? SL_DEBUG : SL_ALERT);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_bus_answers_at_every_endpoint_of_its_lists, open_room,
+                                        close_room),
+        cmocka_unit_test_setup_teardown(an_endpoint_that_does_not_work_is_named, open_room,
+                                        close_room),
+        cmocka_unit_test_setup_teardown(no_endpoint_at_all_is_refused, open_room, close_room),
+        cmocka_unit_test_setup_teardown(an_endpoint_without_end_is_refused, open_room, close_room),
+        cmocka_unit_test_setup_teardown(an_endpoint_that_is_taken_is_refused, open_room,
+                                        close_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
