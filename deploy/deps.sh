@@ -26,6 +26,7 @@ wanted() {
     awk -v all="$1" '
         /^# (product|test)$/ { section = $2; next }
         /^#/ || NF == 0      { next }
+        $2 == "unless" && system("command -v " $3 " >/dev/null") == 0 { next }
         section == "product" || all == "yes" { print $1 }' "$here/packages.txt"
 }
 

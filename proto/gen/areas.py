@@ -15,6 +15,8 @@ METHODS = ("get", "post", "put", "delete", "patch")
 OPERATION_KEYS = ("x-service", "x-command", "x-action")
 PUBLIC = "public"  # an x-action: no credential needed
 ANY = "any"  # an x-action: any valid credential
+UNAVAILABLE = "x-unavailable"  # true: documented, and answered with 501
+ALIAS = "x-alias"  # a second path of the same shape, for clients that spell it so
 
 
 class Refused(Exception):
@@ -45,6 +47,8 @@ class Operation:
         self.service = body.get("x-service")
         self.command = body.get("x-command")
         self.action = body.get("x-action")
+        self.unavailable = body.get(UNAVAILABLE) is True
+        self.alias = body.get(ALIAS)
 
     @property
     def status(self):
@@ -84,7 +88,12 @@ class Contract:
         body = self.resolve(operation.body.get("requestBody"))
         if not body:
             return None
-        return body["content"]["application/json"]["schema"]
+        return self.request_media(operation)["schema"]
+
+    def request_media(self, operation):
+        """The media object of a request that has a body: JSON, or else the only one."""
+        content = self.resolve(operation.body["requestBody"])["content"]
+        return content.get("application/json") or next(iter(content.values()))
 
     def response_schema(self, operation):
         """The success response's schema, or None."""
@@ -158,9 +167,7 @@ def check(contract, error_rows):
 
 def check_operation(contract, operation):
     """One operation: actions, parameters, bodies, responses, examples."""
-    for key in OPERATION_KEYS:
-        if not operation.body.get(key):
-            raise Refused(f"{operation.where}: no {key}; `x-action: public` opens an operation to all")
+    check_words(operation)
     check_action(contract, operation)
     successes = [s for s in operation.body.get("responses", {}) if str(s).startswith("2")]
     if len(successes) != 1:
@@ -176,12 +183,24 @@ def check_operation(contract, operation):
     request = contract.request_schema(operation)
     if request is not None:
         schema.check_bounds(contract, request, f"{operation.where}: body")
-        media = contract.resolve(operation.body["requestBody"])["content"]["application/json"]
-        schema.check_examples(contract, media, request, f"{operation.where}: request example")
+        schema.check_examples(contract, contract.request_media(operation), request, f"{operation.where}: request example")
     for status, answer in operation.body["responses"].items():
         for media in contract.resolve(answer).get("content", {}).values():
             schema.check_examples(contract, media, media.get("schema", {}),
                                   f"{operation.where}: response {status} example")
+
+
+def check_words(operation):
+    """The words of ours: who answers, who may ask, and how else the path is spelled."""
+    for key in OPERATION_KEYS:
+        if operation.unavailable and key in ("x-service", "x-command"):
+            if key in operation.body:
+                raise Refused(f"{operation.where}: {UNAVAILABLE} and {key} contradict each other")
+        elif not operation.body.get(key):
+            raise Refused(f"{operation.where}: no {key}; `x-action: public` opens an operation to all")
+    names = re.compile(r"{[^}]+}")
+    if operation.alias and names.findall(operation.alias) != names.findall(operation.path):
+        raise Refused(f"{operation.where}: {ALIAS} must have the path's parameters in the path's order")
 
 
 def check_action(contract, operation):

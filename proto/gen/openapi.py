@@ -5,6 +5,18 @@ HTTP_METHODS = ("get", "post", "put", "delete", "patch")
 CHUNK = 4000  # characters of one literal; concatenated by the compiler
 
 
+def typed(node):
+    """OpenAPI 3.0 wants `type` beside `nullable`; allOf alone does not count."""
+    if isinstance(node, list):
+        return [typed(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: typed(part) for name, part in node.items()}
+    if node.get("nullable") is True and "allOf" in node:
+        node.setdefault("type", "object")
+    return node
+
+
 def document(contract, error_rows):
     """The whole document; areas keep their order, paths are merged."""
     paths = {}
@@ -18,10 +30,11 @@ def document(contract, error_rows):
         "openapi": "3.0.3",
         "info": {"title": "Sluice management API", "version": "2",
                  "description": "The management API of a Sluice gateway.",
-                 "license": {"name": "Apache-2.0"}},
+                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}},
+        "servers": [{"url": "/", "description": "The front that serves this document."}],
         "security": [{"token": []}, {"signature": []}],
         "paths": paths,
-        "components": {kind: members for kind, members in contract.components.items() if members},
+        "components": {kind: typed(members) for kind, members in contract.components.items() if members},
         "x-error-codes": sorted({row["code"] for row in error_rows}),
     }
 

@@ -109,7 +109,8 @@ class Writer:
         """Defines one row; answers its name."""
         body = self.contract.resolve(operation.body.get("requestBody"))
         parts = [f".method = {c_string(operation.method)}", f".path = {c_string(operation.path)}",
-                 f".service = {c_string(operation.service)}", f".command = {c_string(operation.command)}",
+                 f".service = {c_string(operation.service) if operation.service else 'NULL'}",
+                 f".command = {c_string(operation.command or operation.body['operationId'])}",
                  f".status = {operation.status}", f".is_public = {c_bool(operation.action == 'public')}",
                  f".fill = {c_bool(operation.method != 'PUT')}", f".action = {self.action(operation)}"]
         if body:
@@ -158,10 +159,11 @@ def c_source(contract):
     writer, root, names = Writer(contract), Node(), []
     for operation in contract.operations:
         name = writer.operation(operation)
-        node = root
-        for segment in operation.path.strip("/").split("/"):
-            node = node.step(segment)
-        node.rows.append((operation.method, name))
+        for path in filter(None, (operation.path, operation.alias)):
+            node = root
+            for segment in path.strip("/").split("/"):
+                node = node.step(segment)
+            node.rows.append((operation.method, name))
         names.append((operation.path, operation.method, name))
     body = node_body(writer, "", root)
     patterns = [f"    {c_string(p)}," for p in writer.patterns] or ["    NULL,"]

@@ -39,12 +39,14 @@ enum request_state {
     REQUEST_ANSWERED, // `answer` is complete
 };
 
+struct document;
+
 struct answer {
-    int status;         // HTTP status
-    struct sl_str body; // JSON, from the request's arena; empty: none
-    const char *allow;  // value of Allow; NULL: none
-    json_t *headers;    // more headers, name → string; the arena's; NULL: none
-    bool is_document;   // body is the constant /openapi.json
+    int status;                      // HTTP status
+    struct sl_str body;              // JSON, from the request's arena; empty: none
+    const char *allow;               // value of Allow; NULL: none
+    json_t *headers;                 // more headers, name → string; the arena's; NULL: none
+    const struct document *document; // whose bytes the body is; NULL: a command's answer
 };
 
 struct request {

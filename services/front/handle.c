@@ -9,8 +9,7 @@
 #include "services/front/front.h"
 #include "services/front/reply.h"
 
-#define HEADERS_MAX  128 // of one request; the rest of the memory limit is theirs too
-#define OPENAPI_PATH "/openapi.json"
+#define HEADERS_MAX 128 // of one request; the rest of the memory limit is theirs too
 
 // Headers as auth takes them.
 struct header_list {
@@ -187,6 +186,9 @@ judge(struct request *request, struct sl_actor *ret_actor, struct validate_outpu
     if (authorise(request, parsed, ret_actor, err) != 0) {
         return -1;
     }
+    if (row->service == NULL) {
+        return sl_fail(err, SL_E_OPERATION_UNAVAILABLE, row->command);
+    }
     const struct validate_input input = {
         .match = &request->match,
         .raw_query = request->raw_query,
@@ -221,9 +223,10 @@ handle_request(struct request *request)
         reply_error(request, &err);
         return true;
     }
-    if (sl_str_equal(request->raw_path, SL_STR(OPENAPI_PATH)) &&
+    const struct document *document = document_find(request->raw_path);
+    if (document != NULL &&
         (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)) {
-        reply_document(request);
+        reply_document(request, document);
         return true;
     }
     if (judge(request, &actor, &input, &err) != 0) {

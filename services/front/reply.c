@@ -14,7 +14,8 @@ static void
 log_error(const struct request *request, const struct sl_error *err)
 {
     enum sl_log_level level = sl_error_status(err->code) >= MHD_HTTP_INTERNAL_SERVER_ERROR &&
-                                      err->code != SL_E_FIELD_UNSUPPORTED
+                                      err->code != SL_E_FIELD_UNSUPPORTED &&
+                                      err->code != SL_E_OPERATION_UNAVAILABLE
                                   ? SL_WARNING
                                   : SL_DEBUG;
     sl_log_error(
@@ -74,10 +75,10 @@ reply_result(struct request *request, const struct sl_reply *reply)
 }
 
 void
-reply_document(struct request *request)
+reply_document(struct request *request, const struct document *document)
 {
     request->answer = (struct answer){
-        .status = MHD_HTTP_OK, .body = {rest_openapi_json, rest_openapi_size}, .is_document = true};
+        .status = MHD_HTTP_OK, .body = {document->bytes, *document->size}, .document = document};
     request->state = REQUEST_ANSWERED;
 }
 
@@ -86,13 +87,18 @@ add_headers(struct MHD_Response *response, const struct request *request)
 {
     const struct answer *answer = &request->answer;
     MHD_add_response_header(response, "X-Request-Id", request->id);
+    const struct document *document = answer->document;
     if (answer->body.len > 0) {
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                document != NULL ? document->type : "application/json");
+    }
+    if (document != NULL && document->encoding != NULL) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, document->encoding);
     }
     if (answer->allow != NULL) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
     }
-    if (!answer->is_document) {
+    if (document == NULL) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     }
     if (atomic_load(&request->front->draining)) {

@@ -70,8 +70,8 @@ struct rest_action {
 struct rest_row {
     const char *method;                   // "POST"
     const char *path;                     // template
-    const char *service;                  // "registry"
-    const char *command;                  // "group.create"
+    const char *service;                  // "registry"; NULL: not available, answered with 501
+    const char *command;                  // "group.create"; without a service its operationId
     int status;                           // documented success
     bool is_public;                       // no authentication
     bool fill;                            // absent top-level body fields take their defaults

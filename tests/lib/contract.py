@@ -20,14 +20,14 @@ def _from_openapi(node):
     node = {key: _from_openapi(value) for key, value in node.items()
             if key not in ("example", "examples")}
     if node.pop("nullable", False):
-        if isinstance(node.get("type"), str):
+        if "allOf" in node:
+            node = {"anyOf": [{"allOf": node["allOf"]}, {"type": "null"}]}
+        elif isinstance(node.get("type"), str):
             node["type"] = [node["type"], "null"]
             if "enum" in node and None not in node["enum"]:
                 node["enum"] = node["enum"] + [None]
         elif "$ref" in node:
             node = {"anyOf": [{"$ref": node["$ref"]}, {"type": "null"}]}
-        elif "allOf" in node:
-            node = {"anyOf": [{"allOf": node["allOf"]}, {"type": "null"}]}
     return node
 
 
@@ -42,11 +42,11 @@ def _example_codes(node):
 
 
 def _documented_codes(document):
-    """The codes in the examples of all responses of a contract."""
+    """The codes in the examples of all responses of the operations that there are."""
     answers = list(document.get("components", {}).get("responses", {}).values())
     for methods in document["paths"].values():
         for operation in methods.values():
-            if isinstance(operation, dict):
+            if isinstance(operation, dict) and not operation.get("x-unavailable"):
                 answers += operation.get("responses", {}).values()
     return set().union(*(_example_codes(content.get(key, {})) for answer in answers
                          for content in answer.get("content", {}).values()

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "services/front/document.h"
 #include "services/front/health.h"
 #include "tests/unit/test.h"
 
@@ -350,6 +351,40 @@ the_contract_is_served_to_anyone(void **state)
     struct fixture *f = *state;
     f->auth.denies = true;
     answers(ask(PORT, "GET", "/openapi.json", "", ""), 200, "\"openapi\":\"3.0.3\"");
+    answers(ask(PORT, "POST", "/openapi.json", "", ""), 404, "SLUICE.0101");
+    f->auth.denies = false;
+}
+
+static void
+the_contract_has_a_page_that_needs_no_other_server(void **state)
+{
+    (void)state;
+    const char *page = ask(PORT, "GET", "/docs", "", "");
+    answers(page, 200, "Content-Type: text/html; charset=utf-8\r\n");
+    assert_non_null(strstr(page, "href=\"/openapi.json\""));
+    assert_null(strstr(page, "//")); // no address but paths of ours
+    if (document_script_size > 0) {
+        assert_non_null(strstr(page, "src=\"/docs/redoc.js\""));
+        answers(ask(PORT, "GET", "/docs/redoc.js", "", ""), 200, "Content-Encoding: gzip\r\n");
+    } else {
+        assert_null(strstr(page, "<script"));
+        answers(ask(PORT, "GET", "/docs/redoc.js", "", ""), 404, "SLUICE.0101");
+    }
+}
+
+static void
+an_operation_that_is_not_available_says_so_by_name(void **state)
+{
+    struct fixture *f = *state;
+    snprintf(f->bus.name, sizeof(f->bus.name), "none");
+    answers(ask(PORT, "GET", "/v2/p1/apigw/instances/i1/acls?limit=no", "", ""), 501,
+            "the operation listAclStrategies\"");
+    answers(ask(PORT, "POST", "/v2/p1/apigw/instances/i1/openapi/import",
+                "Content-Type: multipart/form-data; boundary=b\r\n", "--b--"),
+            501, "SLUICE.0502");
+    assert_string_equal(f->bus.name, "none");
+    f->auth.denies = true; // the credential comes first
+    answers(ask(PORT, "GET", "/v2/p1/apigw/instances/i1/acls", "", ""), 401, "APIG.1002");
     f->auth.denies = false;
 }
 
@@ -493,6 +528,8 @@ main(void)
         cmocka_unit_test(waiting_extends_the_deadline_and_reaches_the_worker),
         cmocka_unit_test(headers_of_the_reply_are_passed_on),
         cmocka_unit_test(the_contract_is_served_to_anyone),
+        cmocka_unit_test(the_contract_has_a_page_that_needs_no_other_server),
+        cmocka_unit_test(an_operation_that_is_not_available_says_so_by_name),
         cmocka_unit_test(an_absolute_target_is_taken),
         cmocka_unit_test(the_client_is_the_peer_or_the_last_that_a_trusted_balancer_names),
         cmocka_unit_test(health_listener_tells_ready_from_alive),

@@ -104,6 +104,19 @@ head_is_served_as_get(void **state)
     assert_string_equal(find("HEAD", BASE "/api-groups", &err)->command, "group.list");
 }
 
+static void
+both_spellings_of_a_path_are_one_operation(void **state)
+{
+    (void)state;
+    struct sl_error err;
+    const struct rest_row *row = find("GET", BASE "/app-auths/unbinded-apis", &err);
+    assert_non_null(row);
+    assert_string_equal(row->path,
+                        "/v2/{project_id}/apigw/instances/{instance_id}/app-auths/unbinded-apis");
+    assert_ptr_equal(find("GET", BASE "/app-auths/unbound-apis", &err), row);
+    assert_ptr_not_equal(find("GET", BASE "/acl-bindings/unbound-apis", &err), row);
+}
+
 int
 main(void)
 {
@@ -114,6 +127,7 @@ main(void)
         cmocka_unit_test(a_path_that_no_operation_has_is_unknown),
         cmocka_unit_test(another_method_is_refused_with_those_that_there_are),
         cmocka_unit_test(head_is_served_as_get),
+        cmocka_unit_test(both_spellings_of_a_path_are_one_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

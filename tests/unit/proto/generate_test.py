@@ -76,6 +76,20 @@ class Refusals(unittest.TestCase):
     def test_an_operation_without_a_command(self):
         self.refused(lambda d: at(d, POST).pop("x-command"), "no x-command")
 
+    def test_an_unavailable_operation_that_has_a_service(self):
+        self.refused(lambda d: at(d, POST).update({"x-unavailable": True}), "x-unavailable", "x-service")
+
+    def test_an_unavailable_operation_without_an_action(self):
+        def change(document):
+            post = at(document, POST)
+            post["x-unavailable"] = True
+            for word in ("x-service", "x-command", "x-action"):
+                post.pop(word)
+        self.refused(change, "no x-action")
+
+    def test_another_spelling_with_other_parameters(self):
+        self.refused(lambda d: at(d, POST).update({"x-alias": "/v2/{instance_id}/stuff"}), "x-alias")
+
     def test_a_malformed_action(self):
         self.refused(lambda d: at(d, POST).update({"x-action": "create things"}), "create things")
 
@@ -165,6 +179,38 @@ class Output(unittest.TestCase):
         document = openapi.document(contract_of(), ERRORS)
         self.assertIn("post", document["paths"]["/v2/{project_id}/things"])
         self.assertEqual(["APIG.2001"], document["x-error-codes"])
+
+    def test_an_unavailable_operation_has_a_row_without_a_service(self):
+        def change(document):
+            post = at(document, POST)
+            post["x-unavailable"] = True
+            del post["x-service"], post["x-command"]
+        contract = contract_of(change)
+        areas.check(contract, ERRORS)
+        text = rest.c_source(contract)
+        self.assertIn(".service = NULL", text)
+        self.assertIn('.command = "createThing"', text)
+
+    def test_both_spellings_lead_to_one_row(self):
+        text = rest.c_source(contract_of(lambda d: at(d, POST).update({"x-alias": "/v2/{project_id}/stuff"})))
+        self.assertEqual(text.count("static const struct rest_row row_"), 1)
+        for spelling in ("things", "stuff"):
+            self.assertIn(f'.segment = "{spelling}"', text)
+
+    def test_a_body_that_is_not_json_is_bounded_too(self):
+        def change(document):
+            content = at(document, POST)["requestBody"]["content"]
+            content["multipart/form-data"] = {"schema": {"type": "object", "properties": {"file": {"type": "string"}}}}
+            del content["application/json"]
+        with self.assertRaises(areas.Refused) as caught:
+            areas.check(contract_of(change), ERRORS)
+        self.assertIn("file", str(caught.exception))
+
+    def test_a_nullable_reference_has_a_type_in_the_document(self):
+        def change(document):
+            at(document, THING)["inner"] = {"allOf": [{"$ref": "#/components/schemas/Thing"}], "nullable": True}
+        document = openapi.document(contract_of(change), ERRORS)
+        self.assertEqual(at(document, THING)["inner"]["type"], "object")
 
     def test_a_public_operation_asks_for_no_security(self):
         contract = contract_of(lambda d: at(d, POST).update({"x-action": "public"}))
