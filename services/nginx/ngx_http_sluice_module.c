@@ -10,6 +10,8 @@
 #include "common/crypto/crypto.h"
 
 #define IDLE_MAX_DEFAULT 1024 // idle backend connections of a worker
+#define IMAGE_WAIT_MS    3000 // the longest that a starting worker waits for an image
+#define IMAGE_LOOK_MS    10   // between its looks
 
 typedef ngx_int_t (*step_fn)(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
@@ -414,6 +416,20 @@ used_conf(ngx_cycle_t *cycle)
     return smcf != NULL && smcf->image_name.len > 0 ? smcf : NULL;
 }
 
+// After a boot nginx may be there before the agent has built the image from its store. Connections
+// wait in the backlog meanwhile: an answer that comes late is better than a wrong one.
+static void
+await_image(struct sl_image *image)
+{
+    for (ngx_uint_t waited_ms = 0; waited_ms < IMAGE_WAIT_MS; waited_ms += IMAGE_LOOK_MS) {
+        sl_image_refresh(image);
+        if (sl_image_ready(image) || ngx_quit || ngx_terminate) {
+            return;
+        }
+        ngx_msleep(IMAGE_LOOK_MS);
+    }
+}
+
 static ngx_int_t
 init_process(ngx_cycle_t *cycle)
 {
@@ -430,7 +446,7 @@ init_process(ngx_cycle_t *cycle)
                       err.detail);
         return NGX_ERROR;
     }
-    sl_image_refresh(smcf->image);
+    await_image(smcf->image);
     if (ngx_http_sluice_pool_init(cycle, smcf->idle_max) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -697,6 +697,19 @@ class Answers(ModuleTest):
         self.assertIn(f"sluice_image_revision {self.node.revision}\n", text)
         self.assertRegex(text, r'sluice_requests_total\{class="2xx"\} \d+')
 
+    def test_a_node_that_starts_before_its_image_answers_late_instead_of_wrongly(self):
+        node = Node(BUILD, fresh(BUILD / "tests/module-late"), free_ports())
+        try:
+            node.start()
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(node.request, "GET", "/mock")
+                concurrent.futures.wait([asked], timeout=0.5)
+                self.assertFalse(asked.done(), "answered without an image")
+                node.publish(image())
+                self.assertEqual(asked.result().status, 203)
+        finally:
+            self.assertEqual(node.stop(), 0)
+
     def test_a_reload_goes_on_counting(self):
         def count():
             text = self.node.request("GET", "/metrics", port=self.node.health).body.decode()
