@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# run.sh - every test there is, on a fresh clone too: packages, builds, lint, unit, golden, stories.
+# run.sh - every test there is, on a fresh clone too: packages, builds, lint, unit, golden, stories,
+# outages.
 #
-#   tests/run.sh [--no-install] [lint | unit | story]…     default: all three
+#   tests/run.sh [--no-install] [lint | unit | story | chaos]…     default: all four
 #
 # Builds plain (build/), with AddressSanitizer and UndefinedBehaviorSanitizer (build-asan/), and what
 # has threads with ThreadSanitizer (build-tsan/); unit, golden and story tests run on the sanitized
@@ -141,19 +142,26 @@ run_stories() {
     count_line "$log" 'stories'
 }
 
+run_chaos() {
+    say 'outages, on the sanitized build'
+    local log=$LOGS/chaos.log
+    tests/chaos/run.sh --sanitized 2>&1 </dev/null | tee "$log"
+    count_line "$log" 'outages'
+}
+
 main() {
     local install=yes wanted=() word
     for word in "$@"; do
         case $word in
         --no-install) install=no ;;
-        lint | unit | story) wanted+=("$word") ;;
+        lint | unit | story | chaos) wanted+=("$word") ;;
         *)
-            sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 2
             ;;
         esac
     done
-    ((${#wanted[@]})) || wanted=(lint unit story)
+    ((${#wanted[@]})) || wanted=(lint unit story chaos)
     mkdir -p $LOGS $PLAIN
     [[ $install == no ]] || must 'packages' packages deploy/deps.sh test
     must 'builds, plain and sanitized' build build_all
@@ -170,6 +178,7 @@ main() {
                 -R "^($(IFS='|' && printf '%s' "${THREADED[*]}"))\$"
             ;;
         story) run_stories ;;
+        chaos) run_chaos ;;
         esac
     done
     finish

@@ -1,0 +1,239 @@
+"""A row of the failure table: what is struck, what is expected, what was measured."""
+import dataclasses
+import threading
+import time
+
+import world
+from audit import Ledger
+from load import Load, Target
+from stack import wait_until
+
+BEFORE_S = 1.0  # of load before a strike
+AFTER_S = 3.0  # and after all is whole: longer than silence takes to be noticed
+WHOLE_S = 90  # nothing takes longer; the row fails
+
+
+@dataclasses.dataclass
+class Row:
+    """One failure. `strike(scene)` does the damage and, where nobody else does, ends it."""
+
+    name: str
+    strike: object
+    failed_calls: int = 0  # at most, of calls that no limit refuses
+    refused_calls: int = None  # by a limit, where accounting is away; None: none may be
+    gap_s: float = 1.0  # longest time without a call that succeeds
+    slowest_ms: float = None  # of the calls that succeed
+    unfinished: int = 0  # writes that were never acknowledged, in all their attempts
+    whole_s: float = 15  # from the strike, or from its end where the test ends it
+    needs: object = None  # needs(cluster): why it cannot be run here, or None
+    loose: bool = False  # limits may be exceeded: the row says why
+
+
+class Scene:
+    """What a strike works with: the cluster, and the passing of time under load."""
+
+    def __init__(self, cluster, api):
+        self.cluster = cluster
+        self.api = api
+        self.started = time.monotonic()
+        self.notes = []
+        self.faults = []
+
+    def unit(self, name):
+        return self.cluster.units[name]
+
+    def kill(self, *names):
+        """Kills processes one after another, each once its supervisor brought back the last."""
+        for name in names:
+            unit, starts = self.unit(name), self.unit(name).starts
+            unit.kill()
+            wait_until(lambda u=unit, s=starts: u.starts > s and u.serves(), 20,
+                       f"{name} to serve again")
+            self.healed()
+
+    def lasts(self, seconds):
+        """Lets the damage act for a while."""
+        threading.Event().wait(seconds)
+
+    def healed(self):
+        """The damage is over: from here on the cluster has to become whole."""
+        self.started = time.monotonic()
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def check(self, true, text):
+        """Something a row asserts besides its numbers."""
+        if not true:
+            self.faults.append(text)
+
+
+class Api:
+    """What callers call and operators publish while things break."""
+
+    def __init__(self, cluster, contract):
+        self.cluster = cluster
+        key = cluster.env
+        env = {"SLUICE_PROJECT_ID": key["project"], "SLUICE_INSTANCE_ID": key["gateway"],
+               "SLUICE_AK": key["ak"], "SLUICE_SK": key["sk"], "SLUICE_DATA_URL": cluster.data_url,
+               "SLUICE_ENDPOINT": cluster.endpoint, "SLUICE_ECHO_ADDR": cluster.echo}
+        self.world = world.World(_Stack(env), contract, True)
+        self.limit = 30
+
+    def publish(self):
+        """An open API, a signed one with a wide limit, one with a narrow limit, one to publish."""
+        made = self.world
+        made.group("g")
+        made.app("p")
+        for name, auth in (("open", "NONE"), ("signed", "APP"), ("narrow", "NONE"),
+                           ("probe", "NONE")):
+            made.api(name, auth_type=auth)
+            made.publish(name)
+        made.auth("p", "signed")
+        for name, limit, unit in (("signed", 1000, "SECOND"), ("narrow", self.limit, "MINUTE")):
+            made.throttle(f"t_{name}", time_unit=unit, api_call_limits=limit)
+            made.binding(name, f"t_{name}")
+        made.settle("signed")
+
+    def targets(self):
+        """For Load: the kinds of calls, and who signs them."""
+        host = self.world.names["g"]["sl_domain"]
+        app = self.world.names["p"]
+        return {"open": Target("/open", host), "narrow": Target("/narrow", host),
+                "signed": Target("/signed", host, (app["app_key"], app["app_secret"]))}
+
+    def live(self):
+        """Whether a publication is acknowledged and live on every node at once."""
+        body = {"action": "online", "api_id": self.world.names["probe"]["id"],
+                "env_id": world.RELEASE}
+        try:
+            reply = self.world.manage("POST", "/apis/action?wait_ms=1000", body, check=False)
+            if reply.status != 201 or "nodes" in reply.json:
+                return False
+            nodes = self.world.manage(
+                "GET", f"raw:/v2/{self.world.project}/sluice/instances/{self.world.instance}/nodes",
+                check=False)
+            return nodes.status == 200 and len(nodes.json["nodes"]) > 0 and all(
+                node["health"] == "ready" for node in nodes.json["nodes"])
+        except OSError:
+            return False
+
+
+class _Stack:  # what World asks of a deployment
+    def __init__(self, env):
+        self.env = env
+
+
+class Table:
+    """Plays rows one after another under one load, and prints what came of them."""
+
+    HEAD = ("row", "calls", "failed", "limited", "gap s", "slowest ms", "writes", "refused",
+            "unfinished", "lost", "twice", "whole s")
+
+    def __init__(self, cluster, api):
+        self.cluster = cluster
+        self.api = api
+        self.load = Load(cluster, api.targets())
+        self.lines = []
+        self.passed = self.failed = self.skipped = 0
+
+    def play(self, rows):
+        """Runs the rows."""
+        self.load.start()
+        try:
+            wait_until(lambda: len(self.load.writes) > 2, 30, "the first writes")
+            for row in rows:
+                self._one(row)
+        finally:
+            self.load.stop()
+
+    def _one(self, row):
+        reason = row.needs and row.needs(self.cluster)
+        if reason:
+            self.skipped += 1
+            print(f"skip {row.name}: {reason}", flush=True)
+            return
+        begun = time.monotonic()
+        scene = Scene(self.cluster, self.api)
+        scene.lasts(BEFORE_S)
+        whole = None
+        try:
+            row.strike(scene)
+            whole = self._whole(scene)
+        except (AssertionError, RuntimeError, OSError) as fault:
+            scene.faults.append(f"{type(fault).__name__}: {fault}")
+        scene.lasts(AFTER_S)
+        self._settle()
+        self._judge(row, scene, begun, whole)
+        self.load.quiet.clear()
+
+    def _whole(self, scene):
+        wait_until(lambda: not self.cluster.not_serving(), WHOLE_S,
+                   f"all to serve: {self.cluster.not_serving()}")
+        wait_until(self.cluster.balanced, WHOLE_S, "the balancers to use every server")
+        wait_until(self.api.live, WHOLE_S, "a publication live on every node")
+        return time.monotonic() - scene.started
+
+    def _settle(self):
+        """Lets no write begin until judged, and waits for those that have."""
+        self.load.quiet.set()
+        wait_until(lambda: all(w.done for w in self.load.writes), 90, "every write to end")
+
+    def _judge(self, row, scene, begun, whole):
+        end = time.monotonic()
+        calls = [c for c in list(self.load.calls) if begun <= c.due < end]
+        writes = [w for w in list(self.load.writes) if begun <= w.due]
+        ledger = Ledger(self.cluster)
+        limited = [c for c in calls if c.kind == "signed" and c.status == 429]
+        failed = [c for c in calls if c.status != 200 and c not in limited
+                  and not (c.kind == "narrow" and c.status == 429)]
+        good = sorted(c.done for c in calls if c.status == 200 and c.kind != "narrow")
+        gap = max((b - a for a, b in zip(good, good[1:])), default=float("inf"))
+        slowest = max((c.done - c.due for c in calls if c.status == 200), default=0) * 1000
+        unfinished = [w for w in writes if not w.acknowledged and not _made_before(w, ledger)]
+        lost, twice = ledger.lost(self.load.writes), ledger.twice(writes)
+        for true, text in (
+                (calls and writes, "no load ran"),
+                (len(failed) <= row.failed_calls,
+                 f"{len(failed)} calls failed, at most {row.failed_calls} may: "
+                 f"{[(c.kind, c.status, round(c.due - scene.started, 2)) for c in failed[:8]]}"),
+                (len(limited) <= (row.refused_calls or 0), f"{len(limited)} calls were limited"),
+                (gap <= row.gap_s, f"{gap:.1f} s without a good call, at most {row.gap_s} s"),
+                (not row.slowest_ms or slowest <= row.slowest_ms, f"a call took {slowest:.0f} ms"),
+                (len(unfinished) <= row.unfinished, f"writes never acknowledged: "
+                 f"{[(w.kind, w.name, w.attempts[-6:]) for w in unfinished[:5]]}"),
+                (not lost, f"acknowledged but lost: {lost[:5]}"),
+                (not twice, f"applied twice: {twice[:5]}"),
+                (whole is not None and whole <= row.whole_s, f"whole after {whole} s, "
+                 f"{row.whole_s} s are expected"),
+                (row.loose or not self._over(calls), f"a limit was exceeded: {self._over(calls)}")):
+            scene.check(true, text)
+        refused = sum(status in (0, 429, 502, 503, 504) for w in writes for status in w.attempts)
+        cells = (row.name, len(calls), f"{len(failed)} ≤ {row.failed_calls}", len(limited),
+                 f"{gap:.2f} ≤ {row.gap_s}", f"{slowest:.0f}", len(writes), refused,
+                 f"{len(unfinished)} ≤ {row.unfinished}", len(lost), len(twice),
+                 f"{whole:.1f} ≤ {row.whole_s}" if whole is not None else "never")
+        self.lines.append(cells)
+        self.passed += not scene.faults
+        self.failed += bool(scene.faults)
+        print(f"{'FAIL' if scene.faults else 'ok  '} " + row.name + ": " + ", ".join(
+            f"{head} {cell}" for head, cell in zip(self.HEAD[1:], cells[1:])), flush=True)
+        for text in scene.notes + scene.faults:
+            print(f"     {text}", flush=True)
+
+    def _over(self, calls):
+        """Minutes in which more narrow calls were admitted than the limit."""
+        minutes = {}
+        offset = time.time() - time.monotonic()
+        for call in calls:
+            if call.kind == "narrow" and call.status == 200:
+                first, last = (int((at + offset) // 60) for at in (call.due, call.done))
+                if first == last:
+                    minutes[first] = minutes.get(first, 0) + 1
+        return {minute: count for minute, count in minutes.items() if count > self.api.limit}
+
+
+def _made_before(write, ledger):
+    """A repeated create that a lost answer had acknowledged already: refused as a duplicate."""
+    return (write.kind == "create" and len(write.attempts) > 1
+            and write.attempts[-1] in (400, 409) and write.name in ledger.stored)

@@ -1,0 +1,104 @@
+"""What runs on a node, and a node as a whole: architecture §9, its last rows."""
+import os
+import signal
+
+import client
+from hosts import run
+from row import Row
+from stack import wait_until
+
+
+def nodes(scene):
+    """{node: (health, reason)} as operators see them."""
+    made = scene.api.world
+    reply = made.manage("GET", f"raw:/v2/{made.project}/sluice/instances/{made.instance}/nodes")
+    return {node["id"]: (node["health"], node.get("reason", "")) for node in reply.json["nodes"]}
+
+
+def seen(scene, node, *healths):
+    """Waits until operators see a node so; answers the reason."""
+    wait_until(lambda: nodes(scene)[node][0] in healths, 60, f"{node} seen as {healths}")
+    return nodes(scene)[node][1]
+
+
+def agent(scene):
+    unit = scene.unit("node-1")
+    unit.stop(signal.SIGKILL)
+    seen(scene, "node-1", "stale")
+    scene.healed()
+    unit.start()
+
+
+def nginx_worker(scene):
+    unit = scene.unit("nginx-1")
+    old = unit.children()
+    os.kill(old[0], signal.SIGKILL)
+    wait_until(lambda: unit.children() and unit.children() != old, 10, "a new worker")
+
+
+def node(scene):
+    """Agent and nginx of a node go away, as when its host does, until operators see it."""
+    units = [scene.unit("nginx-1"), scene.unit("node-1")]
+    for unit in units:
+        unit.stop(signal.SIGKILL)
+    seen(scene, "node-1", "gone")
+    scene.healed()
+    for unit in units:
+        unit.start()
+
+
+def full(scene):
+    """The store's disk is full while the runtime changes; then there is room again."""
+    state = scene.unit("node-1").host.dir / "state"
+    ballast = state / "store" / "ballast"
+    here = getattr(scene.unit("node-1").host, "here", run)
+    scene.unit("node-1").stop()
+    here("mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "sluice-chaos", state / "store")
+    try:
+        scene.unit("node-1").start()
+        scene.unit("node-1").wait(30)
+        wait_until(lambda: nodes(scene)["node-1"] == ("ready", ""), 30, "the node to report")
+        here("dd", "if=/dev/zero", f"of={ballast}", "bs=64k", check=False)
+        reason = ""
+        for number in range(200):
+            change(scene, number)
+            reason = nodes(scene)["node-1"][1]
+            if "store" in reason:
+                break
+        scene.check("store" in reason, "operators are not told that the disk is full")
+        scene.note(f"operators see: {nodes(scene)['node-1']}")
+        here("rm", ballast)
+        scene.healed()
+        wait_until(lambda: nodes(scene)["node-1"] == ("ready", ""), 30, "the node to recover")
+    finally:
+        scene.unit("node-1").stop()
+        here("umount", "-l", state / "store")
+        scene.unit("node-1").start()
+
+
+def change(scene, number):
+    """Publishes another body of the probe and asks both nodes for it."""
+    made = scene.api.world
+    probe = made.names["probe"]
+    body = dict(probe["body"], remark="x" * 200 + str(number))
+    made.want(200, "PUT", f"/apis/{probe['id']}", body)
+    made.publish("probe")
+    for name in ("node-1", "node-2"):
+        address = scene.unit(name).host.address
+        reply = client.request(f"http://{address}:8080", "GET", "/probe",
+                               {"Host": made.names["g"]["sl_domain"]})
+        scene.check(reply.status == 200, f"{name} answers {reply}")
+
+
+def root_only(_cluster):
+    return None if os.geteuid() == 0 else "a small file system needs root"
+
+
+ROWS = [
+    Row("kill -9 of a sluice-node until it is seen as stale", agent, refused_calls=100),
+    # Connections of the killed break: what was in flight, at 50 calls a second.
+    Row("kill -9 of an nginx worker", nginx_worker, failed_calls=2),
+    Row("kill -9 of an nginx master", lambda scene: scene.kill("nginx-1"), failed_calls=2),
+    Row("kill -9 of a node until it is seen as gone", node, failed_calls=2, refused_calls=100),
+    Row("disk full on a node", full, refused_calls=100, needs=root_only),
+]

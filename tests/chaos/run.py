@@ -1,0 +1,92 @@
+"""Plays the failure table: run.py --build DIR [--sanitized] [--long] [--only WORD] [--results FILE]
+
+The short form is architecture §9 row by row on one machine; --long has hosts in network namespaces,
+cut and slow links, stopped processes, failovers, rolling restarts. Prints a line a row and
+`chaos: N passed, N failed`.
+"""
+import argparse
+import importlib
+import pathlib
+import signal
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "lib"), str(HERE / "rows"), str(HERE.parent / "lib")]
+
+# pylint: disable=wrong-import-position
+from cluster import Cluster
+from contract import Contract
+from hosts import may_have_namespaces
+from logs import SANITIZER
+from row import Api, Table
+from stack import TREE
+
+SHORT = ("killed", "gone", "nodes")
+LONG = ()
+
+
+def play(cluster, contract, rows):
+    """Starts the cluster, plays the rows, stops it; answers the table."""
+    print(f"starting {len(cluster.control_numbers)} control hosts, {cluster.node_count} nodes "
+          f"in {cluster.home}", flush=True)
+    cluster.up()
+    api = Api(cluster, contract)
+    api.publish()
+    table = Table(cluster, api)
+    table.play(rows)
+    return table
+
+
+def sanitizer_reports(directory):
+    """Reports and lines of the sanitizers in the logs."""
+    found = []
+    for path in sorted(directory.glob("*")):
+        text = path.read_text(errors="replace")
+        if path.name.startswith("sanitizer.") or SANITIZER.search(text):
+            found.append(f"{path.name}: " + text[:3000])
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default=TREE / "build", type=pathlib.Path)
+    parser.add_argument("--sanitized", action="store_true")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if args.long and may_have_namespaces():
+        print(f"--long: {may_have_namespaces()}")
+        sys.exit(1)
+    rows = [row for name in (LONG if args.long else SHORT)
+            for row in importlib.import_module(name).ROWS if args.only in row.name]
+    shape = {"control": 3, "nodes": 4, "databases": 2, "isolated": True} if args.long else {}
+    cluster = Cluster(args.build, sanitized=args.sanitized, **shape)
+    table = None
+    try:
+        table = play(cluster, Contract(cluster.build / "openapi.json", TREE / "proto/errors.yaml"),
+                     rows)
+    finally:
+        reports = sanitizer_reports(cluster.log)
+        if args.keep or table is None or table.failed or reports:
+            keep_logs(cluster)
+        cluster.down()
+    print("\n".join(reports))
+    failed = table.failed + bool(reports)
+    print(f"chaos: {table.passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+def keep_logs(cluster):
+    place = cluster.build / "chaos-logs"
+    place.mkdir(exist_ok=True)
+    for path in cluster.log.glob("*"):
+        (place / path.name).write_bytes(path.read_bytes())
+    for path in cluster.home.glob("node-*/state/access.log"):
+        (place / f"{path.parts[-3]}-access.log").write_bytes(path.read_bytes())
+    print(f"logs: {place}")
+
+
+if __name__ == "__main__":
+    main()
