@@ -6,7 +6,7 @@
 #                             on a running gateway: see to it that everything is as it should be
 #   deploy/quickstart.sh down          stop everything; state stays
 #   deploy/quickstart.sh status        every process: state, pid, since when
-#   deploy/quickstart.sh logs [-f] [UNIT…]   the ends of the logs
+#   deploy/quickstart.sh logs [-f] [UNIT…]   the ends of the logs; access-1 and access-2: callers
 #   deploy/quickstart.sh restart [UNIT…]     stop and start all, or the units named
 #   deploy/quickstart.sh demo          run the demo again; it deletes what it made
 #   deploy/quickstart.sh clean         stop everything and remove all state
@@ -99,7 +99,7 @@ up() {
     provision
     step "$LOG/supervisor.log" 'nodes'
     units_up "$READY_S" node-1 node-2
-    units_up "$READY_S" nginx-1 nginx-2
+    units_up "$READY_S" nginx-1 nginx-2 logs
     if [[ $demo == yes && ! -e $VAR/demo.done ]]; then
         step "$LOG/demo.log" 'demo'
         "$DEPLOY/demo.sh" 2>&1 </dev/null | tee -a "$STEP_LOG"
@@ -135,7 +135,7 @@ down() {
     units_down node-1 node-2 echo
     units_down registry-1 registry-2 identity publisher throttle-1 throttle-2
     units_down bus-1 bus-2
-    units_down postgres
+    units_down postgres logs
     supervisor_stop
     trap - EXIT
     say 'everything is stopped'
@@ -167,14 +167,18 @@ status() {
 }
 
 logs() {
-    local follow=() files=() unit
+    local follow=() files=() unit file
     if [[ ${1:-} == -f ]]; then
         follow=(-F)
         shift
     fi
     for unit in "$@"; do
-        [[ -e $LOG/$unit.log ]] || die "no log of '$unit' in $LOG"
-        files+=("$LOG/$unit.log")
+        case $unit in
+        access-*) file=$VAR/node-${unit#access-}/access.log ;;
+        *) file=$LOG/$unit.log ;;
+        esac
+        [[ -e $file ]] || die "no log of '$unit' in ${file%/*}"
+        files+=("$file")
     done
     ((${#files[@]})) || files=("$LOG"/*.log)
     exec tail -n 20 "${follow[@]}" "${files[@]}"

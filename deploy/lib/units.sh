@@ -9,9 +9,12 @@
 
 # In starting order; stopping goes the other way.
 UNITS=(postgres bus-1 bus-2 registry-1 registry-2 identity publisher throttle-1 throttle-2 front
-    echo node-1 node-2 nginx-1 nginx-2)
+    echo node-1 node-2 nginx-1 nginx-2 logs)
 NODES=2 # of the gateway
 STOP_WAIT_S=30
+# Of a file in $LOG, and how many older ones are kept of each.
+LOG_MAX_BYTES=$((16 * 1024 * 1024))
+LOG_KEEP=3
 
 # The command of a unit, as the array COMMAND; FILES are what it consists of: when they change,
 # `up` restarts it.
@@ -28,6 +31,10 @@ unit_command() {
     echo)
         COMMAND=("$BIN/sluice-echo" "$HOST:$PORT_ECHO")
         FILES=("$BIN/sluice-echo")
+        ;;
+    logs)
+        COMMAND=(/bin/bash "$TREE/deploy/lib/trim-logs.sh" "$LOG" "$LOG_MAX_BYTES" "$LOG_KEEP")
+        FILES=("$TREE/deploy/lib/trim-logs.sh" "$TREE/deploy/lib/units.sh")
         ;;
     nginx-*)
         local state=$VAR/node-${unit#nginx-}
@@ -215,6 +222,7 @@ units_up() {
     local seconds=$1 unit
     shift
     for unit in "$@"; do
+        unit_install "$unit"
         wait_for 10 test -p "$SV/$unit/supervise/ok" || die "the supervisor ignores $unit"
         rm -f "$SV/$unit/down"
         if ! unit_alive "$unit"; then

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "services/node/nginx_conf.h"
 #include "services/node/nginx_signal.h"
 #include "services/node/report.h"
+#include "services/node/rotate.h"
 
 #define AGENT_MAGIC 0x534c4147U
 #define TICK_MS     LIMITS_TICK_MS
@@ -41,6 +43,7 @@ struct agent {
     struct sl_follow *follow;         //
     struct limits *limits;            //
     struct report *report;            //
+    struct rotate *rotate;            // of nginx's access logs
     bool members_changed;             // an image went live: its nodes may be others
     uint64_t membership;              // that limits know
     size_t node_count;                //
@@ -52,8 +55,9 @@ struct agent {
 
 // Writes nginx.conf and the certificate; nginx reads them again only when the file changed.
 static int
-prepare_nginx(const struct settings *settings, struct sl_error *err)
+prepare_nginx(struct agent *agent, struct sl_error *err)
 {
+    const struct settings *settings = agent->settings;
     char pid_file[PATH_MAX];
     bool changed = false;
     if (mkdir(settings->state_dir, 0750) != 0 && errno != EEXIST) {
@@ -64,8 +68,12 @@ prepare_nginx(const struct settings *settings, struct sl_error *err)
         nginx_conf_write(settings, &changed, err) != 0) {
         return -1;
     }
+    agent->rotate = rotate_new(settings, err);
+    if (agent->rotate == NULL) {
+        return -1;
+    }
     snprintf(pid_file, sizeof(pid_file), "%s/nginx.pid", settings->state_dir);
-    if (changed && nginx_signal_reload(pid_file, settings->nginx_binary)) {
+    if (changed && nginx_signal_send(pid_file, settings->nginx_binary, SIGHUP)) {
         sl_log(SL_INFO, "nginx reads its new configuration");
     }
     return 0;
@@ -205,7 +213,7 @@ agent_new(const struct settings *settings, const struct sl_peer *peer, struct sl
     agent->settings = settings;
     struct sl_revision have;
     if (keys_init(&agent->keys, peer->secret_key, err) != 0 || make_image(agent, &have, err) != 0 ||
-        prepare_nginx(settings, err) != 0 || join_bus(agent, peer, &have, err) != 0) {
+        prepare_nginx(agent, err) != 0 || join_bus(agent, peer, &have, err) != 0) {
         return NULL;
     }
     return SL_TAKE(agent);
@@ -220,6 +228,7 @@ agent_free(struct agent **agent)
     struct agent *gone = *agent;
     *agent = NULL;
     sl_follow_free(&gone->follow);
+    rotate_free(&gone->rotate);
     report_free(&gone->report);
     limits_free(&gone->limits);
     sl_bus_client_free(&gone->client);
@@ -266,6 +275,7 @@ run_timers(struct agent *agent)
         tell_members(agent);
     }
     report_tick(agent->report);
+    rotate_tick(agent->rotate, now_ms);
     if (agent->durable != NULL) {
         durable_flush(agent->durable);
     }

@@ -52,6 +52,13 @@ path_in(const struct settings *settings, struct sl_arena *arena, const char *set
 }
 
 const char *
+nginx_conf_log(const struct settings *settings, size_t index, struct sl_arena *arena)
+{
+    return index == 0 ? path_in(settings, arena, settings->access_log, "access.log")
+                      : path_in(settings, arena, settings->access_log_json, "access.json.log");
+}
+
+const char *
 nginx_conf_path(const struct settings *settings, struct sl_arena *arena)
 {
     return path_in(settings, arena, settings->nginx_conf, "nginx.conf");
@@ -100,9 +107,8 @@ fill_variables(const struct settings *settings, const struct log_format *format,
                struct sl_arena *arena, struct variable ret_variables[VARIABLES])
 {
     const struct variable variables[VARIABLES] = {
-        {"ACCESS_LOG", path_in(settings, arena, settings->access_log, "access.log"), false},
-        {"ACCESS_LOG_JSON", path_in(settings, arena, settings->access_log_json, "access.json.log"),
-         false},
+        {"ACCESS_LOG", nginx_conf_log(settings, 0, arena), false},
+        {"ACCESS_LOG_JSON", nginx_conf_log(settings, 1, arena), false},
         {"CERTIFICATE", path_in(settings, arena, "", CERTIFICATE_FILE), false},
         {"CERTIFICATE_KEY", path_in(settings, arena, "", CERTIFICATE_KEY), false},
         {"IF_LOG_JSON", only_if(format->json), true},

@@ -24,7 +24,10 @@ int nginx_conf_render(const char *template, const struct settings *settings, str
 int nginx_conf_write(const struct settings *settings, bool *ret_changed,
                      struct sl_error *err) SL_MUST_CHECK;
 
-// The path that settings give, from `arena`.
+#define NGINX_LOGS 2 // access logs: line, JSON
+
+// The path that settings give to nginx.conf, to access log `index`; from `arena`.
+const char *nginx_conf_log(const struct settings *settings, size_t index, struct sl_arena *arena);
 const char *nginx_conf_path(const struct settings *settings, struct sl_arena *arena);
 
 #endif

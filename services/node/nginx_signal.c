@@ -1,4 +1,4 @@
-// nginx_signal.c - telling nginx to read its configuration again.
+// nginx_signal.c - see nginx_signal.h.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/node/nginx_signal.h"
@@ -51,8 +51,8 @@ nginx_signal_find(const char *pid_file, const char *binary)
 }
 
 bool
-nginx_signal_reload(const char *pid_file, const char *binary)
+nginx_signal_send(const char *pid_file, const char *binary, int number)
 {
     pid_t pid = nginx_signal_find(pid_file, binary);
-    return pid != 0 && kill(pid, SIGHUP) == 0;
+    return pid != 0 && kill(pid, number) == 0;
 }

@@ -1,4 +1,4 @@
-// nginx_signal.h - telling nginx, whom nobody here started, to read its configuration again.
+// nginx_signal.h - telling nginx, whom nobody here started, what to do.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_NODE_NGINX_SIGNAL_H
@@ -12,7 +12,8 @@
 // another program got since is nobody's.
 pid_t nginx_signal_find(const char *pid_file, const char *binary);
 
-// Sends HUP to it. False: there is none.
-bool nginx_signal_reload(const char *pid_file, const char *binary);
+// Sends it a signal: HUP (read the configuration again), USR1 (open the logs anew). False: there is
+// none.
+bool nginx_signal_send(const char *pid_file, const char *binary, int number);
 
 #endif

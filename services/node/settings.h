@@ -23,6 +23,8 @@ struct settings {
     const char *access_log_format; // line, json, both, off
     const char *access_log_json;   // "": access.json.log in state_dir
     const char *log_level;         //
+    int64_t access_log_keep;       // older ones that are kept
+    int64_t access_log_max_bytes;  // rotated from this size on; 0: never
     int64_t nginx_workers;         // 0: one a core
 };
 

@@ -11,6 +11,7 @@ from stack import TREE, Stack, free_port_block, short_hash
 OWN_STACK = True
 # Everything that a shell, cmake, ninja, nginx, YAML, Python's venv or our own templates would trip over.
 ODD = "a 'clone' \"of\" \\ ;{}$HOME#%@UNIT@\t*?[x]\n\u00e9\u65e5~&|<>(),:!`id` -e"
+UNITS = 16
 QUIET = ("--no-install", "--no-demo")
 USER = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 
@@ -53,7 +54,7 @@ def whole(stack):
     told = stack.quickstart("up", "--no-install", timeout=900).stdout
     assert "admitted: 3\n" in told, told
     before = records(stack)
-    assert len(before) == 15, before
+    assert len(before) == UNITS, before
     started = time.monotonic()
     stack.quickstart("up", *QUIET)
     assert time.monotonic() - started < 10 and records(stack) == before
@@ -66,11 +67,11 @@ def beside(first, tree, home):
     """A second deployment of the clone comes and goes; the first keeps its links."""
     second = deployment(tree, home / f"{ODD} second")
     second.quickstart("up", *QUIET, "--no-build")
-    assert second.quickstart("status").stdout.count(" ready ") == 15
+    assert second.quickstart("status").stdout.count(" ready ") == UNITS
     second.quickstart("clean")
     assert not outside(second.var) and not second.var.exists()
     first.quickstart("restart", "registry-1", "nginx-1")
-    assert first.quickstart("status").stdout.count(" ready ") == 15
+    assert first.quickstart("status").stdout.count(" ready ") == UNITS
 
 
 def story(world):

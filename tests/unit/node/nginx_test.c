@@ -205,7 +205,26 @@ a_pid_file_names_only_a_process_of_that_program(void **state)
     assert_int_equal(nginx_signal_find(path, "/bin/sh"), 0);
     assert_in_range(readlink("/proc/self/exe", self, sizeof(self) - 1), 1, 255);
     assert_int_equal(nginx_signal_find(path, self), getpid());
-    assert_false(nginx_signal_reload(path, "/bin/sh"));
+    assert_false(nginx_signal_send(path, "/bin/sh", 0));
+    assert_true(nginx_signal_send(path, self, 0)); // no signal, but the right to send one
+}
+
+static void
+a_pid_file_that_holds_no_pid_names_nobody(void **state)
+{
+    struct place *place = *state;
+    char path[128];
+    char self[256] = "";
+    static const char *const texts[] = {"", "1\n", "0", "-5", "12x", "99999999999", "pid\n"};
+    assert_in_range(readlink("/proc/self/exe", self, sizeof(self) - 1), 1, 255);
+    snprintf(path, sizeof(path), "%s/nginx.pid", place->path);
+    for (size_t i = 0; i < SL_COUNT(texts); i++) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fputs(texts[i], file);
+        fclose(file);
+        assert_int_equal(nginx_signal_find(path, self), 0);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
@@ -222,6 +241,7 @@ main(void)
         TEST(the_real_template_renders_whole_and_is_written_once),
         TEST(the_certificate_is_made_once_and_names_the_node),
         TEST(a_pid_file_names_only_a_process_of_that_program),
+        TEST(a_pid_file_that_holds_no_pid_names_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
