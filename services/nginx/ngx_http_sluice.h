@@ -44,6 +44,8 @@ typedef struct {
     // Locations that `sluice_backend buffered|streamed` declared; NULL where missing.
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
+    ngx_shm_zone_t *budget_zone;  // what all workers hold of signed bodies
+    off_t body_budget;            // sluice_body_budget: bytes that they may hold together
     struct sl_image *image;       // this worker's reader; NULL before the worker started
 } ngx_http_sluice_main_conf_t;
 
@@ -129,6 +131,7 @@ struct ngx_http_sluice_ctx_s {
     struct sl_sha256_ctx *body_hash; // running while the body is read; NULL: not wanted
     int64_t body_bytes;              // seen by the body filter
     int64_t body_max_bytes;          // beyond: 413; 0: no limit
+    size_t body_held;                // taken from the node's budget
     char body_digest[65];            // hex, when body_hash was finished
 
     // Backend: what peer.init and the proxy's variables take.
@@ -200,6 +203,13 @@ ngx_http_sluice_is_tls(const ngx_http_request_t *r)
 #endif
 }
 
+// Whether a body comes with the request.
+static inline bool
+ngx_http_sluice_has_body(const ngx_http_request_t *r)
+{
+    return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
+}
+
 // -- the steps, one file each ---------------------------------------------------------------------
 
 // _intake.c: request id, canonical path, framing. Refuses with GW_BAD_REQUEST and the size rows.
@@ -222,6 +232,30 @@ ngx_int_t ngx_http_sluice_auth(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx
 ngx_int_t ngx_http_sluice_digest(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // Frees the worker's HMAC states.
 void ngx_http_sluice_auth_exit(void);
+
+// _body.c: reads the whole body, hashing it into ctx->body_digest; the step that called runs again
+// when it is there. NGX_DONE: suspended. Refuses with GW_BODY_TOO_LARGE, GW_BODY_BUDGET.
+ngx_int_t ngx_http_sluice_body_read(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// From here on a body of this request that stalls for client_body_timeout is GW_REQUEST_TIMEOUT.
+void ngx_http_sluice_body_watch(ngx_http_request_t *r);
+// Frees what the reader holds and gives back to the budget; when the request's pool goes.
+void ngx_http_sluice_body_release(ngx_http_sluice_ctx_t *ctx);
+// Installs the filter that measures bodies; call it from postconfiguration.
+void ngx_http_sluice_body_init(void);
+
+// _budget.c: bytes of signed bodies that the node holds. Any worker; never blocks.
+// Declares the shared memory.
+ngx_int_t ngx_http_sluice_budget_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
+// This worker holds nothing yet; called when it starts.
+void ngx_http_sluice_budget_init(const ngx_http_sluice_main_conf_t *smcf);
+// Takes bytes; false when the node would hold more than its budget, and nothing is taken.
+bool ngx_http_sluice_budget_take(const ngx_http_sluice_main_conf_t *smcf, size_t bytes);
+// Gives back what this worker took.
+void ngx_http_sluice_budget_give(const ngx_http_sluice_main_conf_t *smcf, size_t bytes);
+// Bytes that living workers hold.
+uint64_t ngx_http_sluice_budget_held(const ngx_http_sluice_main_conf_t *smcf);
+// How often there was no room, since nginx started.
+uint64_t ngx_http_sluice_budget_refused(const ngx_http_sluice_main_conf_t *smcf);
 
 // _app.c: the app's authorisation. Refuses with GW_APP_UNAUTHORIZED.
 ngx_int_t ngx_http_sluice_app(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
@@ -269,7 +303,7 @@ ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);
 // _error.c: content handler that renders ctx->error, or the error that nginx itself found.
 ngx_int_t ngx_http_sluice_error(ngx_http_request_t *r);
 
-// _response.c: header filter and request-body filter; call from postconfiguration.
+// _response.c: header filter; call from postconfiguration.
 void ngx_http_sluice_response_init(void);
 // Sends a whole response of ours: status, type, body (borrowed until sent).
 ngx_int_t ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str type,

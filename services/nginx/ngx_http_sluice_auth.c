@@ -13,12 +13,11 @@
 #include "common/base/clock.h"
 #include "common/crypto/sign.h"
 
-#define HMAC_SETS        512                // of the cache
-#define HMAC_WAYS        4                  // entries of a set
-#define SIGNED_BODY_MAX  (12 * 1024 * 1024) // a body whose digest is checked, bytes
-#define SIGN_ARENA_MAX   (1024 * 1024)      // what one verification may use, bytes
-#define SIGN_HEADERS_MAX 256                // headers of a signed request
-#define DIGEST_LEN       64                 // hex digits of a SHA-256
+#define HMAC_SETS        512           // of the cache
+#define HMAC_WAYS        4             // entries of a set
+#define SIGN_ARENA_MAX   (1024 * 1024) // what one verification may use, bytes
+#define SIGN_HEADERS_MAX 256           // headers of a signed request
+#define DIGEST_LEN       64            // hex digits of a SHA-256
 
 static const char empty_digest[] =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -125,12 +124,6 @@ check_app_code(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const ngx_tabl
 
 // -- the signature --------------------------------------------------------------------------------
 
-static bool
-has_body(const ngx_http_request_t *r)
-{
-    return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
-}
-
 // Collects the request's headers as they came; false when there are too many.
 static bool
 collect_headers(ngx_http_request_t *r, struct sl_sign_header *headers, size_t *ret_count)
@@ -223,46 +216,6 @@ refuse_unknown_key(ngx_http_sluice_ctx_t *ctx, struct sl_str access)
 
 // -- the body -------------------------------------------------------------------------------------
 
-static void
-body_is_read(ngx_http_request_t *r)
-{
-    ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-    uint8_t digest[SL_SHA256_LEN];
-
-    sl_sha256_final(ctx->body_hash, digest);
-    sl_sha256_free(&ctx->body_hash);
-    sl_hex_encode(digest, sizeof(digest), ctx->body_digest);
-    ctx->reading = 0;
-    r->preserve_body = 1;
-    r->write_event_handler = ngx_http_core_run_phases;
-    ngx_http_core_run_phases(r);
-}
-
-// Starts to read the body and to hash it; the walk goes on when it is there.
-static ngx_int_t
-read_body(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
-{
-    ngx_int_t rc;
-
-    if (r->headers_in.content_length_n > SIGNED_BODY_MAX) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_BODY_TOO_LARGE);
-    }
-    if (ctx->body_max_bytes == 0 || ctx->body_max_bytes > SIGNED_BODY_MAX) {
-        ctx->body_max_bytes = SIGNED_BODY_MAX;
-    }
-    ctx->body_hash = sl_sha256_new();
-    if (ctx->body_hash == NULL) {
-        return NGX_ERROR;
-    }
-    ctx->reading = 1;
-    rc = ngx_http_read_client_request_body(r, body_is_read);
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE || rc == NGX_ERROR) {
-        return rc;
-    }
-    ngx_http_finalize_request(r, NGX_DONE); // gives back the reference that the reader took
-    return NGX_DONE;
-}
-
 // The body's digest as the canonical request needs it: empty when the header has one.
 static ngx_int_t
 body_digest(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str *ret_digest)
@@ -273,12 +226,12 @@ body_digest(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str *re
         *ret_digest = (struct sl_str){NULL, 0};
         return NGX_OK;
     }
-    if (!has_body(r)) {
+    if (!ngx_http_sluice_has_body(r)) {
         *ret_digest = (struct sl_str){empty_digest, DIGEST_LEN};
         return NGX_OK;
     }
     if (ctx->body_digest[0] == '\0') {
-        return read_body(r, ctx);
+        return ngx_http_sluice_body_read(r, ctx);
     }
     *ret_digest = (struct sl_str){ctx->body_digest, DIGEST_LEN};
     return NGX_OK;
@@ -384,11 +337,11 @@ ngx_http_sluice_digest(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (header == NULL || header->value.len != DIGEST_LEN) {
         return NGX_OK; // UNSIGNED-PAYLOAD, or the body was hashed for the HMAC
     }
-    if (!has_body(r)) {
+    if (!ngx_http_sluice_has_body(r)) {
         ngx_memcpy(ctx->body_digest, empty_digest, sizeof(empty_digest));
     }
     if (ctx->body_digest[0] == '\0') {
-        return read_body(r, ctx);
+        return ngx_http_sluice_body_read(r, ctx);
     }
     if (sl_str_equal_nocase(ngx_http_sluice_view(&header->value),
                             (struct sl_str){ctx->body_digest, DIGEST_LEN})) {

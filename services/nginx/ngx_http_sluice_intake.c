@@ -10,9 +10,10 @@
 #include "services/nginx/ngx_http_sluice_path.h"
 #include "services/nginx/ngx_http_sluice_trace.h"
 
-#define RANDOM_BUFFERED 4096  // bytes of randomness a worker fetches at a time
-#define FIELD_MAX       32768 // bytes of a target, or of one header
-#define HEADER_MARKS    4     // bytes of ": " and CRLF
+#define RANDOM_BUFFERED 4096   // bytes of randomness a worker fetches at a time
+#define FIELD_MAX       32768  // bytes of a target, or of one header
+#define HEADERS_MAX     131072 // bytes of the target and all headers
+#define HEADER_MARKS    4      // bytes of ": " and CRLF
 
 void
 ngx_http_sluice_request_id(ngx_http_sluice_ctx_t *ctx)
@@ -84,14 +85,18 @@ target_agrees(const ngx_http_request_t *r)
     return sl_str_equal_nocase(host, target);
 }
 
-// nginx bounds each line of HTTP/1; of HTTP/2 it bounds the sum alone.
+// nginx bounds each line of HTTP/1. Of HTTP/2 it bounds the sum alone, and ends the connection with
+// all its streams beyond; so nginx.conf.tmpl gives it twice the room, and the sum is judged here.
 static ngx_int_t
 check_sizes(const ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     const ngx_list_part_t *part = &r->headers_in.headers.part;
+    size_t total = r->unparsed_uri.len;
 
     if (r->http_version != NGX_HTTP_VERSION_20) {
-        return NGX_OK;
+        return r->request_length > HEADERS_MAX
+                   ? ngx_http_sluice_fail(ctx, SL_E_GW_HEADERS_TOO_LARGE)
+                   : NGX_OK;
     }
     if (r->unparsed_uri.len > FIELD_MAX) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_URI_TOO_LARGE);
@@ -100,7 +105,10 @@ check_sizes(const ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         const ngx_table_elt_t *header = part->elts;
 
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (header[i].key.len + header[i].value.len + HEADER_MARKS > FIELD_MAX) {
+            size_t len = header[i].key.len + header[i].value.len + HEADER_MARKS;
+
+            total += len;
+            if (len > FIELD_MAX || total > HEADERS_MAX) {
                 return ngx_http_sluice_fail(ctx, SL_E_GW_HEADERS_TOO_LARGE);
             }
         }
@@ -152,6 +160,9 @@ ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     rc = check_sizes(r, ctx);
     if (rc != NGX_OK) {
         return rc;
+    }
+    if (ngx_http_sluice_has_body(r)) {
+        ngx_http_sluice_body_watch(r);
     }
     query = memchr(raw.ptr, '?', raw.len);
     if (query != NULL) {

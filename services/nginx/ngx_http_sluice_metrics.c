@@ -163,7 +163,7 @@ append_value(u_char *out, u_char *end, const char *head, const char *name, uint6
 }
 
 static ngx_int_t
-send_metrics(ngx_http_request_t *r, const struct sl_image *image)
+send_metrics(ngx_http_request_t *r, const ngx_http_sluice_main_conf_t *smcf)
 {
     const struct counters *counters = counters_of(r);
     u_char *text = ngx_pnalloc(r->pool, METRICS_TEXT_MAX);
@@ -182,8 +182,11 @@ send_metrics(ngx_http_request_t *r, const struct sl_image *image)
     out = append_value(out, end, SL_METRIC(RECEIVED_BYTES_TOTAL), counters->bytes_in);
     out = append_value(out, end, SL_METRIC(SENT_BYTES_TOTAL), counters->bytes_out);
     out = append_value(out, end, SL_METRIC(BACKEND_IDLE_CONNECTIONS), ngx_http_sluice_pool_count());
+    out = append_value(out, end, SL_METRIC(BODIES_HELD_BYTES), ngx_http_sluice_budget_held(smcf));
+    out = append_value(out, end, SL_METRIC(BODIES_REFUSED_TOTAL),
+                       ngx_http_sluice_budget_refused(smcf));
     out = append_value(out, end, SL_METRIC(IMAGE_REVISION),
-                       sl_image_ready(image) ? sl_image_revision(image) : 0);
+                       sl_image_ready(smcf->image) ? sl_image_revision(smcf->image) : 0);
     return ngx_http_sluice_send(r, NGX_HTTP_OK, SL_STR("text/plain; version=0.0.4"),
                                 (struct sl_str){(const char *)text, (size_t)(out - text)});
 }
@@ -204,7 +207,7 @@ ngx_http_sluice_metrics_handler(ngx_http_request_t *r)
     }
     sl_image_refresh(smcf->image);
     if (sl_str_equal(path, SL_STR("/metrics"))) {
-        return send_metrics(r, smcf->image);
+        return send_metrics(r, smcf);
     }
     if (sl_str_equal(path, SL_STR("/readyz"))) {
         bool ready = sl_image_ready(smcf->image) && !ngx_exiting && !ngx_terminate;

@@ -9,9 +9,10 @@
 
 #include "common/crypto/crypto.h"
 
-#define IDLE_MAX_DEFAULT 1024 // idle backend connections of a worker
-#define IMAGE_WAIT_MS    3000 // the longest that a starting worker waits for an image
-#define IMAGE_LOOK_MS    10   // between its looks
+#define IDLE_MAX_DEFAULT    1024                // idle backend connections of a worker
+#define BODY_BUDGET_DEFAULT (256 * 1024 * 1024) // of signed bodies that a node holds, bytes
+#define IMAGE_WAIT_MS       3000 // the longest that a starting worker waits for an image
+#define IMAGE_LOOK_MS       10   // between its looks
 
 typedef ngx_int_t (*step_fn)(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
@@ -49,6 +50,8 @@ static ngx_command_t commands[] = {
      MAIN_FIELD(limits_name), NULL},
     {ngx_string("sluice_backend_idle"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot,
      MAIN_FIELD(idle_max), NULL},
+    {ngx_string("sluice_body_budget"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_off_slot,
+     MAIN_FIELD(body_budget), NULL},
     {ngx_string("sluice"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_sluice_loc_conf_t, enabled), NULL},
     {ngx_string("sluice_backend"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, declare_backend,
@@ -81,7 +84,7 @@ ctx_cleanup(void *data)
 {
     ngx_http_sluice_ctx_t *ctx = data;
 
-    sl_sha256_free(&ctx->body_hash);
+    ngx_http_sluice_body_release(ctx);
 }
 
 ngx_http_sluice_ctx_t *
@@ -347,6 +350,7 @@ install_handlers(ngx_conf_t *cf)
     }
     *handler = ngx_http_sluice_metrics_log;
     ngx_http_sluice_response_init();
+    ngx_http_sluice_body_init();
     return NGX_OK;
 }
 
@@ -357,6 +361,7 @@ create_main_conf(ngx_conf_t *cf)
 
     if (smcf != NULL) {
         smcf->idle_max = NGX_CONF_UNSET_UINT;
+        smcf->body_budget = NGX_CONF_UNSET;
     }
     return smcf;
 }
@@ -367,6 +372,7 @@ init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_sluice_main_conf_t *smcf = conf;
 
     ngx_conf_init_uint_value(smcf->idle_max, IDLE_MAX_DEFAULT);
+    ngx_conf_init_value(smcf->body_budget, BODY_BUDGET_DEFAULT);
     if (smcf->image_name.len == 0) {
         return NGX_CONF_OK; // the module is loaded, not used
     }
@@ -378,7 +384,11 @@ init_main_conf(ngx_conf_t *cf, void *conf)
             return NGX_CONF_ERROR;
         }
     }
-    return ngx_http_sluice_metrics_zone(cf, smcf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (ngx_http_sluice_metrics_zone(cf, smcf) != NGX_OK ||
+        ngx_http_sluice_budget_zone(cf, smcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    return NGX_CONF_OK;
 }
 
 static void *
@@ -447,6 +457,7 @@ init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
     await_image(smcf->image);
+    ngx_http_sluice_budget_init(smcf);
     if (ngx_http_sluice_pool_init(cycle, smcf->idle_max) != NGX_OK) {
         return NGX_ERROR;
     }

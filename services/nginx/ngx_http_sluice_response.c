@@ -1,5 +1,4 @@
-// ngx_http_sluice_response.c - the gateway's own response headers, and the request body as it
-// comes.
+// ngx_http_sluice_response.c - the gateway's own response headers, and whole responses of ours.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
@@ -7,7 +6,6 @@
 #define RATE_TEXT_MAX 96 // bytes of "remain:9,limit:10,time:10 second"
 
 static ngx_http_output_header_filter_pt next_header_filter;
-static ngx_http_request_body_filter_pt next_body_filter;
 
 // -- headers --------------------------------------------------------------------------------------
 
@@ -154,38 +152,9 @@ ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str typ
     return ngx_http_output_filter(r, &out);
 }
 
-// -- the request's body ---------------------------------------------------------------------------
-
-static ngx_int_t
-body_filter(ngx_http_request_t *r, ngx_chain_t *in)
-{
-    ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-
-    if (ctx == NULL) {
-        return next_body_filter(r, in);
-    }
-    for (const ngx_chain_t *cl = in; cl != NULL; cl = cl->next) {
-        size_t len = (size_t)(cl->buf->last - cl->buf->pos);
-
-        if (!ngx_buf_in_memory(cl->buf) || len == 0) {
-            continue;
-        }
-        ctx->body_bytes += (int64_t)len;
-        if (ctx->body_max_bytes > 0 && ctx->body_bytes > ctx->body_max_bytes) {
-            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-        }
-        if (ctx->body_hash != NULL) {
-            sl_sha256_update(ctx->body_hash, (struct sl_str){(const char *)cl->buf->pos, len});
-        }
-    }
-    return next_body_filter(r, in);
-}
-
 void
 ngx_http_sluice_response_init(void)
 {
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = header_filter;
-    next_body_filter = ngx_http_top_request_body_filter;
-    ngx_http_top_request_body_filter = body_filter;
 }

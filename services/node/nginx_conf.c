@@ -100,7 +100,7 @@ only_if(bool condition)
     return condition ? "" : "#";
 }
 
-#define VARIABLES 17
+#define VARIABLES 18
 
 static void
 fill_variables(const struct settings *settings, const struct log_format *format,
@@ -109,6 +109,7 @@ fill_variables(const struct settings *settings, const struct log_format *format,
     const struct variable variables[VARIABLES] = {
         {"ACCESS_LOG", nginx_conf_log(settings, 0, arena), false},
         {"ACCESS_LOG_JSON", nginx_conf_log(settings, 1, arena), false},
+        {"BODY_BUDGET", sl_arena_printf(arena, "%lld", (long long)settings->body_budget_mb), true},
         {"CERTIFICATE", path_in(settings, arena, "", CERTIFICATE_FILE), false},
         {"CERTIFICATE_KEY", path_in(settings, arena, "", CERTIFICATE_KEY), false},
         {"IF_LOG_JSON", only_if(format->json), true},

@@ -1,4 +1,8 @@
 """lines, headers and bodies beyond their limits get their documented answers"""
+import urllib.parse
+
+from h2session import Session
+
 SERVED = True
 KB = 1024
 
@@ -20,6 +24,14 @@ def story(world):
     answered(494, "Request headers too large.", headers={"X-Long": "x" * 33 * KB})
     answered(494, "Request headers too large.",
              headers={f"X-Many-{i}": "x" * 30 * KB for i in range(5)})
+    tls = urllib.parse.urlsplit(world.data_url("h2"))
+    with Session(tls.hostname, tls.port) as session:
+        many = [(f"x-many-{i}", "x" * 30 * KB) for i in range(5)]
+        host = world.names["g"]["sl_domain"]
+        reply = session.reply(session.open("POST", "/a", many, host, end=True))
+        assert reply and reply.status == 494 and reply.json["error_code"] == "APIG.0201", reply
+        reply = session.reply(session.open("POST", "/a", many[:1], host, end=True))
+        assert reply and reply.status == 200, reply
     body = b"x" * (12 * KB * KB)
     answered(413, "Request entity too large.", body=body + b"x")
     for node in (1, 2):

@@ -45,6 +45,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def answer(self):
+        if self.path.startswith("/sluggish"):
+            pause(3)
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -101,6 +103,9 @@ class EchoServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
+    def handle_error(self, request, client_address):
+        pass  # the node cut a request short: tests see that from the other side
+
 
 class Node:
     """One nginx on ports base … base+4: HTTP, HTTPS, health, backend, a port nobody listens on."""
@@ -123,19 +128,23 @@ class Node:
         subprocess.run([self.build / "tests/image_fixture", self.name, path, str(self.revision)], check=True,
                        env=self.environment)
 
-    def start(self, workers=1):
+    def start(self, workers=1, replaced=()):
+        """Starts nginx on the product's template; `replaced`: pairs of what a test needs otherwise."""
         self.echo = EchoServer(("127.0.0.1", self.backend), Echo)
         threading.Thread(target=self.echo.serve_forever, daemon=True).start()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                         "-nodes", "-days", "2", "-subj", "/CN=sluice", "-keyout", self.place / "key.pem",
                         "-out", self.place / "cert.pem"], check=True, capture_output=True)
         text = TEMPLATE.read_text()
+        for said, wanted in replaced:
+            assert text.count(said) == 1, said
+            text = text.replace(said, wanted)
         for key, value in {
                 "MODULE": self.module, "WORKERS": workers,
                 "USER": "user root;" if os.geteuid() == 0 else "", "STATE_DIR": self.place, "IMAGE": self.name,
                 "NODE_ID": hex_id(77), "LIMITS": self.name, "ACCESS_LOG": self.place / "access.log",
                 "ACCESS_LOG_JSON": self.place / "access.json.log", "IF_LOG_LINE": "", "IF_LOG_JSON": "",
-                "IF_LOG_OFF": "#",
+                "IF_LOG_OFF": "#", "BODY_BUDGET": 256,
                 "CERTIFICATE": self.place / "cert.pem", "CERTIFICATE_KEY": self.place / "key.pem",
                 "LISTEN_HTTP": f"127.0.0.1:{self.http}", "LISTEN_HTTPS": f"127.0.0.1:{self.https}",
                 "LISTEN_HEALTH": f"127.0.0.1:{self.health}"}.items():

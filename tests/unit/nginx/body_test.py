@@ -1,0 +1,295 @@
+"""Bodies that wait, stall or are too many, in a real nginx: python3 body_test.py BUILD [unittest arguments]."""
+import concurrent.futures
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+import unittest
+
+import module_test as module
+from module_node import ROOT, Node, Reply, fresh, pause
+
+sys.path.insert(0, str(ROOT / "tests/lib"))
+from h2session import Session  # noqa: E402
+
+KB = 1024
+BUDGET = 1024 * KB
+STALL_S = 1  # client_body_timeout here
+HOST = ("Host", "h.example.com")
+APIS = [
+    module.api(1, "/open", method="ANY", http={"path": "/echo", "timeout_ms": 5000}),
+    module.api(2, "/signed", method="ANY", auth="APP", http={"path": "/echo", "timeout_ms": 5000}),
+    module.api(3, "/sluggish", method="ANY", http={"timeout_ms": 5000}),
+]
+
+
+def setUpModule():
+    node = Node(module.BUILD, fresh(module.BUILD / "tests/body-node"), module.PORT)
+    image = dict(module.image(), apis=APIS)
+    image["gateway"]["body_max_bytes"] = 16 * KB * KB
+    node.publish(image)
+    node.start(workers=2, replaced=[("@BODY_BUDGET@m", "1m"), ("client_body_timeout 8s", f"client_body_timeout {STALL_S}s")])
+    module.Tested.node = node
+
+
+def tearDownModule():
+    """As in module_test.py, but workers may have been killed."""
+    node = module.Tested.node
+    status, logs = node.stop(), node.logs()
+    bad = [line for line in logs.splitlines()
+           if re.search(r"\[(alert|emerg|crit)\]|Sanitizer|runtime error", line) and "exited on signal 9" not in line]
+    assert not bad and status == 0, "\n".join(bad) + "\n" + logs[-6000:]
+
+
+class Upload:
+    """A request whose body comes in parts, over HTTP/1.1."""
+
+    def __init__(self, node, size, target="/signed", chunked=False, body=None):
+        self.body, self.sent, self.chunked = body or os.urandom(size), 0, chunked
+        headers = [HOST]
+        if target == "/signed":
+            headers = module.sign("POST", target, headers, self.body)
+        framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+        lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), framing, "", ""]
+        self.socket = node.connect()
+        self.socket.sendall("\r\n".join(lines).encode())
+
+    def send(self, count):
+        part = self.body[self.sent:self.sent + count]
+        self.sent += len(part)
+        framed = b"%x\r\n%b\r\n" % (len(part), part) if self.chunked else part
+        self.socket.sendall(framed)
+
+    def end(self):
+        """Sends the rest; the answer."""
+        with contextlib.suppress(ConnectionError):
+            self.send(len(self.body))
+            if self.chunked:
+                self.socket.sendall(b"0\r\n\r\n")
+        return self.reply()
+
+    def reply(self):
+        """The answer and whether the connection was closed after it; status 0: none came."""
+        received = b""
+        with self.socket, contextlib.suppress(ConnectionError):
+            while not complete(received):
+                part = self.socket.recv(65536)
+                if not part:
+                    break
+                received += part
+        return Reply(received)
+
+
+def complete(received):
+    """Whether an answer with a Content-Length is whole."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    return bool(length) and len(body) >= int(length[1])
+
+
+class BodyTest(module.ModuleTest):
+    def metric(self, name):
+        text = self.node.request("GET", "/metrics", port=self.node.health).body.decode()
+        return int(re.search(rf"^sluice_{name} (\d+)$", text, re.M)[1])
+
+    def held(self):
+        return self.metric("bodies_held_bytes")
+
+    def until_held(self, wanted):
+        end = time.monotonic() + 5
+        while self.held() != wanted and time.monotonic() < end:
+            pause(0.01)
+        self.assertEqual(self.held(), wanted)
+
+
+class Budget(BodyTest):
+    """Signed bodies wait for their digest under one budget of all workers."""
+
+    MESSAGE = "The gateway holds too many request bodies. Try again later."
+
+    def waiting(self, count, each, **kwargs):
+        """Uploads that sent all but one byte; they hold `each` - 1 bytes each."""
+        before, uploads = self.held(), [Upload(self.node, each, **kwargs) for _ in range(count)]
+        for upload in uploads:
+            upload.send(each - 1)
+        self.until_held(before + count * (each - 1))
+        return uploads
+
+    def tearDown(self):
+        self.until_held(0)
+
+    def test_what_waits_is_held_and_given_back_when_it_is_done(self):
+        uploads = self.waiting(3, 200 * KB) + self.waiting(2, 150 * KB, chunked=True)
+        for upload in uploads:
+            reply = upload.end()
+            self.assertEqual(reply.status, 200, reply.body[:200])
+            self.assertEqual(reply.json()["body"], upload.body.decode("latin-1"))
+
+    def test_beyond_it_a_body_is_refused_whatever_its_framing(self):
+        uploads = self.waiting(3, 300 * KB)
+        refused = self.metric("bodies_refused_total")
+        for chunked in (False, True):
+            reply = Upload(self.node, 300 * KB, chunked=chunked).end()
+            self.refused(reply, 503, "APIG.0201", self.MESSAGE)
+            self.assertEqual(reply.header("Connection"), "close")
+        with Session("127.0.0.1", self.node.https) as session:
+            body = b"x" * (300 * KB)
+            stream = session.open("POST", "/signed", module.sign("POST", "/signed", [HOST], body)[1:])
+            session.send(stream, body, end=True)
+            reply = session.reply(stream)
+            self.assertEqual((reply.status, reply.json["error_msg"]), (503, self.MESSAGE))
+        self.assertEqual(self.metric("bodies_refused_total"), refused + 3)
+        self.assertEqual([upload.end().status for upload in uploads], [200] * 3)
+
+    def test_a_body_that_is_not_signed_is_not_held(self):
+        uploads = self.waiting(3, 300 * KB)
+        self.assertEqual(Upload(self.node, 900 * KB, target="/open").end().status, 200)
+        self.assertEqual([upload.end().status for upload in uploads], [200] * 3)
+
+    def test_a_client_that_goes_away_gives_back(self):
+        for upload in self.waiting(3, 300 * KB):
+            upload.socket.close()
+        self.until_held(0)
+        self.assertEqual(Upload(self.node, 900 * KB).end().status, 200)
+
+    def test_a_body_that_stalls_gives_back(self):
+        for upload in self.waiting(2, 300 * KB):
+            self.assertEqual(upload.reply().status, 408)
+
+    def test_a_refused_signature_gives_back(self):
+        upload = Upload(self.node, 300 * KB)
+        upload.body = os.urandom(300 * KB)
+        self.assertEqual(upload.end().status, 401)
+
+    def test_a_killed_worker_leaks_nothing(self):
+        uploads = self.waiting(6, 150 * KB)
+        old = self.node.workers().split()
+        os.kill(int(old[0]), signal.SIGKILL)
+        replies = [upload.end().status for upload in uploads]
+        self.assertEqual(set(replies) - {0, 200}, set(), replies)
+        self.until_held(0)
+        end = time.monotonic() + 5
+        while len(self.node.workers().split()) < 2 and time.monotonic() < end:
+            pause(0.01)
+        for upload in self.waiting(6, 150 * KB):
+            self.assertEqual(upload.end().status, 200)
+
+    def test_many_at_once_are_answered_or_refused_and_never_over(self):
+        def one(number):
+            reply = Upload(self.node, 90 * KB, chunked=number % 2 == 0).end()
+            return reply.status
+        refused = self.metric("bodies_refused_total")
+        with concurrent.futures.ThreadPoolExecutor(48) as pool:
+            calls = [pool.submit(one, number) for number in range(300)]
+            while not all(call.done() for call in calls):
+                self.assertLessEqual(self.held(), BUDGET + 128 * KB)  # a part may be added and taken back
+            statuses = [call.result() for call in calls]
+        self.assertEqual(set(statuses) - {200, 503}, set())
+        self.assertIn(200, statuses)
+        self.assertEqual(self.metric("bodies_refused_total"), refused + statuses.count(503))
+
+
+class Deadline(BodyTest):
+    """A body that stalls is answered, wherever it was being read for."""
+
+    def stalled(self, size, sent, **kwargs):
+        upload = Upload(self.node, size, **kwargs)
+        if sent:
+            upload.send(sent)
+        began = time.monotonic()
+        reply = upload.reply()
+        self.refused(reply, 408, "APIG.0201", "API request error.")
+        self.assertEqual(reply.header("Connection"), "close")
+        self.assertGreater(time.monotonic() - began, STALL_S * 0.8)
+
+    def test_a_signed_body_that_stalls(self):
+        self.stalled(1000, 10)
+
+    def test_a_signed_body_that_never_begins(self):
+        self.stalled(100000, 0)
+
+    def test_a_small_body_that_stalls_before_the_backend_is_called(self):
+        self.stalled(1000, 10, target="/open")
+
+    def test_a_streamed_body_that_stalls(self):
+        self.stalled(300 * KB, 200 * KB, target="/open")
+
+    def test_a_chunked_body_that_stalls(self):
+        self.stalled(0, 10, target="/open", chunked=True, body=b"x" * 100)
+
+    def test_over_http_2_the_other_streams_go_on(self):
+        with Session("127.0.0.1", self.node.https) as session:
+            signed = module.sign("POST", "/signed", [HOST], b"x" * 100)[1:]
+            streams = [session.open("POST", "/signed", signed), session.open("POST", "/open"),
+                       session.open("POST", "/open", [("Content-Length", str(300 * KB))]),
+                       session.open("POST", "/open", [("Content-Length", "100")])]
+            for stream in streams:
+                session.send(stream, b"x" * 10)
+            for stream in streams:
+                reply = session.reply(stream)
+                self.assertIsNotNone(reply, f"stream {stream}")
+                self.assertEqual((reply.status, reply.json["error_code"]), (408, "APIG.0201"))
+                self.assertEqual(reply.json["request_id"], reply.headers["x-request-id"])
+            last = session.open("POST", "/open")
+            session.send(last, b"abc", end=True)
+            self.assertEqual(session.reply(last).json["body"], "abc")
+
+    def test_a_slow_and_steady_body_is_not_cut(self):
+        upload = Upload(self.node, 40, target="/open", body=b"y" * 40)
+        for _ in range(4):
+            upload.send(10)
+            pause(STALL_S / 2)
+        self.assertEqual(upload.end().json()["body"], "y" * 40)
+
+    def test_a_client_that_waits_for_the_backend_is_not_blamed(self):
+        with Session("127.0.0.1", self.node.https) as session:
+            stream = session.open("POST", "/sluggish")
+            session.send(stream, b"z" * (12 * KB * KB), end=True)
+            reply = session.reply(stream)
+            self.assertEqual(reply and reply.status, 200)
+
+    def test_the_log_tells_of_it(self):
+        reply = Upload(self.node, 1000, target="/open").reply()
+        end = time.monotonic() + 5
+        lines = []
+        while not lines and time.monotonic() < end:
+            text = (self.node.place / "access.log").read_text()
+            lines = [line for line in text.splitlines() if reply.header("X-Request-Id") in line]
+            pause(0.05)
+        self.assertEqual(len(lines), 1)
+        for word in ("408", "local", "APIG.0201"):
+            self.assertIn(word, lines[0])
+
+
+class Headers(BodyTest):
+    """All headers together are bounded at 128 KB, on every wire."""
+
+    @staticmethod
+    def many(count, each=30 * KB):
+        return [(f"x-many-{number}", "v" * each) for number in range(count)]
+
+    def test_over_http_1(self):
+        self.assertEqual(self.node.request("GET", "/open", self.many(4)).status, 200)
+        for count in (5, 8):
+            self.refused(self.node.request("GET", "/open", self.many(count)), 494, "APIG.0201",
+                         "Request headers too large.")
+
+    def test_over_http_2_the_connection_goes_on(self):
+        with Session("127.0.0.1", self.node.https) as session:
+            for count, status in ((4, 200), (5, 494), (8, 494), (4, 200)):
+                reply = session.reply(session.open("GET", "/open", self.many(count), end=True))
+                self.assertIsNotNone(reply, f"{count} headers: {session.closed}")
+                self.assertEqual(reply.status, status)
+            many_small = session.reply(session.open("GET", "/open", self.many(1500, 100), end=True))
+            self.assertEqual((many_small.status, many_small.json["error_msg"]), (494, "Request headers too large."))
+
+    def test_over_http_2_twice_as_much_ends_the_connection(self):
+        with Session("127.0.0.1", self.node.https) as session:
+            self.assertIsNone(session.reply(session.open("GET", "/open", self.many(10), end=True)))
+            self.assertIsNotNone(session.closed)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
