@@ -104,6 +104,13 @@ static const struct option_row gateway_create_options[] = {
      "address that leads to the group DEFAULT; repeatable"},
     END,
 };
+static const struct option_row gateway_update_options[] = {
+    {"--name", "name", OPTION_TEXT, false, "NAME", "another name"},
+    {"--description", "description", OPTION_TEXT, false, "TEXT", "for people"},
+    {"--address", "addresses", OPTION_LIST, false, "IP",
+     "address that leads to the group DEFAULT, instead of all before; repeatable"},
+    END,
+};
 static const struct option_row node_add_options[] = {
     {"--gateway", "gateway", OPTION_TEXT, true, "ID", "gateway that it serves, by id"},
     BUS,
@@ -168,6 +175,10 @@ const struct command_row command_rows[] = {
     ONLINE("gateway create", "make a gateway", "registry", "instance.create",
            OBJECT("name", "NAME"), .options = gateway_create_options),
     ONLINE("gateway list", "list gateways", "registry", "instance.all", .options = no_options),
+    ONLINE("gateway update", "rename a gateway, change its addresses", "registry",
+           "instance.update", OBJECT("id", "ID"), .options = gateway_update_options),
+    ONLINE("gateway delete", "delete a gateway with all that is in it; without nodes only",
+           "registry", "instance.delete", OBJECT("id", "ID"), .options = no_options),
     ONLINE("gateway set", "change settings of a gateway", "registry", "instance.set",
            OBJECT("id", "ID"), .pairs = "settings", .options = no_options),
     ONLINE("node add", "make a node's key, register it, write its file", "publisher", "node.add",

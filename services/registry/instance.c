@@ -61,7 +61,17 @@ static const char group_sql[] =
 static const char revision_sql[] = "INSERT INTO gateway_revision (gateway_id, content_key)"
                                    " VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
+// The row's lock keeps nodes from being added meanwhile.
+static const char lock_sql[] =
+    "SELECT (SELECT count(*) FROM node n WHERE n.instance_id = i.id) FROM instance i"
+    " WHERE id = $1 FOR UPDATE OF i";
+
 static const char delete_sql[] = "DELETE FROM instance WHERE id = $1 RETURNING project_id";
+
+// What was published of it belongs to nobody: entries hold its secrets.
+static const char *const forget_sql[] = {"DELETE FROM gateway_revision WHERE gateway_id = $1",
+                                         "DELETE FROM runtime_change WHERE gateway_id = $1",
+                                         "DELETE FROM runtime_entry WHERE gateway_id = $1"};
 
 static const char *
 body_text(const struct mutation *m, const char *field)
@@ -337,10 +347,24 @@ instance_update(struct sl_call *call, struct sl_reply *reply, struct sl_error *e
 static int
 delete_work(struct mutation *m, struct sl_error *err)
 {
-    if (name_instance(m, err) != 0) {
+    struct sl_rows *rows = NULL;
+    if (name_instance(m, err) != 0 ||
+        sl_sql(m->tx, m->arena, lock_sql, SL_PARAMS(SL_P_TEXT(m->instance)), &rows, err) != 0) {
         return -1;
     }
-    return change_instance(m, delete_sql, SL_PARAMS(SL_P_TEXT(m->instance)), err);
+    if (sl_rows_count(rows) == 1 && sl_rows_int(rows, 0, 0) > 0) {
+        return sl_fail(err, SL_E_GATEWAY_HAS_NODES, m->instance);
+    }
+    if (change_instance(m, delete_sql, SL_PARAMS(SL_P_TEXT(m->instance)), err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < SL_COUNT(forget_sql); i++) {
+        if (sl_sql(m->tx, m->arena, forget_sql[i], SL_PARAMS(SL_P_TEXT(m->instance)), NULL, err) !=
+            0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 int

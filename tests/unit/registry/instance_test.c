@@ -132,11 +132,39 @@ a_gateway_goes_with_all_that_is_in_it(void **state)
     const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
     fixture_api(f, group, "Api_one", "/one", true);
     const char *body = sl_arena_printf(f->arena, "{\"id\": \"%s\"}", f->gateway);
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "INSERT INTO runtime_entry (gateway_id, kind, key, revision)"
+                                   " VALUES ('%s', 'app', 'a', 1)",
+                                   f->gateway));
     assert_int_equal(fixture_admin(f, "instance.delete", body), 0);
+    const char *left =
+        sl_arena_printf(f->arena,
+                        "SELECT (SELECT count(*) FROM runtime_entry WHERE gateway_id = '%1$s')"
+                        " + (SELECT count(*) FROM runtime_change WHERE gateway_id = '%1$s')"
+                        " + (SELECT count(*) FROM gateway_revision WHERE gateway_id = '%1$s')",
+                        f->gateway);
+    assert_int_equal(fixture_count(f, left), 0);
     assert_int_equal(fixture_admin(f, "instance.delete", body), -1);
     assert_int_equal(f->err.code, SL_E_GATEWAY_NOT_FOUND);
     assert_int_equal(fixture_call(f, "group.list", "", "", ""), -1);
     assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+}
+
+static void
+a_gateway_that_nodes_serve_stays(void **state)
+{
+    struct fixture *f = *state;
+    const char *body = sl_arena_printf(f->arena, "{\"id\": \"%s\"}", f->gateway);
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "INSERT INTO node (instance_id, id, public_key)"
+                                   " VALUES ('%1$s', 'n-%1$s', 'k')",
+                                   f->gateway));
+    assert_int_equal(fixture_admin(f, "instance.delete", body), -1);
+    assert_int_equal(f->err.code, SL_E_GATEWAY_HAS_NODES);
+    assert_int_equal(fixture_call(f, "group.list", "", "", ""), 0);
+    fixture_sql(f,
+                sl_arena_printf(f->arena, "DELETE FROM node WHERE instance_id = '%s'", f->gateway));
+    assert_int_equal(fixture_admin(f, "instance.delete", body), 0);
 }
 
 static void
@@ -165,6 +193,7 @@ main(void)
         FIXTURE_TEST(a_gateway_needs_a_project_and_a_name_of_its_own),
         FIXTURE_TEST(settings_have_names_and_bounds),
         FIXTURE_TEST(a_gateway_goes_with_all_that_is_in_it),
+        FIXTURE_TEST(a_gateway_that_nodes_serve_stays),
         FIXTURE_TEST(addresses_and_description_can_be_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
