@@ -7,7 +7,7 @@ import areas
 from errors import c_string
 
 KEYS = {"name", "of", "type", "labels", "help"}
-TYPES = {"counter", "gauge", "histogram"}
+TYPES = {"counter", "gauge", "histogram", "summary"}
 
 
 def load(path):

@@ -288,14 +288,12 @@ struct ngx_http_sluice_pool_key {
     uint16_t port;    // network order
     uint32_t tls;     // 0 plain, else hash of the TLS name
 };
-// Allocates the pool for at most `max` connections.
-ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max);
+// Allocates the pool for at most `max` connections. *told: how many are idle, kept current.
+ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max, uint64_t *told);
 // The idle connection used last for this key, taken out of the pool; NULL without one.
 ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key);
 // Keeps a connection; the longest unused one is closed when the pool is full.
 void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connection_t *c);
-// How many connections are idle.
-ngx_uint_t ngx_http_sluice_pool_count(void);
 
 // _mock.c: content handler of MOCK backends.
 ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);
@@ -311,9 +309,13 @@ ngx_int_t ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct 
 
 // _log.c: the variables $sluice_* of proxy directives and of the access log.
 ngx_int_t ngx_http_sluice_variables(ngx_conf_t *cf);
+// Milliseconds since the request's first byte.
+uint64_t ngx_http_sluice_elapsed_ms(const ngx_http_request_t *r);
 
 // _metrics.c: counters shared by the workers; /healthz, /readyz, /metrics.
 ngx_int_t ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
+// Where this worker tells how many backend connections are idle.
+uint64_t *ngx_http_sluice_metrics_idle(const ngx_http_sluice_main_conf_t *smcf);
 ngx_int_t ngx_http_sluice_metrics_log(ngx_http_request_t *r);
 ngx_int_t ngx_http_sluice_metrics_handler(ngx_http_request_t *r);
 

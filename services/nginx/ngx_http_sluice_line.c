@@ -202,30 +202,16 @@ escape_line(unsigned char *out, struct sl_str text, bool quoted)
     return out;
 }
 
-// Bytes of the UTF-8 sequence that begins `text`, by RFC 3629; 0 when there is none. The controls
-// U+0080 to U+009F are none: terminals obey them.
+// Bytes of the UTF-8 character that begins `text`; 0 when there is none. The controls U+0080 to
+// U+009F are none: terminals obey them.
 static size_t
 utf8_bytes(struct sl_str text)
 {
-    const unsigned char *bytes = (const unsigned char *)text.ptr;
-    size_t len = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-    unsigned char low = 0x80;
-    unsigned char high = 0xbf;
+    size_t len = sl_utf8_char(text);
 
-    if (bytes[0] < 0xc2 || bytes[0] > 0xf4 || text.len < len) {
-        return 0;
-    }
-    low = bytes[0] == 0xc2 || bytes[0] == 0xe0 ? 0xa0 : bytes[0] == 0xf0 ? 0x90 : low;
-    high = bytes[0] == 0xed ? 0x9f : bytes[0] == 0xf4 ? 0x8f : high;
-    if (bytes[1] < low || bytes[1] > high) {
-        return 0;
-    }
-    for (size_t i = 2; i < len; i++) {
-        if ((bytes[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return len;
+    return len == 2 && (unsigned char)text.ptr[0] == 0xc2 && (unsigned char)text.ptr[1] < 0xa0
+               ? 0
+               : len;
 }
 
 static unsigned char *

@@ -71,14 +71,14 @@ method_name(const ngx_http_request_t *r)
     return first.len > 0 && line.ptr != NULL ? first : ngx_http_sluice_view(&r->method_name);
 }
 
-static int64_t
-elapsed_ms(const ngx_http_request_t *r)
+uint64_t
+ngx_http_sluice_elapsed_ms(const ngx_http_request_t *r)
 {
     const ngx_time_t *now = ngx_timeofday();
     int64_t ms =
         (int64_t)(now->sec - r->start_sec) * 1000 + (int64_t)now->msec - (int64_t)r->start_msec;
 
-    return ngx_max(ms, 0);
+    return ms > 0 ? (uint64_t)ms : 0;
 }
 
 // nginx's -1 is an unsigned one.
@@ -96,7 +96,7 @@ tell_request(const ngx_http_request_t *r, struct ngx_http_sluice_record *record)
         (struct sl_str){(const char *)ngx_cached_http_log_time.data, ngx_cached_http_log_time.len};
     record->time_iso = (struct sl_str){(const char *)ngx_cached_http_log_iso8601.data,
                                        ngx_cached_http_log_iso8601.len};
-    record->request_ms = record->inner_ms = elapsed_ms(r);
+    record->request_ms = record->inner_ms = (int64_t)ngx_http_sluice_elapsed_ms(r);
     record->request_method = method_name(r);
     record->scheme = ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http");
     record->host = header_value(r->headers_in.host);

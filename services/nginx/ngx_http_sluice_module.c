@@ -458,7 +458,8 @@ init_process(ngx_cycle_t *cycle)
     }
     await_image(smcf->image);
     ngx_http_sluice_budget_init(smcf);
-    if (ngx_http_sluice_pool_init(cycle, smcf->idle_max) != NGX_OK) {
+    if (ngx_http_sluice_pool_init(cycle, smcf->idle_max, ngx_http_sluice_metrics_idle(smcf)) !=
+        NGX_OK) {
         return NGX_ERROR;
     }
     return ngx_http_sluice_limit_init(cycle, smcf);

@@ -23,7 +23,8 @@ static struct {
     ngx_queue_t used;             // newest first
     ngx_queue_t free;             //
     ngx_queue_t buckets[BUCKETS]; // newest first
-    ngx_uint_t count;             // connections that are idle
+    uint64_t count;               // connections that are idle
+    uint64_t *told;               // the same, for whoever asks this worker's node
 } pool;
 
 static ngx_queue_t *
@@ -33,7 +34,7 @@ bucket_of(const struct ngx_http_sluice_pool_key *key)
 }
 
 ngx_int_t
-ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max)
+ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max, uint64_t *told)
 {
     struct idle *places = ngx_pcalloc(cycle->pool, max * sizeof(*places));
 
@@ -48,14 +49,9 @@ ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max)
     for (ngx_uint_t i = 0; i < max; i++) {
         ngx_queue_insert_tail(&pool.free, &places[i].order);
     }
-    pool.count = 0;
+    pool.told = told;
+    *told = pool.count = 0;
     return NGX_OK;
-}
-
-ngx_uint_t
-ngx_http_sluice_pool_count(void)
-{
-    return pool.count;
 }
 
 // Takes the connection out of its place and frees the place.
@@ -68,7 +64,7 @@ vacate(struct idle *place)
     ngx_queue_remove(&place->order);
     ngx_queue_insert_head(&pool.free, &place->order);
     place->connection = NULL;
-    pool.count--;
+    *pool.told = --pool.count;
     return c;
 }
 
@@ -152,7 +148,7 @@ ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connect
     ngx_queue_insert_head(bucket_of(key), &place->bucket);
     place->key = *key;
     place->connection = c;
-    pool.count++;
+    *pool.told = ++pool.count;
 
     c->read->delayed = 0;
     ngx_add_timer(c->read, IDLE_TIMEOUT_MS);

@@ -55,16 +55,6 @@ add_rate(ngx_http_request_t *r, const ngx_http_sluice_rate_t *rate)
                : NGX_OK;
 }
 
-static ngx_msec_t
-elapsed_ms(const ngx_http_request_t *r)
-{
-    const ngx_time_t *now = ngx_timeofday();
-    ngx_msec_int_t ms = (ngx_msec_int_t)((now->sec - r->start_sec) * 1000) +
-                        ((ngx_msec_int_t)now->msec - (ngx_msec_int_t)r->start_msec);
-
-    return ms > 0 ? (ngx_msec_t)ms : 0;
-}
-
 // What `X-Apig-Mode: debug` asks for.
 static ngx_int_t
 add_debug_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
@@ -72,7 +62,7 @@ add_debug_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
     static const char latency[] = "X-Apig-Latency";
     static const char upstream[] = "X-Apig-Upstream-Latency";
 
-    if (add_number(r, latency, sizeof(latency) - 1, elapsed_ms(r)) != NGX_OK) {
+    if (add_number(r, latency, sizeof(latency) - 1, ngx_http_sluice_elapsed_ms(r)) != NGX_OK) {
         return NGX_ERROR;
     }
     if (ctx->backend_called && r->upstream != NULL && r->upstream->state != NULL &&
