@@ -156,6 +156,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned upgrades : 1;       // Connection names "upgrade"
     unsigned traced : 1;         // the caller's `traceparent` holds and goes on as it is
     unsigned backend_tls : 1;    // the backend is called over TLS
+    unsigned tls_failed : 1;     // the last try ended in the handshake
 };
 
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
@@ -281,12 +282,15 @@ void ngx_http_sluice_hop_by_hop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ct
 // Hides what stays between client and gateway, writes ctx->backend_headers.
 ngx_int_t ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
-// _pool.c: idle backend connections of this worker. `key` names address, scheme and TLS name.
+#define NGX_HTTP_SLUICE_TLS_IDENTITY 16 // bytes: enough that no two identities ever meet
+
+// _pool.c: idle backend connections of this worker. `key` names address, scheme and whom TLS spoke
+// to: what was made for one name is never used for another. Zero it first; it is compared whole.
 struct ngx_http_sluice_pool_key {
-    u_char bytes[16]; // address, IPv4 in the first four
-    uint16_t family;  // AF_INET, AF_INET6
-    uint16_t port;    // network order
-    uint32_t tls;     // 0 plain, else hash of the TLS name
+    u_char bytes[16];                              // address, IPv4 in the first four
+    u_char identity[NGX_HTTP_SLUICE_TLS_IDENTITY]; // zeros: plain; else of _tls.c
+    uint16_t family;                               // AF_INET, AF_INET6
+    uint16_t port;                                 // network order
 };
 // Allocates the pool for at most `max` connections. *told: how many are idle, kept current.
 ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max, uint64_t *told);
@@ -294,6 +298,20 @@ ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max, uint64_t
 ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key);
 // Keeps a connection; the longest unused one is closed when the pool is full.
 void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connection_t *c);
+
+// _tls.c: TLS to backends.
+// The name that TLS knows a Host header by: without its port and without brackets. A view.
+struct sl_str ngx_http_sluice_tls_name(struct sl_str host);
+// Digests whom a connection is made for: the TLS name, in lower case.
+void ngx_http_sluice_tls_identity(struct sl_str name,
+                                  u_char ret_identity[NGX_HTTP_SLUICE_TLS_IDENTITY]);
+// The session that a connection with this key may resume, borrowed; NULL without one.
+ngx_ssl_session_t *ngx_http_sluice_tls_session(const struct ngx_http_sluice_pool_key *key);
+// Keeps a session, which becomes the table's, for connections with this key.
+void ngx_http_sluice_tls_keep(const struct ngx_http_sluice_pool_key *key,
+                              ngx_ssl_session_t *session);
+// Frees the worker's sessions.
+void ngx_http_sluice_tls_exit(void);
 
 // _mock.c: content handler of MOCK backends.
 ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);

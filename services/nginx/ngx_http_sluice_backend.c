@@ -13,6 +13,7 @@
 #define ADDRESSES_MAX  16    // of one name that are tried
 #define PORT_HTTP      80
 #define PORT_HTTPS     443
+#define TLS_NAME_MAX   253 // characters of a host name, RFC 1035
 
 // One address of the backend.
 struct peer {
@@ -36,6 +37,7 @@ struct backend {
     ngx_uint_t peer_next; // index of the next to try
     ngx_str_t peer_name;  // text of the one being tried
     ngx_http_upstream_t *upstream;
+    ngx_http_sluice_ctx_t *ctx;
     ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
     ngx_int_t (*reinit_request)(ngx_http_request_t *r); // the proxy's
     struct peer peers[];
@@ -47,12 +49,10 @@ static ngx_uint_t rotation;
 // -- the decision's end ---------------------------------------------------------------------------
 
 static void
-fill_peer(struct peer *peer, const struct sl_img_address *address, in_port_t port, uint32_t tls)
+fill_peer(struct peer *peer, const struct sl_img_address *address, in_port_t port)
 {
-    ngx_memzero(peer, sizeof(*peer));
     peer->key.family = address->family;
     peer->key.port = port;
-    peer->key.tls = tls;
     if (address->family == AF_INET) {
         ngx_memcpy(peer->key.bytes, address->bytes, sizeof(peer->address.in4.sin_addr));
         ngx_memcpy(&peer->address.in4.sin_addr, address->bytes, sizeof(peer->address.in4.sin_addr));
@@ -76,7 +76,6 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
     const struct sl_img_upstream *upstream = sl_image_upstream(smcf->image, host);
     const struct sl_img_address *addresses;
     struct backend *backend;
-    uint32_t tls;
     ngx_uint_t count;
 
     if (upstream == NULL || (upstream->addresses.count == 0 && !upstream->denied)) {
@@ -91,9 +90,12 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
         return NGX_ERROR;
     }
     addresses = sl_img_items(&upstream->addresses);
-    tls = ctx->api->backend_tls ? ngx_murmur_hash2((u_char *)(uintptr_t)host.ptr, host.len) | 1 : 0;
     for (ngx_uint_t i = 0; i < count; i++) {
-        fill_peer(&backend->peers[i], &addresses[i], htons(ctx->api->backend_port), tls);
+        fill_peer(&backend->peers[i], &addresses[i], htons(ctx->api->backend_port));
+        if (ctx->api->backend_tls) {
+            ngx_http_sluice_tls_identity(ngx_http_sluice_view(&ctx->tls_name),
+                                         backend->peers[i].key.identity);
+        }
     }
     backend->peer_count = count;
     backend->peer_next = count > 1 ? rotation++ % count : 0;
@@ -116,32 +118,60 @@ set_retries(struct backend *backend, const struct sl_img_api *api)
     }
 }
 
+// The backend's own Host: its name, and its port unless that is the scheme's.
 static ngx_int_t
 set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct sl_str host = sl_img_text(&ctx->api->backend_host);
     uint16_t port = ctx->api->backend_port;
-    u_char *text;
+    bool is_ipv6 = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
+    u_char *text = ngx_pnalloc(r->pool, host.len + sizeof("[]:65535"));
 
-    ctx->tls_name = ngx_http_sluice_copy(r->pool, host);
-    if (ctx->tls_name.data == NULL) {
-        return NGX_ERROR;
-    }
-    if (ctx->backend_host.len > 0) {
-        return NGX_OK; // a mapping set it
-    }
-    if (port == (ctx->api->backend_tls ? PORT_HTTPS : PORT_HTTP)) {
-        ctx->backend_host = ctx->tls_name;
-        return NGX_OK;
-    }
-    text = ngx_pnalloc(r->pool, host.len + sizeof(":65535"));
     if (text == NULL) {
         return NGX_ERROR;
     }
     ctx->backend_host.data = text;
-    ctx->backend_host.len =
-        (size_t)(ngx_sprintf(text, "%*s:%ui", host.len, host.ptr, (ngx_uint_t)port) - text);
+    if (is_ipv6) {
+        *text++ = '[';
+    }
+    text = ngx_cpymem(text, host.ptr, host.len);
+    if (is_ipv6) {
+        *text++ = ']';
+    }
+    if (port != (ctx->api->backend_tls ? PORT_HTTPS : PORT_HTTP)) {
+        *text++ = ':';
+        text = ngx_http_sluice_digits(text, port, 1);
+    }
+    ctx->backend_host.len = (size_t)(text - ctx->backend_host.data);
     return NGX_OK;
+}
+
+// TLS asks for the name that the Host header says. A name that no server can have is refused: a
+// mapping took it from the request.
+static ngx_int_t
+set_tls_name(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_str name = ngx_http_sluice_tls_name(ngx_http_sluice_view(&ctx->backend_host));
+
+    if (name.len == 0 || name.len > TLS_NAME_MAX) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_BAD_REQUEST);
+    }
+    ctx->tls_name = ngx_http_sluice_copy(r->pool, name);
+    if (ctx->tls_name.data == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_strlow(ctx->tls_name.data, ctx->tls_name.data, ctx->tls_name.len);
+    return NGX_OK;
+}
+
+static ngx_int_t
+set_names(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    if (ctx->backend_host.len == 0 && set_host(r, ctx) != NGX_OK) { // no mapping set it
+        return NGX_ERROR;
+    }
+    ctx->backend_tls = ctx->api->backend_tls != 0;
+    return ctx->backend_tls ? set_tls_name(r, ctx) : NGX_OK;
 }
 
 static ngx_str_t
@@ -163,9 +193,12 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
     enum ngx_http_sluice_location location = NGX_HTTP_SLUICE_BUFFERED;
     struct backend *backend = NULL;
-    ngx_int_t rc = find_peers(r, ctx, &backend);
+    ngx_int_t rc = set_names(r, ctx);
 
-    if (backend == NULL) {
+    if (rc == NGX_OK) {
+        rc = find_peers(r, ctx, &backend);
+    }
+    if (rc != NGX_OK) {
         return rc;
     }
     if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
@@ -174,14 +207,10 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     set_retries(backend, ctx->api);
     backend->tls = ctx->api->backend_tls;
     backend->timeout_ms = ctx->api->timeout_ms;
+    backend->ctx = ctx;
     ctx->backend = backend;
     ctx->backend_called = 1;
-    ctx->backend_tls = ctx->api->backend_tls != 0;
     ctx->backend_method = method_name(r, ctx->api->backend_method);
-    rc = set_host(r, ctx);
-    if (rc != NGX_OK) {
-        return rc;
-    }
     rc = ngx_http_sluice_forward(r, ctx);
     if (rc != NGX_OK) {
         return rc;
@@ -250,12 +279,29 @@ is_reusable(const struct backend *backend, const ngx_connection_t *c, ngx_uint_t
            u->request_body_sent && c->requests < REQUESTS_MAX && !ngx_terminate && !ngx_exiting;
 }
 
+// Connected, but TLS did not come about: the backend speaks something else, or nobody trusts it.
+static bool
+is_handshake_failure(const struct backend *backend, const ngx_connection_t *c, ngx_uint_t state)
+{
+    return (state & NGX_PEER_FAILED) != 0 && c != NULL && c->ssl != NULL &&
+           !backend->upstream->request_sent;
+}
+
+static struct peer *
+peer_of(const ngx_peer_connection_t *pc)
+{
+    return (struct peer *)((u_char *)pc->sockaddr - offsetof(struct peer, address));
+}
+
 static void
 free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
 {
     struct backend *backend = data;
     ngx_connection_t *c = pc->connection;
-    struct peer *peer = (struct peer *)((u_char *)pc->sockaddr - offsetof(struct peer, address));
+    struct peer *peer = peer_of(pc);
+    ngx_http_sluice_ctx_t *ctx = backend->ctx;
+
+    ctx->tls_failed = is_handshake_failure(backend, c, state);
 
     if (pc->tries > 0) {
         pc->tries--;
@@ -263,6 +309,24 @@ free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
     if (is_reusable(backend, c, state) && ngx_handle_read_event(c->read, 0) == NGX_OK) {
         pc->connection = NULL;
         ngx_http_sluice_pool_put(&peer->key, c);
+    }
+}
+
+static ngx_int_t
+set_session(ngx_peer_connection_t *pc, void *data)
+{
+    (void)data;
+    return ngx_ssl_set_session(pc->connection, ngx_http_sluice_tls_session(&peer_of(pc)->key));
+}
+
+static void
+save_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_ssl_session_t *session = ngx_ssl_get_session(pc->connection);
+
+    (void)data;
+    if (session != NULL) {
+        ngx_http_sluice_tls_keep(&peer_of(pc)->key, session);
     }
 }
 
@@ -322,6 +386,8 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     u->reinit_request = reinit_request;
 #if (NGX_HTTP_SSL)
     u->ssl = backend->tls;
+    u->peer.set_session = set_session;
+    u->peer.save_session = save_session;
 #endif
     u->peer.data = backend;
     u->peer.get = get_peer;

@@ -27,12 +27,15 @@ static const struct {
     {NGX_HTTP_GATEWAY_TIME_OUT, SL_E_GW_BACKEND_TIMEOUT},
 };
 
-// Whether the backend answered, but not in HTTP.
+// Whether the backend answered, but not in HTTP, or not in TLS.
 static bool
-backend_spoke(const ngx_http_request_t *r)
+backend_misspoke(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 {
     const ngx_http_upstream_state_t *states;
 
+    if (ctx->tls_failed) {
+        return true;
+    }
     if (r->upstream_states == NULL || r->upstream_states->nelts == 0) {
         return false;
     }
@@ -41,9 +44,9 @@ backend_spoke(const ngx_http_request_t *r)
 }
 
 static enum sl_code
-code_of_status(const ngx_http_request_t *r)
+code_of_status(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 {
-    if (r->err_status == NGX_HTTP_BAD_GATEWAY && backend_spoke(r)) {
+    if (r->err_status == NGX_HTTP_BAD_GATEWAY && backend_misspoke(r, ctx)) {
         return SL_E_GW_BACKEND_PROTOCOL;
     }
     for (size_t i = 0; i < SL_COUNT(status_codes); i++) {
@@ -75,7 +78,7 @@ ngx_http_sluice_error(ngx_http_request_t *r)
     u_char *body;
     u_char *end;
 
-    if (ctx->error == NULL && ngx_http_sluice_fail(ctx, code_of_status(r)) != NGX_ABORT) {
+    if (ctx->error == NULL && ngx_http_sluice_fail(ctx, code_of_status(r, ctx)) != NGX_ABORT) {
         return NGX_ERROR;
     }
     r->expect_tested = 1;

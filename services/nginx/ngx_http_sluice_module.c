@@ -475,5 +475,6 @@ exit_process(ngx_cycle_t *cycle)
     }
     ngx_http_sluice_limit_exit(cycle, smcf);
     ngx_http_sluice_auth_exit();
+    ngx_http_sluice_tls_exit();
     sl_image_free(&smcf->image);
 }

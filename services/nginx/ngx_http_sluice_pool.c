@@ -1,8 +1,8 @@
 // ngx_http_sluice_pool.c - idle connections to backends, kept per worker.
 //
-// Hashed by address, port, scheme and TLS name, so that a connection verified for one name is never
-// used for another; per key the one used last is taken first; past the maximum the one unused for
-// longest is closed.
+// Hashed by address, port, scheme and whom TLS spoke to, so that a connection made for one name is
+// never used for another; per key the one used last is taken first; past the maximum the one unused
+// for longest is closed.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"

@@ -1,0 +1,247 @@
+"""Backends that misbehave, speak TLS, count attempts: python3 backend_test.py BUILD.
+
+A real nginx with the module and an image without a control plane; every test publishes its own APIs.
+"""
+import pathlib
+import re
+import sys
+import threading
+import unittest
+
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
+from backend import CLOSE, RESET, SILENCE, Backend, answer, mirror  # noqa: E402
+from module_node import Node, free_ports, fresh, hex_id  # noqa: E402
+
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+GROUP = hex_id(1)
+NAMES = ("one.example.com", "two.example.com")
+TIMEOUT_MS = 300
+LARGE = b"x" * 100000  # more than is read before connecting
+
+
+def api(number, path, backend, **fields):
+    """An API whose backend is a Backend or a port."""
+    port = getattr(backend, "port", backend)
+    http = {"host": "back.test", "path": path, "port": port, "method": "ANY", "timeout_ms": 2000, "retry_count": 0,
+            "tls": False, **fields.pop("http", {})}
+    return {"publish_id": hex_id(1000 + number), "api_id": hex_id(2000 + number), "name": f"api-{number}",
+            "group_id": GROUP, "path": path, "method": "ANY", "match_mode": "NORMAL", "schemes": 3, "auth": "NONE",
+            "backend_type": "HTTP", "http": http, **fields}
+
+
+def host_sent(name):
+    return [{"name": "Host", "value": name, "location": "HEADER", "origin": "CONSTANT"}]
+
+
+def setUpModule():
+    Told.node = Node(BUILD, fresh(BUILD / "tests/backend-node"), free_ports())
+    Told.publish([])
+    Told.node.start()
+
+
+def tearDownModule():
+    status, logs = Told.node.stop(), Told.node.logs()
+    assert status == 0 and not re.search(r"\[(alert|emerg|crit)\]|Sanitizer|runtime error", logs), logs[-6000:]
+
+
+class Told(unittest.TestCase):
+    """What the tests say often."""
+
+    node = None
+
+    @classmethod
+    def publish(cls, apis, epoch="e1"):
+        cls.node.publish({
+            "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20}, "epoch": epoch,
+            "groups": [{"id": GROUP, "name": "g", "sl_domain_enabled": True}],
+            "hosts": [{"name": "h.example.com", "group_id": GROUP}], "apps": [], "throttles": [], "apis": apis,
+            "upstreams": {"back.test": ["127.0.0.1"], "two.test": ["127.0.0.2", "127.0.0.1"],
+                          "127.0.0.1": ["127.0.0.1"], "::1": ["127.0.0.1"]}})
+
+    def refused(self, reply, status, code):
+        self.assertEqual((reply.status, reply.json()["error_code"]), (status, code), reply.body)
+
+    def got(self, path, **more):
+        reply = self.node.request("GET", path, **more)
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json()
+
+
+class Tls(Told):
+    def secured(self, backend, **more):
+        """An API for each name, which the Host header says; both at one address."""
+        self.publish([api(1, "/one", backend, http={"tls": True, **more}, backend_params=host_sent(NAMES[0])),
+                      api(2, "/two", backend, http={"tls": True, **more}, backend_params=host_sent(NAMES[1])),
+                      api(3, "/own", backend, http={"tls": True, **more}),
+                      api(4, "/bare", backend, http={"tls": True, "host": "127.0.0.1", **more}),
+                      api(5, "/odd", backend, http={"tls": True, **more},
+                          req_params=[{"name": "h", "location": "QUERY", "pass_through": True}],
+                          backend_params=[{"name": "Host", "value": "h", "location": "HEADER", "origin": "REQUEST"}])])
+
+    def test_the_name_asked_for_is_the_host_that_is_sent(self):
+        with Backend(tls=True) as backend:
+            self.secured(backend)
+            self.assertEqual(self.got("/one")["sni"], NAMES[0])
+            self.assertEqual(self.got("/own")["sni"], "back.test")
+            self.assertEqual(self.got("/own")["headers"]["host"], f"back.test:{backend.port}")
+            self.assertEqual(self.got("/odd?h=Some.Example.com:99")["sni"], "some.example.com")
+
+    def test_an_ipv6_address_stands_in_brackets(self):
+        with Backend() as backend:
+            self.publish([api(1, "/six", backend, http={"host": "::1"})])
+            self.assertEqual(self.got("/six")["headers"]["host"], f"[::1]:{backend.port}")
+        with Backend(tls=True) as backend:
+            self.publish([api(1, "/six", backend, http={"host": "::1", "tls": True})])
+            self.assertIsNone(self.got("/six")["sni"])
+
+    def test_an_address_is_no_name(self):
+        with Backend(tls=True) as backend:
+            self.secured(backend)
+            self.assertIsNone(self.got("/bare")["sni"])
+
+    def test_a_host_that_cannot_be_a_name_is_refused(self):
+        with Backend(tls=True) as backend:
+            self.secured(backend)
+            self.refused(self.node.request("GET", "/odd?h=" + "a" * 254), 400, "APIG.0201")
+            self.refused(self.node.request("GET", "/odd?h=:80"), 400, "APIG.0201")
+            self.assertEqual(backend.seen, [])
+
+    def test_a_connection_made_for_one_name_is_never_handed_to_another(self):
+        with Backend(tls=True) as backend:
+            self.secured(backend)
+            for _ in range(3):
+                self.got("/one")
+                self.got("/two")
+            callers = [threading.Thread(target=lambda p=path: [self.got(p) for _ in range(10)])
+                       for path in ("/one", "/two") * 3]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join()
+            self.assertEqual({(seen.header("host"), seen.sni) for seen in backend.seen},
+                             {(name, name) for name in NAMES})
+            self.assertEqual([seen.connection.number for seen in backend.seen[:6]], [1, 2] * 3)
+
+    def test_a_plain_connection_is_not_handed_to_tls(self):
+        with Backend() as backend:
+            self.publish([api(1, "/plain", backend), api(2, "/tls", backend, http={"tls": True})])
+            self.got("/plain")
+            self.refused(self.node.request("GET", "/tls"), 502, "APIG.0202")
+
+    def test_sessions_are_resumed_for_the_same_name_alone(self):
+        def once(seen):
+            return mirror(seen).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+        with Backend(tls=True, take=once) as backend:
+            self.secured(backend)
+            self.assertEqual([self.got("/one")["resumed"] for _ in range(3)], [False, True, True])
+            self.assertEqual([self.got("/two")["resumed"] for _ in range(2)], [False, True])
+
+    def test_a_backend_without_tls_is_a_wrong_protocol(self):
+        with Backend(take=lambda seen: answer(400)) as backend:
+            self.secured(backend)
+            self.refused(self.node.request("GET", "/one"), 502, "APIG.0202")
+
+    def test_a_tls_backend_called_plainly_is_a_wrong_protocol(self):
+        with Backend(tls=True) as backend:
+            self.publish([api(1, "/plain", backend)])
+            reply = self.node.request("GET", "/plain")
+            self.assertEqual(reply.status, 502, reply.body)
+            self.assertEqual(backend.seen, [])
+
+    def test_a_web_socket_is_relayed(self):
+        def talk(sock):
+            sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            sock.sendall(sock.recv(100).upper())
+        with Backend(tls=True, take=lambda seen: talk) as backend:
+            self.secured(backend)
+            with self.node.connect(tls=True) as sock:
+                sock.sendall(b"GET /one HTTP/1.1\r\nHost: h.example.com\r\nUpgrade: websocket\r\n"
+                             b"Connection: Upgrade\r\n\r\n")
+                self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 101"))
+                sock.sendall(b"hello")
+                self.assertEqual(sock.recv(4096), b"HELLO")
+
+    def test_large_bodies_pass_both_ways(self):
+        with Backend(tls=True, take=lambda seen: answer(200, seen.body)) as backend:
+            self.secured(backend)
+            self.assertEqual(self.node.request("POST", "/one", body=LARGE).body, LARGE)
+
+
+# retry_count, method, what the backend does, attempts, status, code: runtime.md 10.1.
+RETRIES = [
+    (-1, "GET", RESET, 2, 502, "APIG.0201"),
+    (-1, "GET", CLOSE, 2, 502, "APIG.0201"),
+    (-1, "PUT", RESET, 2, 502, "APIG.0201"),
+    (-1, "DELETE", RESET, 2, 502, "APIG.0201"),
+    (-1, "POST", RESET, 1, 502, "APIG.0201"),
+    (-1, "PATCH", RESET, 1, 502, "APIG.0201"),
+    (-1, "GET", SILENCE, 2, 504, "APIG.0201"),
+    (-1, "POST", SILENCE, 1, 504, "APIG.0201"),
+    (0, "GET", RESET, 1, 502, "APIG.0201"),
+    (0, "GET", SILENCE, 1, 504, "APIG.0201"),
+    (1, "POST", RESET, 2, 502, "APIG.0201"),
+    (3, "GET", RESET, 4, 502, "APIG.0201"),
+    (3, "PATCH", RESET, 4, 502, "APIG.0201"),
+    (2, "POST", SILENCE, 3, 504, "APIG.0201"),
+]
+
+
+class Retry(Told):
+    def limited(self, backend, count, **more):
+        self.publish([api(1, "/r", backend, http={"retry_count": count, "timeout_ms": TIMEOUT_MS, **more})])
+
+    def attempts(self, backend, count, method, body=b""):
+        self.limited(backend, count)
+        reply = self.node.request(method, "/r", body=body)
+        return reply, len(backend.seen)
+
+    def test_attempts_are_those_documented(self):
+        for count, method, fault, attempts, status, code in RETRIES:
+            with self.subTest(count=count, method=method), Backend(take=lambda seen, f=fault: f) as backend:
+                reply, made = self.attempts(backend, count, method)
+                self.assertEqual(made, attempts)
+                self.refused(reply, status, code)
+
+    def test_an_answer_is_relayed_whatever_its_status(self):
+        with Backend(take=lambda seen: answer(503, "mine")) as backend:
+            reply, made = self.attempts(backend, 3, "GET")
+            self.assertEqual((reply.status, reply.body, made), (503, b"mine", 1))
+
+    def test_the_next_attempt_may_succeed_with_the_same_body(self):
+        with Backend() as backend:
+            backend.answer = lambda seen: RESET if len(backend.seen) < 3 else mirror(seen)
+            reply, made = self.attempts(backend, 2, "POST", b"a body")
+            self.assertEqual((reply.status, made), (200, 3))
+            self.assertEqual({seen.body for seen in backend.seen}, {b"a body"})
+
+    def test_a_streamed_body_is_sent_once(self):
+        with Backend(take=lambda seen: RESET) as backend:
+            reply, made = self.attempts(backend, 5, "POST", LARGE)
+            self.assertEqual((reply.status, made), (502, 1))
+
+    def test_a_streamed_request_may_be_connected_again(self):
+        with Backend() as backend:
+            self.limited(backend, 1, host="two.test")
+            replies = [self.node.request("POST", "/r", body=LARGE).status for _ in range(4)]
+            self.assertEqual(replies, [200] * 4)
+            self.assertEqual(len(backend.seen), 4)
+
+    def test_nothing_is_tried_again_once_the_client_has_a_byte(self):
+        def half(sock):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"x" * 30000)
+        with Backend(take=lambda seen: half) as backend:
+            reply, made = self.attempts(backend, 5, "GET")
+            self.assertEqual((reply.status, made), (200, 1))
+            self.assertLess(len(reply.body), 50000)
+
+    def test_a_slow_connect_to_nobody_is_tried_on_the_next_address(self):
+        with Backend() as backend:
+            self.limited(backend, -1, host="two.test")
+            self.assertEqual({self.node.request("POST", "/r").status for _ in range(4)}, {200})
+            self.limited(backend, 0, host="two.test")
+            self.assertEqual(sorted(self.node.request("POST", "/r").status for _ in range(4)), [200, 200, 502, 502])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
