@@ -284,6 +284,18 @@ slot_of_key(struct sl_counters *counters, const struct sl_counter_take *take,
     return slot;
 }
 
+// Takes over the limit of a newer image. Where it grew, "nothing more is to be had" no longer
+// holds.
+static void
+set_limit(struct counter_slot *slot, const struct sl_counter_take *take)
+{
+    uint32_t had = atomic_exchange(&slot->limit, (uint32_t)take->limit);
+    atomic_store(&slot->revision, take->revision);
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS && had < (uint32_t)take->limit; i++) {
+        atomic_fetch_and(&slot->units[i], ~(uint64_t)COUNTER_EXHAUSTED);
+    }
+}
+
 // Finds the counter of a take: its own, or its policy's overflow counter when the table is full.
 static void
 find_slot(struct sl_counters *counters, struct sl_counter_take *take, int64_t mono_ms)
@@ -307,8 +319,7 @@ find_slot(struct sl_counters *counters, struct sl_counter_take *take, int64_t mo
     }
     if (atomic_load_explicit(&slot->limit, memory_order_relaxed) != (uint32_t)take->limit &&
         atomic_load(&slot->revision) <= take->revision) {
-        atomic_store(&slot->limit, (uint32_t)take->limit);
-        atomic_store(&slot->revision, take->revision);
+        set_limit(slot, take);
     }
 }
 

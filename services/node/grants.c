@@ -9,14 +9,15 @@
 
 #include "services/node/grants_state.h"
 
-#define BEAT_MS    500  // between heartbeats to an owner
-#define PROBE_MS   200  // between questions to unknown owners
-#define SILENT_MS  1500 // an owner that has not answered for longer is down
-#define AGAIN_MS   8    // before the same slot is reported again for requests already reported
-#define RTT_MAX_MS 100  // a slower answer says nothing about the clock
-#define STEP_MS    1000 // a clock that is further off is set, not slewed
-#define ASKED_MAX  4096 // slots taken from the board at once
-#define URGENT_MAX 1024 // recalls to acknowledge at once; more wait for the sweep
+#define BEAT_MS     500  // between heartbeats to an owner
+#define PROBE_MS    200  // between questions to unknown owners
+#define SILENT_MS   1500 // an owner that has not answered for longer is down
+#define PATIENCE_MS 20   // that a request waits for a unit
+#define AGAIN_MS    8    // before the same slot is reported again for requests already reported
+#define RTT_MAX_MS  100  // a slower answer says nothing about the clock
+#define STEP_MS     1000 // a clock that is further off is set, not slewed
+#define ASKED_MAX   4096 // slots taken from the board at once
+#define URGENT_MAX  1024 // recalls to acknowledge at once; more wait for the sweep
 
 struct grants *
 grants_new(const struct grants_options *options)
@@ -450,6 +451,7 @@ is_due(struct grants *grants, uint32_t slot, int64_t mono_ms, uint8_t *ret_owner
     }
     uint32_t wanted = sl_counters_wanted(grants->counters, slot);
     mine->want += wanted;
+    mine->wanted_ms = wanted > 0 ? mono_ms : mine->wanted_ms;
     *ret_owner = grants->shards[state.shard].owner;
     if (mine->in_flight) {
         mine->again = true;
@@ -462,10 +464,11 @@ is_due(struct grants *grants, uint32_t slot, int64_t mono_ms, uint8_t *ret_owner
         sl_counter_window(sl_counters_clock(grants->counters, mono_ms), state.window_s);
     const struct sl_counter_span *span = &state.spans[current % SL_COUNTER_WINDOWS];
     bool is_empty = span->window != current || span->allowed == span->used;
-    if (mine->want == 0 && is_empty) {
-        mine->want = mono_ms - mine->sent_ms >= AGAIN_MS ? 1 : 0;
+    bool is_pause = mono_ms - mine->sent_ms < AGAIN_MS;
+    if (mine->want == 0 && is_empty && !is_pause && mono_ms - mine->wanted_ms < PATIENCE_MS) {
+        mine->want = 1; // it still waits; what is only low leaves it to the owner's forecast
     }
-    return mine->want > 0 || !is_empty;
+    return mine->want > 0 || !is_empty || !is_pause;
 }
 
 void

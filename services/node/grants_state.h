@@ -19,6 +19,7 @@ struct grants_slot {
     bool in_flight;                                      // a report of it is on its way
     bool again;                                          // workers asked meanwhile
     int64_t sent_ms;                                     // mono: last report
+    int64_t wanted_ms;                                   // mono: a request last found no unit
 };
 
 struct grants_shard {

@@ -297,6 +297,7 @@ hear_span(const struct sender *sender, struct key *key, const json_t *values, st
     key->changed = key->changed || used != hold->used;
     hold->used = used;
     hold->want = want > hold->want ? want : hold->want;
+    hold->want_ms = want > 0 ? sender->now_ms : hold->want_ms;
     if (want == 0 && allowed > used) {
         hold->want = 0; // it has been served
     }

@@ -8,6 +8,7 @@
 #include "services/throttle/account_state.h"
 
 #define RECALL_AGAIN_MS 40   // an unanswered recall is sent again after this
+#define PATIENCE_MS     30   // that a request waits for a unit, there and back included
 #define FLOW_MS         250  // how often a rate is computed
 #define FLOW_AHEAD_S    1.0  // seconds of demand that a node holds in advance
 #define RATE_OVER_MS    3000 // a flow without news for this long has dried up
@@ -182,6 +183,16 @@ unspent(const struct hold *hold)
     return left > 0 ? left : 0;
 }
 
+// What a request that waits is about to take is not asked back meanwhile: else two nodes that want
+// the last unit hand it to and fro until neither waits any more.
+static int64_t
+promised(const struct hold *hold, int64_t now_ms)
+{
+    int64_t left = unspent(hold);
+    int64_t units = now_ms - hold->promised_ms < PATIENCE_MS ? hold->promised : 0;
+    return units < left ? units : left;
+}
+
 static double
 rate_of(const struct key *key, int node)
 {
@@ -193,7 +204,7 @@ static bool
 recall(struct account *account, struct key *key, struct hold *hold, int node, int64_t units,
        int64_t now_ms)
 {
-    int64_t spare = unspent(hold);
+    int64_t spare = unspent(hold) - promised(hold, now_ms);
     if (rate_of(key, node) > 1) {
         spare = (spare + 1) / 2;
     }
@@ -235,6 +246,7 @@ recall_for(struct account *account, struct key *key, struct span *span, int64_t 
             }
             continue;
         }
+        awaited = awaited || promised(hold, now_ms) > 0;
         int64_t asked = unspent(hold);
         if (units > 0 && recall(account, key, hold, (int)i, units, now_ms)) {
             awaited = true;
@@ -268,38 +280,57 @@ generous(int64_t want, int64_t left, double rate, size_t nodes)
     return want + (extra > 0 ? extra : 0);
 }
 
-// Serves one window; true while somebody still wants.
+// What came of serving a window's wants.
+struct served {
+    int64_t lacking; // units that are still wanted
+    bool is_blocked; // some of them only until more is known
+};
+
+// Grants one node what it wants, as far as there is any.
+static void
+serve_hold(struct account *account, struct key *key, struct span *span, int node, int64_t now_ms,
+           struct served *served)
+{
+    struct hold *hold = &span->holds[node];
+    bool blocked;
+    int64_t left = available(account, key, span, node, &blocked);
+    bool receives = may_receive(key->gateway->nodes[node], now_ms);
+    if (left == 0 || !receives) {
+        served->is_blocked = served->is_blocked || blocked || !receives;
+        served->lacking += hold->want;
+        return;
+    }
+    int64_t units = left <= hold->want
+                        ? left
+                        : generous(hold->want, left, rate_of(key, node), key->gateway->present);
+    hold->promised = promised(hold, now_ms) + (units < hold->want ? units : hold->want);
+    hold->promised_ms = now_ms;
+    hold->want = hold->want > units ? hold->want - units : 0;
+    served->lacking += hold->want;
+    grant(account, key, hold, node, units);
+}
+
+// Serves one window: requests that wait before those that were refused meanwhile. True while
+// somebody still wants.
 static bool
 serve_span(struct account *account, struct key *key, struct span *span, int64_t now_ms)
 {
-    int64_t lacking = 0;
-    bool is_blocked = false;
-    for (uint32_t i = 0; i < span->hold_count; i++) {
-        struct hold *hold = &span->holds[i];
-        struct node *node = key->gateway->nodes[i];
-        if (hold->want <= 0) {
-            continue;
+    struct served served = {0, false};
+    for (int turn = 0; turn < 2; turn++) {
+        for (uint32_t i = 0; i < span->hold_count; i++) {
+            const struct hold *hold = &span->holds[i];
+            bool waits = now_ms - hold->want_ms < PATIENCE_MS;
+            if (hold->want > 0 && waits == (turn == 0)) {
+                serve_hold(account, key, span, (int)i, now_ms, &served);
+            }
         }
-        bool blocked;
-        int64_t left = available(account, key, span, (int)i, &blocked);
-        bool receives = may_receive(node, now_ms);
-        if (left == 0 || !receives) {
-            is_blocked = is_blocked || blocked || !receives;
-            lacking += hold->want;
-            continue;
-        }
-        int64_t units = left <= hold->want ? left
-                                           : generous(hold->want, left, rate_of(key, (int)i),
-                                                      key->gateway->present);
-        hold->want = hold->want > units ? hold->want - units : 0;
-        lacking += hold->want;
-        grant(account, key, hold, (int)i, units);
     }
-    if (lacking > 0 && !recall_for(account, key, span, is_blocked ? 0 : lacking, now_ms) &&
-        !is_blocked) {
+    int64_t recalled = served.is_blocked ? 0 : served.lacking;
+    if (served.lacking > 0 && !recall_for(account, key, span, recalled, now_ms) &&
+        !served.is_blocked) {
         tell_exhausted(account, key, span);
     }
-    return lacking > 0;
+    return served.lacking > 0;
 }
 
 // The limit was lowered: asks back what nodes hold beyond it.

@@ -18,6 +18,9 @@ struct hold {
     int64_t used;        // units that it reported to have spent
     int64_t report;      // number of the request that said so
     int64_t want;        // requests that wait for a unit, or wait no longer but would take one
+    int64_t want_ms;     // when that was last said
+    int64_t promised;    // units granted for requests that wait
+    int64_t promised_ms; // when
     int64_t recalled_ms; // when units were last asked back; 0: not, or answered
     bool told_exhausted; // the node knows that there is nothing
 };

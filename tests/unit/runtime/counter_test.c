@@ -349,6 +349,23 @@ a_default_limit_goes_on_to_its_share_when_a_grant_is_spent(void **state)
 }
 
 static void
+a_raised_limit_is_asked_for_although_the_old_one_was_exhausted(void **state)
+{
+    struct fixture *f = *state;
+    take_one(f);
+    grant(f, f->take.slot, f->window, 0, true);
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    f->take.limit = 2; // lowered: nothing is to be had all the more
+    f->take.revision = 2;
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    f->take.limit = 4;
+    f->take.revision = 1; // an image that is older than what is known
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    f->take.revision = 3;
+    assert_int_equal(SL_COUNTER_WAIT, take_one(f));
+}
+
+static void
 what_accounting_calls_exhausted_stays_so(void **state)
 {
     struct fixture *f = *state;
@@ -519,6 +536,7 @@ main(void)
         T(a_default_limit_divides_when_accounting_is_slow),
         T(a_default_limit_goes_on_to_its_share_when_a_grant_is_spent),
         T(what_accounting_calls_exhausted_stays_so),
+        T(a_raised_limit_is_asked_for_although_the_old_one_was_exhausted),
         T(a_contact_puts_shares_off),
         T(a_half_installed_share_is_spent),
         cmocka_unit_test_setup_teardown(a_full_table_falls_to_the_policys_overflow_counter,

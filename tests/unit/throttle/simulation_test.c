@@ -133,6 +133,21 @@ three_an_hour_is_three_on_whichever_nodes(void **state)
 }
 
 static void
+a_raised_limit_is_granted_in_the_window_that_was_exhausted(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    struct world *world = open_three_an_hour();
+    assert_int_equal(3, twelve_calls(world, ALTERNATING));
+    for (int raised = 1; raised <= 2; raised++) {
+        world->limit[0] += raised;
+        world->revision++;
+        assert_int_equal(raised, twelve_calls(world, ALTERNATING));
+    }
+    close_world(world);
+}
+
+static void
 with_every_owner_dead_no_more_than_three_pass_and_nothing_waits(void **state)
 {
     (void)state;
@@ -178,6 +193,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_an_hour_is_three_on_whichever_nodes),
+        cmocka_unit_test(a_raised_limit_is_granted_in_the_window_that_was_exhausted),
         cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
         cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),

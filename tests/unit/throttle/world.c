@@ -308,7 +308,7 @@ ask(struct sim_node *node, int key, bool again)
     struct sl_counter_take take = {.key = &world->keys[key],
                                    .policy_id = POLICY,
                                    .limit = world->limit[key],
-                                   .revision = 1,
+                                   .revision = world->revision,
                                    .window_s = world->window_s[key]};
     size_t first;
     enum sl_counter_answer answer =
@@ -429,6 +429,7 @@ open_world(unsigned seed, int nodes, int owners)
     world->node_count = nodes;
     world->owner_count = owners;
     world->slow_ms = 3;
+    world->revision = 1;
     for (int key = 0; key < KEYS; key++) {
         static const uint32_t LENGTHS[] = {1, 2, 5, 60, 3600};
         world->limit[key] = 1 + dice(world, dice(world, 2) == 0 ? 5 : 100);

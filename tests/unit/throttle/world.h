@@ -69,6 +69,7 @@ struct sim_owner {
 };
 
 struct world {
+    uint64_t revision; // of the image that the limits are from
     unsigned seed;
     int64_t now_ms;
     int node_count;
