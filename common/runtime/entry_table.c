@@ -130,6 +130,7 @@ static const struct entry_field throttle_fields[] = {
 
 static const struct entry_field gateway_fields[] = {
     {"id", FIELD_ID, .required = true, AT(sl_gateway, id)},
+    {"project_id", FIELD_TEXT, AT(sl_gateway, project_id)},
     {"domain_call_limit", FIELD_INT, AT(sl_gateway, domain_call_limit), .min = 0, .max = INT64_MAX},
     {"api_default_limit", FIELD_INT, AT(sl_gateway, api_default_limit), .min = 0, .max = INT64_MAX},
     {"body_max_bytes", FIELD_INT, AT(sl_gateway, body_max_bytes), .min = 0, .max = INT64_MAX},

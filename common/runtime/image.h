@@ -19,7 +19,7 @@
 #include "common/base/str.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    1  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    2  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -111,6 +111,7 @@ struct sl_img_gateway {
     struct sl_img_list addresses; // sl_img_str
     uint64_t revision;            // R of this image
     struct sl_img_str epoch;
+    struct sl_img_str project_id;
 };
 
 // Addresses of a backend name, resolved and checked by the agent.

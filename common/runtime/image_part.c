@@ -275,6 +275,9 @@ image_write_gateway(struct image_writer *writer, struct sl_img_gateway *record,
     record->api_default_limit = gateway->api_default_limit;
     record->body_max_bytes = gateway->body_max_bytes;
     record->timeout_max_ms = gateway->timeout_max_ms;
+    if (image_put_text(writer, &record->project_id, gateway->project_id) != 0) {
+        return -1;
+    }
     record->revision = revision;
     struct sl_img_str *addresses =
         image_put_list(writer, &record->addresses, gateway->address_count, sizeof(*addresses),

@@ -164,6 +164,7 @@ struct sl_throttle {
 // kind "gateway", key gateway id: settings, and the nodes that share its limits.
 struct sl_gateway {
     const char *id;
+    const char *project_id;    // that it and its apps belong to
     int64_t domain_call_limit; // calls a day and debugging domain; 0: off
     int64_t api_default_limit; // calls a second and API; 0: off
     int64_t body_max_bytes;    // request_body_size

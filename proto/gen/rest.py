@@ -60,6 +60,8 @@ class Writer:
                  f".min = {node.get(low, 'SCHEMA_NO_MIN')}", f".max = {node.get(high, 'SCHEMA_NO_MAX')}"]
         if node.get("x-clamp"):
             parts.append(".clamp = true")
+        if node.get("x-zero-empties"):
+            parts.append(".zero_empties = true")
         if "enum" in node and kind != "boolean":
             parts.append(f".values = {self.strings(node['enum'])}")
         if kind == "array":

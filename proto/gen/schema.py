@@ -3,14 +3,14 @@
 A subset of OpenAPI 3's schema objects, all that our areas use: type, enum, pattern, minLength,
 maxLength, minimum, maximum, items, minItems, maxItems, properties, required, additionalProperties,
 default, nullable, allOf, and our extensions x-unsupported, x-unsupported-values, x-required-when,
-x-clamp. An unknown word is refused: what the generator does not know, front would not check.
+x-clamp, x-zero-empties. An unknown word is refused: what the generator does not know, front would not check.
 """
 import re
 
 WORDS = {"type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "items", "minItems",
          "maxItems", "properties", "required", "additionalProperties", "default", "nullable", "allOf",
          "description", "title", "example", "format", "deprecated", "readOnly", "$ref", "x-unsupported",
-         "x-unsupported-values", "x-required-when", "x-clamp", "x-note"}
+         "x-unsupported-values", "x-required-when", "x-clamp", "x-zero-empties", "x-note"}
 TYPES = {"string", "integer", "number", "boolean", "array", "object"}
 
 
@@ -124,6 +124,8 @@ def reject(contract, node, value, where):
         return f"{where or 'it'} is not of type {kind}"
     if "enum" in node and value not in node["enum"]:
         return f"{where or 'it'}: {value!r} is not one of {node['enum']}"
+    if value == 0 and kind == "integer" and node.get("x-zero-empties"):
+        return None
     size, low, high = measure(node, value)
     if size is not None and not low <= size <= high:
         return f"{where or 'it'}: {size} is outside {low}..{high}"

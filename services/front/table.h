@@ -47,6 +47,7 @@ struct property {
 struct schema {
     enum schema_kind kind;
     bool clamp;                        // a number outside its bounds is moved inside
+    bool zero_empties;                 // 0 passes whatever the bounds: the field gets no value
     bool open;                         // an object that keeps keys it does not declare
     int16_t pattern;                   // index into rest_patterns, or SCHEMA_NO_PATTERN
     int64_t min;                       // characters, elements or value; SCHEMA_NO_MIN

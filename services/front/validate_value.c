@@ -180,7 +180,8 @@ check_scalar(const struct validator *validator, const struct schema *schema, con
     }
     if (schema->kind == SCHEMA_INTEGER) {
         json_int_t number = json_integer_value(value);
-        return number < schema->min || number > schema->max
+        bool is_empty = number == 0 && schema->zero_empties;
+        return !is_empty && (number < schema->min || number > schema->max)
                    ? validate_fail(trail, SL_E_PARAM_RANGE, err)
                    : 0;
     }

@@ -85,20 +85,28 @@ of_policy(struct limits *limits, struct limit *limit, const struct sl_img_thrott
                           throttle->window_s);
 }
 
-// The special limit of an app or a user, or the policy's general one.
+// The special limit of an app or a user, or the policy's general one. A user is named by either id,
+// the account's or the project's (`other`).
 static int64_t
-special_or(const struct sl_img_throttle *throttle, struct sl_str object_id, bool is_user,
-           int64_t general)
+special_or(const struct sl_img_throttle *throttle, struct sl_str object_id,
+           const struct sl_str *other, int64_t general)
 {
     const struct sl_img_special *special = sl_img_items(&throttle->specials);
+    int64_t units = general;
 
     for (uint32_t i = 0; i < throttle->specials.count; i++) {
-        if ((special[i].is_user != 0) == is_user &&
-            sl_str_equal(sl_img_text(&special[i].object_id), object_id)) {
+        struct sl_str id = sl_img_text(&special[i].object_id);
+        if ((special[i].is_user != 0) != (other != NULL)) {
+            continue;
+        }
+        if (sl_str_equal(id, object_id)) {
             return special[i].limit;
         }
+        if (other != NULL && sl_str_equal(id, *other)) {
+            units = special[i].limit;
+        }
     }
-    return general;
+    return units;
 }
 
 static void
@@ -114,12 +122,13 @@ add_policy(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
     if (ctx->app != NULL) {
         struct sl_str user = sl_img_text(&ctx->app->domain_id);
         struct sl_str app = {ctx->app_id, SL_ID_LEN};
-        int64_t units = special_or(throttle, user, true, throttle->user_limit);
+        struct sl_str project = sl_img_text(&ctx->gateway->project_id);
+        int64_t units = special_or(throttle, user, &project, throttle->user_limit);
         if (units > 0) {
             limit = add(limits, "user", units, throttle->window_s);
             of_policy(limits, limit, throttle, ctx, SL_COUNT_USER, &user);
         }
-        units = special_or(throttle, app, false, throttle->app_limit);
+        units = special_or(throttle, app, NULL, throttle->app_limit);
         if (units > 0) {
             limit = add(limits, "app", units, throttle->window_s);
             of_policy(limits, limit, throttle, ctx, SL_COUNT_APP, &app);

@@ -22,6 +22,10 @@ static const char throttle_sql[] =
     "SELECT id, type = 2, time_interval, time_unit, api_call_limits, user_call_limits, "
     "app_call_limits, ip_call_limits FROM throttle WHERE instance_id = $1 AND id = $2";
 
+static const char specials_sql[] =
+    "SELECT object_id, call_limits, object_type = 'USER' FROM throttle_special "
+    "WHERE instance_id = $1 AND throttle_id = $2 ORDER BY object_id COLLATE \"C\", object_type";
+
 static const char app_sql[] = "SELECT id, name, app_key, app_secret, domain_id FROM app "
                               "WHERE instance_id = $1 AND id = $2 AND status = 1";
 
@@ -34,9 +38,9 @@ static const char app_publications_sql[] =
     "AND p.env_id = a.env_id "
     "WHERE a.instance_id = $1 AND a.app_id = $2 ORDER BY p.publish_id COLLATE \"C\"";
 
-static const char instance_sql[] =
-    "SELECT i.id, r.membership FROM instance i JOIN gateway_revision r ON r.gateway_id = i.id "
-    "WHERE i.id = $1";
+static const char instance_sql[] = "SELECT i.id, r.membership, i.project_id FROM instance i JOIN "
+                                   "gateway_revision r ON r.gateway_id = i.id "
+                                   "WHERE i.id = $1";
 
 static const char addresses_sql[] = "SELECT unnest(addresses) FROM instance WHERE id = $1";
 
@@ -134,6 +138,26 @@ find_unit(const char *name)
 }
 
 static int
+read_specials(const struct compile *c, const char *key, struct sl_throttle *throttle,
+              struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, specials_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    size_t count = sl_rows_count(rows);
+    struct sl_special *specials = sl_arena_array(c->arena, count + 1, sizeof(*specials));
+    for (size_t i = 0; specials != NULL && i < count; i++) {
+        specials[i] = (struct sl_special){.object_id = sl_rows_text(rows, i, 0),
+                                          .limit = sl_rows_int(rows, i, 1),
+                                          .is_user = sl_rows_bool(rows, i, 2)};
+    }
+    throttle->specials = specials;
+    throttle->special_count = count;
+    return sl_arena_check(c->arena, err);
+}
+
+static int
 compile_throttle(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
                  struct sl_error *err)
 {
@@ -161,7 +185,7 @@ compile_throttle(const struct compile *c, const char *key, struct sl_entry *entr
                                            .user_limit = sl_rows_int(rows, 0, 5),
                                            .app_limit = sl_rows_int(rows, 0, 6),
                                            .ip_limit = sl_rows_int(rows, 0, 7)};
-    return 0;
+    return read_specials(c, key, &entry->throttle, err);
 }
 
 // Opens a sealed column as a terminated string.
@@ -282,6 +306,7 @@ compile_gateway(const struct compile *c, const char *key, struct sl_entry *entry
         return 0;
     }
     entry->gateway = (struct sl_gateway){.id = sl_rows_text(rows, 0, 0),
+                                         .project_id = sl_rows_text(rows, 0, 2),
                                          .membership = (uint64_t)sl_rows_int(rows, 0, 1),
                                          .addresses = compile_list(c->arena, addresses, 0),
                                          .address_count = sl_rows_count(addresses),

@@ -53,6 +53,9 @@ key_and_secret(struct change *change, struct sl_error *err)
 static int
 forget_usage(struct change *change, struct sl_error *err)
 {
+    if (throttle_special_forget(change->m, change->id, err) != 0) {
+        return -1;
+    }
     return sl_quota_forget(change->m->tx, change->m->arena, change->m->instance, change->id, err);
 }
 

@@ -27,6 +27,9 @@ sl_handler_fn app_auth_create;
 // 3.8.1: one policy for each publication; another policy is replaced.
 sl_handler_fn throttle_binding_create;
 
+// 3.8.6: ends several bindings, with a reason for each that does not end.
+sl_handler_fn throttle_binding_unbind;
+
 // 3.23.2 and 3.23.14.
 sl_handler_fn instance_read;
 sl_handler_fn instance_list;
@@ -42,6 +45,11 @@ sl_handler_fn instance_set;
 // gives back their quota and republishes the apps.
 int app_auth_forget(struct mutation *m, const char *column, const char *id,
                     struct sl_error *err) SL_MUST_CHECK;
+
+// Ends the excluded throttles of an app that goes: gives back their quota and republishes the
+// policies.
+int throttle_special_forget(struct mutation *m, const char *app_id,
+                            struct sl_error *err) SL_MUST_CHECK;
 
 // One of the gateway's numeric settings, or its default.
 int instance_number(struct mutation *m, const char *name, int64_t *ret_value,

@@ -29,6 +29,7 @@ static const struct sl_handler handlers[] = {
     {"instance.set", instance_set},
     {"instance.update", instance_update},
     {"throttle_binding.create", throttle_binding_create},
+    {"throttle_binding.unbind", throttle_binding_unbind},
 };
 
 static const char *const services[] = {"registry"};

@@ -1,4 +1,5 @@
-// throttle.c - what is special about throttling policies: no limit exceeds the wider one.
+// throttle.c - what is special about throttling policies: no limit exceeds the wider one, and what
+// belongs to a policy goes with it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/resource.h"
@@ -40,6 +41,23 @@ check_bounds(struct change *change, struct sl_error *err)
     return 0;
 }
 
+// Its excluded throttles go with it; what they used of their quotas, too.
+static int
+forget_usage(struct change *change, struct sl_error *err)
+{
+    static const char *const objects[] = {"APP", "USER"};
+    struct mutation *m = change->m;
+    for (size_t i = 0; i < SL_COUNT(objects); i++) {
+        const char *scope = sl_arena_printf(m->arena, "%s/%s", change->id, objects[i]);
+        if (sl_arena_check(m->arena, err) != 0 ||
+            sl_quota_forget(m->tx, m->arena, m->instance, scope, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 const struct resource_hooks throttle_hooks = {
     .before_write = check_bounds,
+    .before_delete = forget_usage,
 };

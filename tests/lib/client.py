@@ -35,14 +35,15 @@ def _tls():
     return context
 
 
-def request(base, method, target, headers=None, body=None, timeout=TIMEOUT_S):
-    """One request over HTTP/1.1; `target` is sent as it is."""
+def request(base, method, target, headers=None, body=None, timeout=TIMEOUT_S, source=None):
+    """One request over HTTP/1.1; `target` is sent as it is, from address `source`."""
     url = urllib.parse.urlsplit(base)
     if url.scheme == "https":
         connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=timeout,
                                                  context=_tls())
     else:
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout)
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout,
+                                                source_address=(source, 0) if source else None)
     headers = dict(headers or {})
     try:
         connection.putrequest(method, target, skip_host="Host" in headers,

@@ -90,7 +90,7 @@ def _step(world, step):
 def _call(world, step):
     method, _, target = step["CALL"].partition(" ")
     arguments = {key: match.fill(step[key], world.names)
-                 for key in ("group", "headers", "body", "app", "code") if key in step}
+                 for key in ("group", "headers", "body", "app", "code", "source") if key in step}
     nodes = step.get("nodes", [step.get("node", 1)])
     for node in nodes:
         def attempt(node=node):
@@ -99,7 +99,15 @@ def _call(world, step):
             return reply, faults
         if step.get("soon"):
             # A change without wait_ms is live within 300 ms; the wait is bounded, not the claim.
-            wait_until(lambda: not attempt()[1], 5, f"{step['CALL']} as expected: {attempt()}")
+            seen = []
+
+            def is_met():
+                seen[:] = attempt()
+                return not seen[1]
+            try:
+                wait_until(is_met, 5, f"{step['CALL']} as expected")
+            except AssertionError as fault:
+                raise AssertionError(f"{fault}: {seen}") from fault
         else:
             reply, faults = attempt()
             assert not faults, f"node {node}: {'; '.join(faults)}: {reply}"

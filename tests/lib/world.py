@@ -187,10 +187,11 @@ class World:
                          "h2": "SLUICE_DATA_TLS_URL"}[node]]
 
     def call(self, method, target, node=1, group="g", headers=None, body=None, app=None,
-             code=None):
+             code=None, source=None):
         """One call through a node (1, 2, tls, h2), to the group's debugging domain.
 
-        `app` signs with that app's key, `code` sends that AppCode.
+        `app` signs with that app's key, `code` sends that AppCode, `source` is the address that
+        the call comes from (nodes 1 and 2).
         """
         headers = {"Host": self.names[group]["sl_domain"] if group else "unknown.example.com",
                    **(headers or {})}
@@ -202,8 +203,11 @@ class World:
             to_sign = {"Host": headers["Host"]}
             headers.update(signer.sign(method, target, to_sign, content or b"", held["app_key"],
                                        held["app_secret"]))
-        send = client.request_h2 if node == "h2" else client.request
-        reply = send(self.data_url(node), method, target, headers, content)
+        if node == "h2":
+            reply = client.request_h2(self.data_url(node), method, target, headers, content)
+        else:
+            reply = client.request(self.data_url(node), method, target, headers, content,
+                                   source=source)
         self.contract.meet(reply)
         return reply
 

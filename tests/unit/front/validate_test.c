@@ -153,6 +153,19 @@ any_other_fault_of_the_body_is_named(void **state)
 }
 
 static void
+zero_takes_an_optional_limit_away_in_an_update_only(void **state)
+{
+    static const char body[] = "{\"name\":\"abc\",\"time_unit\":\"HOUR\",\"time_interval\":1,"
+                               "\"api_call_limits\":3,\"ip_call_limits\":0}";
+    json_t *sent = accepted(*state, "PUT", BASE "/throttles/t1", body).body;
+    assert_int_equal(json_integer_value(json_object_get(sent, "ip_call_limits")), 0);
+    refused(*state, "POST", BASE "/throttles", body, SL_E_PARAM_RANGE, "ip_call_limits");
+    refused(*state, "PUT", BASE "/throttles/t1",
+            "{\"name\":\"abc\",\"time_unit\":\"HOUR\",\"time_interval\":1,\"api_call_limits\":0}",
+            SL_E_PARAM_RANGE, "api_call_limits");
+}
+
+static void
 a_number_beyond_every_type_is_out_of_range(void **state)
 {
     const char *throttles = BASE "/throttles";
@@ -400,6 +413,7 @@ main(void)
         cmocka_unit_test(a_number_outside_its_range_is_named),
         cmocka_unit_test(any_other_fault_of_the_body_is_named),
         cmocka_unit_test(a_malformed_body_says_where),
+        cmocka_unit_test(zero_takes_an_optional_limit_away_in_an_update_only),
         cmocka_unit_test(a_number_beyond_every_type_is_out_of_range),
         cmocka_unit_test(a_deep_body_is_refused),
         cmocka_unit_test(another_content_type_is_refused_only_where_there_is_a_body),

@@ -265,6 +265,14 @@ class Rejections(unittest.TestCase):
                             ({"name": "a b"}, "match"), ([], "object")):
             self.assertIn(word, schema.reject(contract, thing, value, ""))
 
+    def test_zero_passes_only_where_it_empties(self):
+        contract = contract_of()
+        size = {"type": "integer", "minimum": 3, "maximum": 9}
+        self.assertIn("3..9", schema.reject(contract, size, 0, ""))
+        size["x-zero-empties"] = True
+        self.assertIsNone(schema.reject(contract, size, 0, ""))
+        self.assertIn("3..9", schema.reject(contract, size, 1, ""))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -30,6 +30,7 @@ static const struct command_handler handlers[] = {
     {"instance.set", instance_set},
     {"instance.update", instance_update},
     {"throttle_binding.create", throttle_binding_create},
+    {"throttle_binding.unbind", throttle_binding_unbind},
 };
 
 static sl_handler_fn *

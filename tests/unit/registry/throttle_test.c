@@ -74,6 +74,10 @@ no_limit_exceeds_the_wider_one(void **state)
     assert_int_equal(fixture_call(f, "throttle.update", fixture_path(f, "throttle_id", id), "",
                                   "{\"api_call_limits\": 900, \"ip_call_limits\": 801}"),
                      0);
+    assert_int_equal(fixture_call(f, "throttle.update", fixture_path(f, "throttle_id", id), "",
+                                  "{\"api_call_limits\": 5, \"ip_call_limits\": 0}"),
+                     0);
+    assert_null(json_object_get(f->body, "ip_call_limits")); // 0 took it away
 }
 
 static void
