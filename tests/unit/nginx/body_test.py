@@ -2,6 +2,7 @@
 import concurrent.futures
 import contextlib
 import os
+import pathlib
 import re
 import signal
 import sys
@@ -12,10 +13,14 @@ import module_test as module
 from module_node import ROOT, Node, Reply, fresh, pause
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
+from stream_backend import StreamBackend  # noqa: E402
+from exchange import Exchange  # noqa: E402
 from h2session import Session  # noqa: E402
 
 KB = 1024
 BUDGET = 1024 * KB
+FLOOD = 512 * KB * KB
+HELD_MAX = 64 * KB * KB  # of a worker's memory
 STALL_S = 1  # client_body_timeout here
 HOST = ("Host", "h.example.com")
 APIS = [
@@ -25,11 +30,15 @@ APIS = [
 ]
 
 
+def image(apis):
+    made = dict(module.image(), apis=apis)
+    made["gateway"]["body_max_bytes"] = FLOOD
+    return made
+
+
 def setUpModule():
     node = Node(module.BUILD, fresh(module.BUILD / "tests/body-node"), module.PORT)
-    image = dict(module.image(), apis=APIS)
-    image["gateway"]["body_max_bytes"] = 16 * KB * KB
-    node.publish(image)
+    node.publish(image(APIS))
     node.start(workers=2, replaced=[("@BODY_BUDGET@m", "1m"), ("client_body_timeout 8s", f"client_body_timeout {STALL_S}s")])
     module.Tested.node = node
 
@@ -261,6 +270,40 @@ class Deadline(BodyTest):
         self.assertEqual(len(lines), 1)
         for word in ("408", "local", "APIG.0201"):
             self.assertIn(word, lines[0])
+
+
+class Memory(BodyTest):
+    """What streams is not kept. The runtime of sanitizers is larger than the bound: there it only has to pass."""
+
+    def held_at_most(self):
+        """Of the worker that held most: the bytes."""
+        texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in self.node.workers().split()]
+        return max(int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) for text in texts) * KB
+
+    def test_what_streams_both_ways_at_once_is_not_kept(self):
+        block, size = os.urandom(KB * KB), FLOOD
+        count = size // len(block)
+
+        def serve(call):
+            told = sum(len(part) for part in call.parts())
+            call.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\nX-Told: %d\r\n\r\n" % (size, told))
+            for _ in range(count):
+                call.send(block)
+
+        with StreamBackend(serve) as backend:
+            port = int(backend.address.rpartition(":")[2])
+            flood = module.api(4, "/flood", method="ANY", http={"port": port, "timeout_ms": 30000})
+            self.node.publish(image([*APIS, flood]))
+            with Exchange(f"http://127.0.0.1:{self.node.http}", "POST", "/flood",
+                          {"Host": "h.example.com", "Transfer-Encoding": "chunked"}) as exchange:
+                for _ in range(count):
+                    exchange.send(block)
+                exchange.end()
+                head = exchange.head()
+                came = sum(len(part) for part in iter(lambda: head.read(KB * KB), b""))
+        self.assertEqual((head.status, came, head.getheader("X-Told")), (200, size, str(size)))
+        if not os.environ.get("SLUICE_NGINX_PRELOAD"):
+            self.assertLess(self.held_at_most(), HELD_MAX)
 
 
 class Headers(BodyTest):
