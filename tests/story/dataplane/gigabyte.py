@@ -6,9 +6,9 @@ import subprocess
 import threading
 import zlib
 
-from stream_backend import StreamBackend
 from exchange import Exchange
 from stack import select_pause, wait_until
+from stream_backend import StreamBackend
 
 OWN_STACK = True  # what its workers write and hold is this story's doing alone
 SERVED = True

@@ -13,9 +13,9 @@ import module_test as module
 from module_node import ROOT, Node, Reply, fresh, pause
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
-from stream_backend import StreamBackend  # noqa: E402
 from exchange import Exchange  # noqa: E402
 from h2session import Session  # noqa: E402
+from stream_backend import StreamBackend  # noqa: E402
 
 KB = 1024
 BUDGET = 1024 * KB
