@@ -11,6 +11,7 @@
 #define PATIENCE_MS     30   // that a request waits for a unit, there and back included
 #define FLOW_MS         250  // how often a rate is computed
 #define FLOW_AHEAD_S    1.0  // seconds of demand that a node holds in advance
+#define FLOW_SPREAD     5.0  // standard deviations of demand beyond its mean that a grant covers
 #define RATE_OVER_MS    3000 // a flow without news for this long has dried up
 
 // -- keys
@@ -398,20 +399,34 @@ account_demand(struct key *key, int node, int64_t units, int64_t now_ms)
     flow->at_ms = now_ms;
 }
 
+// The most that is likely to come where `mean` is expected: requests come when they like, and the
+// fewer they are, the further from their mean.
+static double
+likely(double mean)
+{
+    return mean * 1.1 + FLOW_SPREAD * sqrt(mean);
+}
+
 // What the node will need of a window that has not begun: its demand of the time that it will be
-// granted for, and not more than its part of the limit.
+// granted for. Where the limit has room for the likely demand of all nodes, each gets its own;
+// else hardly more than the mean, and not more than its part of the limit.
 static int64_t
 expected(const struct key *key, int node)
 {
-    double all = 0;
-    for (uint32_t i = 0; i < key->flow_count; i++) {
-        all += key->flows[i].rate;
-    }
-    double rate = rate_of(key, node);
     double span_s =
         key->window_s < ACCOUNT_AHEAD_MS / 1000 ? key->window_s : ACCOUNT_AHEAD_MS / 1000;
-    double part = all > 0 ? (double)key->limit * rate / all : 0;
-    double units = rate * span_s * 1.1;
+    double all = 0;
+    double all_likely = 0;
+    for (uint32_t i = 0; i < key->flow_count; i++) {
+        all += key->flows[i].rate;
+        all_likely += likely(key->flows[i].rate * span_s);
+    }
+    double mean = rate_of(key, node) * span_s;
+    if (all_likely <= (double)key->limit) {
+        return (int64_t)likely(mean);
+    }
+    double part = (double)key->limit * rate_of(key, node) / all;
+    double units = mean * 1.1;
     return (int64_t)(units < part ? units : part);
 }
 

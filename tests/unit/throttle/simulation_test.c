@@ -188,6 +188,43 @@ a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted(void **state)
     close_world(world);
 }
 
+// Sums what two nodes admitted of a wide limit in the windows from `from` to `to`.
+static int64_t
+refused_between(const struct world *world, size_t from, size_t to)
+{
+    int64_t refused = 0;
+    for (size_t at = from; at < to; at++) {
+        refused += world->offered[0][at] - world->admitted[0][at];
+    }
+    return refused;
+}
+
+static void
+an_owners_death_refuses_nothing_of_a_limit_that_is_far_away(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 40; seed++) {
+        struct world *world = open_world(seed, 2, 2);
+        world->limit[0] = 1000;
+        world->window_s[0] = 1;
+        world->first_window[0] = sl_counter_window(world->now_ms, 1) - 1;
+        sl_counter_policy_key(&world->keys[0], POLICY, NULL, SL_COUNT_API, NULL, 1);
+        for (int i = 0; i < 2; i++) {
+            memset(world->nodes[i].load, 0, sizeof(world->nodes[i].load));
+            world->nodes[i].load[0] = 5;
+        }
+        for (int ms = 0; ms < 9000; ms++) {
+            if (ms == 5000) {
+                kill_owner(world,
+                           world->shard_owner[sl_counter_shard(sl_str(world->keys[0].text))]);
+            }
+            step(world);
+        }
+        assert_int_equal(0, refused_between(world, 5, 9));
+        close_world(world);
+    }
+}
+
 int
 main(void)
 {
@@ -196,6 +233,7 @@ main(void)
         cmocka_unit_test(a_raised_limit_is_granted_in_the_window_that_was_exhausted),
         cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
         cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
+        cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
         cmocka_unit_test(no_schedule_exceeds_a_limit),
     };
