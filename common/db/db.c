@@ -7,9 +7,10 @@
 #include <string.h>
 
 // A statement that runs longer than any command may live is cancelled by the server, and a
-// transaction that its worker forgot gives its locks back.
+// transaction whose worker stopped between two statements, or lost its network, gives its locks
+// back: others wait for them.
 #define SESSION_OPTIONS                                                                            \
-    "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=60000 -c TimeZone=UTC "     \
+    "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC "      \
     "-c client_min_messages=warning"
 
 static void
@@ -23,9 +24,16 @@ int
 sl_db_connect(struct sl_db *db, struct sl_error *err)
 {
     const char *const session = SESSION_OPTIONS;
-    const char *const names[] = {"dbname",  "application_name", "connect_timeout",
-                                 "options", "client_encoding",  NULL};
-    const char *const values[] = {db->conninfo, db->application, "5", session, "UTF8", NULL};
+    // A later word wins: what stands before dbname is a default that the settings may change. A
+    // server that fell silent, or its host, is given up after 5 s: with several in the settings
+    // the next command then finds another.
+    const char *const names[] = {"connect_timeout",  "tcp_user_timeout",
+                                 "keepalives_idle",  "keepalives_interval",
+                                 "keepalives_count", "dbname",
+                                 "application_name", "options",
+                                 "client_encoding",  NULL};
+    const char *const values[] = {"3",          "5000",          "2",     "1",    "3",
+                                  db->conninfo, db->application, session, "UTF8", NULL};
     if (db->conn != NULL) {
         PQfinish(db->conn);
     }

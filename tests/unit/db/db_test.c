@@ -7,12 +7,16 @@
 #include "common/db/db.h"
 #include "common/db/quota.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -204,6 +208,45 @@ a_database_that_is_not_there_is_unavailable(void **state)
     assert_int_equal(f->err.code, SL_E_UNAVAILABLE);
 }
 
+static void
+a_database_that_says_nothing_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char conninfo[128];
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(conninfo, sizeof(conninfo), "host=127.0.0.1 port=%d dbname=x",
+             ntohs(address.sin_port));
+    struct sl_db_options options = {.conninfo = conninfo};
+    int64_t begun_ms = sl_mono_ms();
+    assert_null(sl_db_open(&options, &f->err));
+    assert_int_equal(f->err.code, SL_E_UNAVAILABLE);
+    assert_in_range(sl_mono_ms() - begun_ms, 2000, 6000);
+    close(fd);
+}
+
+static void
+a_transaction_that_its_worker_left_gives_its_locks_back(void **state)
+{
+    struct fixture *f = *state;
+    run_sql(f, "INSERT INTO thing (name, size) VALUES ('locked', 1)");
+    SL_AUTO(sl_db) other = open_db(&f->err);
+    struct sl_tx *left = sl_tx_begin(other, &f->err);
+    assert_int_equal(sl_sql(left, f->arena, "SELECT 1 FROM thing WHERE name = 'locked' FOR UPDATE",
+                            SL_NO_PARAMS, NULL, &f->err),
+                     0);
+    int64_t begun_ms = sl_mono_ms();
+    run_sql(f, "UPDATE thing SET size = 2 WHERE name = 'locked'");
+    assert_in_range(sl_mono_ms() - begun_ms, 3000, 9000);
+    assert_int_equal(add_thing(f, left, "late", 1), -1);
+    assert_int_equal(f->err.code, SL_E_UNAVAILABLE);
+    sl_tx_free(&left);
+}
+
 static const struct sl_audit_who who = {.command_id = "0123456789abcdef0123456789abcdef",
                                         .request_id = "r",
                                         .command = "thing.create",
@@ -375,6 +418,10 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_database_that_is_not_there_is_unavailable, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_database_that_says_nothing_is_given_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_transaction_that_its_worker_left_gives_its_locks_back,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_repeated_command_gets_the_stored_outcome, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_repeat_waits_for_the_first_and_then_answers_the_same,
