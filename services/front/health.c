@@ -18,9 +18,8 @@ struct health {
     struct MHD_Daemon *daemon;
 };
 
-// Why this front is not ready; NULL when it is.
-static const char *
-find_reason(struct front *front)
+const char *
+health_reason(struct front *front)
 {
     if (atomic_load(&front->draining)) {
         return "draining\n";
@@ -51,7 +50,7 @@ answer_path(struct front *front, const char *url, struct sl_buf *text)
         return MHD_HTTP_OK;
     }
     if (strcmp(url, "/readyz") == 0) {
-        const char *reason = find_reason(front);
+        const char *reason = health_reason(front);
         sl_buf_adds(text, reason != NULL ? reason : "ready\n");
         return reason != NULL ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK;
     }

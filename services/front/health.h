@@ -11,6 +11,9 @@
 
 struct health;
 
+// Why the front is not ready, a line of text; NULL when it is. Any thread.
+const char *health_reason(struct front *front);
+
 // Starts listening on "address:port". NULL with *err filled.
 struct health *health_new(struct front *front, const char *listen, struct sl_error *err);
 

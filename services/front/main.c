@@ -22,7 +22,10 @@
 #define SETTINGS_MAX  (64 * 1024)                       // memory of settings, bytes
 #define DRAIN_MS      (SL_DEADLINE_MS + SL_WAIT_MAX_MS) // requests in flight may take so long
 #define DRAIN_POLL_NS 20000000L
-#define CREDITS       4096 // commands out at once
+#define READY_POLL_MS 10
+#define READY_WAIT_MS 5000  // the longest that a starting front waits for bus and entries
+#define GRACE_MAX_MS  60000 // the highest drain_ms
+#define CREDITS       4096  // commands out at once
 
 struct settings {
     const char *name;
@@ -33,11 +36,19 @@ struct settings {
     const char *tls_key;
     bool plain;
     bool forwarded_for;
+    int64_t drain_ms;
     int64_t threads;
     const char *log_level;
 };
 
 static const struct sl_setting rows[] = {
+    {.name = "drain_ms",
+     .type = SL_SETTING_INT,
+     .offset = offsetof(struct settings, drain_ms),
+     .fallback = "2000",
+     .min = 0,
+     .max = GRACE_MAX_MS,
+     .help = "how long it still accepts after SIGTERM, so that balancers see /readyz turn 503"},
     {.name = "forwarded_for",
      .type = SL_SETTING_BOOL,
      .offset = offsetof(struct settings, forwarded_for),
@@ -132,11 +143,37 @@ wait_idle(const struct front *front)
     }
 }
 
+// Waits for a signal, at most `wait_ms`; whether one came.
+static bool
+wait_signal(const sigset_t *signals, int64_t wait_ms)
+{
+    const struct timespec wait = {.tv_sec = wait_ms / 1000,
+                                  .tv_nsec = (long)(wait_ms % 1000) * 1000000L};
+    return sigtimedwait(signals, NULL, &wait) > 0;
+}
+
+// A balancer that has not noticed a quick restart sends requests as soon as the listener is there:
+// it opens when they can be served, or so late that a lone front has to say why they cannot.
+// Whether a signal ended the wait.
+static bool
+wait_ready(struct front *front, const sigset_t *signals)
+{
+    int64_t until_ms = sl_mono_ms() + READY_WAIT_MS;
+    while (health_reason(front) != NULL && sl_mono_ms() < until_ms) {
+        if (wait_signal(signals, READY_POLL_MS)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
-drain(struct front *front, struct http *http)
+drain(struct front *front, struct http *http, int64_t grace_ms, const sigset_t *signals)
 {
     sl_log(SL_INFO, "draining", SL_LOG_INT("in_flight", atomic_load(&front->in_flight)));
     atomic_store(&front->draining, true);
+    // A second signal ends the grace.
+    (void)wait_signal(signals, grace_ms);
     http_quiesce(http);
     wait_idle(front);
 }
@@ -169,15 +206,11 @@ close_parts(struct front *front, struct http **http, struct health **health)
     metrics_free(&front->metrics);
 }
 
+// Listens from when it is ready until a signal comes.
 static int
-run(const struct settings *settings, struct sl_arena *arena, struct sl_error *err)
+serve(struct front *front, const struct settings *settings, const sigset_t *signals,
+      struct http **ret_http, struct sl_error *err)
 {
-    sigset_t signals;
-    int signal_number = 0;
-    struct sl_peer peer = {.bus_count = 0};
-    struct front front = {.forwarded_for = settings->forwarded_for};
-    struct http *http = NULL;
-    struct health *health = NULL;
     const struct http_options options = {
         .listen = settings->listen,
         .tls_certificate = settings->tls_certificate,
@@ -185,20 +218,37 @@ run(const struct settings *settings, struct sl_arena *arena, struct sl_error *er
         .plain = settings->plain,
         .threads = count_threads(settings->threads),
     };
+    int signal_number = 0;
+    if (wait_ready(front, signals)) {
+        return 0;
+    }
+    *ret_http = http_new(front, &options, err);
+    if (*ret_http == NULL) {
+        return -1;
+    }
+    sl_log(SL_INFO, "serving", SL_LOG_STR("listen", settings->listen));
+    sigwait(signals, &signal_number);
+    drain(front, *ret_http, settings->drain_ms, signals);
+    return 0;
+}
+
+static int
+run(const struct settings *settings, struct sl_arena *arena, struct sl_error *err)
+{
+    sigset_t signals;
+    struct sl_peer peer = {.bus_count = 0};
+    struct front front = {.forwarded_for = settings->forwarded_for};
+    struct http *http = NULL;
+    struct health *health = NULL;
     raise_file_limit();
     block_signals(&signals);
     if (sl_peer_load(settings->peer_file, arena, &peer, err) != 0) {
         return -1;
     }
     int result = open_parts(&front, &peer, err);
-    if (result == 0 && ((http = http_new(&front, &options, err)) == NULL ||
-                        (health = health_new(&front, settings->health_listen, err)) == NULL)) {
-        result = -1;
-    }
     if (result == 0) {
-        sl_log(SL_INFO, "serving", SL_LOG_STR("listen", settings->listen));
-        sigwait(&signals, &signal_number);
-        drain(&front, http);
+        health = health_new(&front, settings->health_listen, err);
+        result = health != NULL ? serve(&front, settings, &signals, &http, err) : -1;
     }
     close_parts(&front, &http, &health);
     return result;
