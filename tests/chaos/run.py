@@ -22,7 +22,7 @@ from row import Api, Table
 from stack import TREE
 
 SHORT = ("killed", "gone", "nodes")
-LONG = ()
+LONG = SHORT + ("rolling", "databases", "network", "stopped")
 
 
 def play(cluster, contract, rows):
@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--build", default=TREE / "build", type=pathlib.Path)
     parser.add_argument("--sanitized", action="store_true")
     parser.add_argument("--long", action="store_true")
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--only", default="", help="rows whose name or file has this in it")
     parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -60,7 +60,7 @@ def main():
         print(f"--long: {may_have_namespaces()}")
         sys.exit(1)
     rows = [row for name in (LONG if args.long else SHORT)
-            for row in importlib.import_module(name).ROWS if args.only in row.name]
+            for row in importlib.import_module(name).ROWS if args.only == name or args.only in row.name]
     shape = {"control": 3, "nodes": 4, "databases": 2, "isolated": True} if args.long else {}
     cluster = Cluster(args.build, sanitized=args.sanitized, **shape)
     table = None

@@ -69,8 +69,7 @@ class Database:
         self.sql("CREATE DATABASE sluice OWNER sluice")
         if self.cluster.databases > 1:
             self.follow(2, 1)
-            self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            self.sql("SELECT pg_reload_conf()")
+            self.synchronous(True)
 
     def _init(self, number):
         host = self.cluster.hosts[f"postgres-{number}"]
@@ -118,7 +117,16 @@ class Database:
         """Makes a standby the primary, without a standby of its own yet."""
         self._run(number, f"{BIN}/pg_ctl", "promote", "-w", "-D", self._data(number))
         self.primary = number
-        self.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+        self.synchronous(False)
+
+    def synchronous(self, wanted):
+        """Whether a commit waits for the standby."""
+        self.set("synchronous_standby_names", "*" if wanted else "")
+
+    def set(self, name, value):
+        """Changes a setting of the primary; None: back to what it was."""
+        self.sql(f"ALTER SYSTEM RESET {name}" if value is None else
+                 f"ALTER SYSTEM SET {name} = '{value}'")
         self.sql("SELECT pg_reload_conf()")
 
     def accepts(self, number):

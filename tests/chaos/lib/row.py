@@ -5,7 +5,7 @@ import time
 
 import world
 from audit import Ledger
-from load import Load, Target
+from load import REPEAT, Load, Target
 from stack import wait_until
 
 BEFORE_S = 1.0  # of load before a strike
@@ -23,6 +23,7 @@ class Row:
     refused_calls: int = None  # by a limit, where accounting is away; None: none may be
     gap_s: float = 1.0  # longest time without a call that succeeds
     slowest_ms: float = None  # of the calls that succeed
+    refused: int = None  # attempts of writes, at most; None: any number
     unfinished: int = 0  # writes that were never acknowledged, in all their attempts
     whole_s: float = 15  # from the strike, or from its end where the test ends it
     needs: object = None  # needs(cluster): why it cannot be run here, or None
@@ -32,9 +33,10 @@ class Row:
 class Scene:
     """What a strike works with: the cluster, and the passing of time under load."""
 
-    def __init__(self, cluster, api):
+    def __init__(self, cluster, api, load):
         self.cluster = cluster
         self.api = api
+        self.load = load
         self.started = time.monotonic()
         self.notes = []
         self.faults = []
@@ -50,6 +52,17 @@ class Scene:
             wait_until(lambda u=unit, s=starts: u.starts > s and u.serves(), 20,
                        f"{name} to serve again")
             self.healed()
+
+    def drain(self, unit):
+        """Restarts a unit as an upgrade does: asked to end, waited for, started, waited for."""
+        unit.restart()
+        wait_until(self.cluster.balanced, 20, "the balancers to use every server")
+
+    def wait_for_writes(self):
+        """Waits until writes are acknowledged again."""
+        begun = time.monotonic()
+        wait_until(lambda: any(w.acknowledged and w.done > begun for w in
+                               self.load.writes[-500:] if w.done), WHOLE_S, "acknowledged writes")
 
     def lasts(self, seconds):
         """Lets the damage act for a while."""
@@ -154,7 +167,7 @@ class Table:
             print(f"skip {row.name}: {reason}", flush=True)
             return
         begun = time.monotonic()
-        scene = Scene(self.cluster, self.api)
+        scene = Scene(self.cluster, self.api, self.load)
         scene.lasts(BEFORE_S)
         whole = None
         try:
@@ -190,9 +203,15 @@ class Table:
         good = sorted(c.done for c in calls if c.status == 200 and c.kind != "narrow")
         gap = max((b - a for a, b in zip(good, good[1:])), default=float("inf"))
         slowest = max((c.done - c.due for c in calls if c.status == 200), default=0) * 1000
+        late = max((c.begun - c.due for c in calls), default=0)
+        if late > 0.2:
+            scene.note(f"the load itself was up to {late:.2f} s late: a busy machine")
         unfinished = [w for w in writes if not w.acknowledged and not _made_before(w, ledger)]
         lost, twice = ledger.lost(self.load.writes), ledger.twice(writes)
+        refused = sum(status in (0, *REPEAT) for w in writes for status in w.attempts)
         for true, text in (
+                (row.refused is None or refused <= row.refused, f"{refused} attempts of writes "
+                 f"were refused: {[w.attempts for w in writes if len(w.attempts) > 1][:5]}"),
                 (calls and writes, "no load ran"),
                 (len(failed) <= row.failed_calls,
                  f"{len(failed)} calls failed, at most {row.failed_calls} may: "
@@ -208,7 +227,6 @@ class Table:
                  f"{row.whole_s} s are expected"),
                 (row.loose or not self._over(calls), f"a limit was exceeded: {self._over(calls)}")):
             scene.check(true, text)
-        refused = sum(status in (0, 429, 502, 503, 504) for w in writes for status in w.attempts)
         cells = (row.name, len(calls), f"{len(failed)} ≤ {row.failed_calls}", len(limited),
                  f"{gap:.2f} ≤ {row.gap_s}", f"{slowest:.0f}", len(writes), refused,
                  f"{len(unfinished)} ≤ {row.unfinished}", len(lost), len(twice),

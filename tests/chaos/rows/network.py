@@ -1,0 +1,84 @@
+"""Links that are cut, both ways or one, that lose packets, or are slow."""
+from databases import isolated
+from row import Row
+
+CUT_S = 12
+
+
+def control(scene):
+    return [host for name, host in scene.cluster.hosts.items() if name.startswith("control-")]
+
+
+def for_a_while(damage):
+    """The strike that damages a host's link and heals it again; damage(scene) answers the host."""
+    def strike(scene):
+        host = damage(scene)
+        scene.lasts(CUT_S)
+        host.filter()
+        host.slow()
+        scene.healed()
+    return strike
+
+
+def bus_cut(scene):
+    """One bus and half of the workers do not reach each other."""
+    host, *others = control(scene)
+    rules = [f"{hook} {way} {other.address} tcp {port} 7001-7003" for other in others
+             for hook, way, port in (("input", "ip saddr", "dport"),
+                                     ("output", "ip daddr", "sport"))]
+    host.filter(*rules)
+    return host
+
+
+def node_cut(*ways):
+    """The damage that cuts a node off from the control hosts."""
+    def damage(scene):
+        node = scene.cluster.hosts["node-1"]
+        node.cut(*control(scene), ways=ways)
+        return node
+    return damage
+
+
+def host_cut(name):
+    """The damage that takes a host off the network."""
+    def damage(scene):
+        host = scene.cluster.hosts[name]
+        host.cut(*(one for one in scene.cluster.hosts.values() if one is not host))
+        return host
+    return damage
+
+
+def lossy(name, percent):
+    def damage(scene):
+        host = scene.cluster.hosts[name]
+        host.lose(percent)
+        return host
+    return damage
+
+
+def slow(name, rate):
+    def damage(scene):
+        host = scene.cluster.hosts[name]
+        host.slow(rate)
+        return host
+    return damage
+
+
+ROWS = [
+    Row("a bus is cut off from the workers of other hosts", for_a_while(bus_cut)),
+    Row("a node is cut off from the control plane", for_a_while(node_cut("in", "out")),
+        refused_calls=200),
+    Row("a node hears nothing from the control plane", for_a_while(node_cut("in")),
+        refused_calls=200),
+    Row("a node is not heard by the control plane", for_a_while(node_cut("out")),
+        refused_calls=200),
+    Row("a control host loses its network", for_a_while(host_cut("control-1"))),
+    # Until two checks failed, a quarter of the calls goes there: 3 s of them.
+    Row("a node loses its network", for_a_while(host_cut("node-1")), failed_calls=50,
+        refused_calls=200),
+    Row("a control host loses a packet in ten", for_a_while(lossy("control-1", 10))),
+    Row("a node's link carries 128 kbit/s", for_a_while(slow("node-1", "128kbit")),
+        refused_calls=200),
+]
+for _row in ROWS:
+    _row.needs = isolated
