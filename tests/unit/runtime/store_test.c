@@ -3,14 +3,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/test.h"
 
-#include "common/runtime/store.c"
+#include "common/runtime/store_state.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct place {
@@ -76,6 +78,12 @@ append(void *arg, const struct sl_store_record *record, struct sl_error *err)
     snprintf(text + len, 256 - len, "%s/%s=%.*s@%d/%d ", record->kind, record->key,
              SL_STR_FMT(record->body), (int)record->revision, (int)record->min_reader);
     return 0;
+}
+
+static int
+append_one(void *arg, const struct sl_store_record *record, struct sl_error *err)
+{
+    return append(arg, record, err) == 0 ? 1 : -1;
 }
 
 static void
@@ -266,6 +274,81 @@ a_file_cut_short_makes_the_store_start_empty(void **state)
     assert_contents(place, "");
 }
 
+static void
+a_page_of_entries_begins_behind_a_name_and_ends_when_enough(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char text[256] = "";
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "1");
+    put(place, "api", "c", "2");
+    put(place, "host", "b", "3");
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+    assert_int_equal(sl_store_each_after(place->store, "api", "a", append, text, &err), 0);
+    assert_string_equal(text, "api/c=2@3/1 host/b=3@3/1 ");
+    text[0] = '\0';
+    assert_int_equal(sl_store_each_after(place->store, "api", "b", append_one, text, &err), 0);
+    assert_string_equal(text, "api/c=2@3/1 ");
+    text[0] = '\0';
+    assert_int_equal(sl_store_each_after(place->store, "host", "b", append, text, &err), 0);
+    assert_string_equal(text, "");
+}
+
+static void
+a_second_process_may_read_what_is_being_written(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char text[256] = "";
+    uint64_t revision = 0;
+    char epoch[SL_ID_SIZE];
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "1");
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) { // LMDB lets a process open a file once
+        struct sl_store *reader = sl_store_open_read(place->path, &err);
+        bool is_read = reader != NULL && sl_store_each(reader, append, text, &err) == 0;
+        sl_store_position(reader, epoch, &revision);
+        _exit(is_read && revision == 3 && strcmp(text, "api/a=1@3/1 ") == 0 ? 0 : 1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+// A store that was found is read where it is; the first change goes to a file of our own.
+static void
+a_change_to_a_found_store_goes_to_a_fresh_file(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char file[128];
+    struct stat before;
+    struct stat after;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "1");
+    assert_int_equal(sl_store_put_blob(place->store, "key/1", SL_STR("k1"), &err), 0);
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+    assert_false(reopen(place));
+    snprintf(file, sizeof(file), "%s/data.mdb", place->path);
+    assert_int_equal(stat(file, &before), 0);
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "b", "2");
+    assert_int_equal(sl_store_commit(place->store, "e1", 4, &err), 0);
+    assert_int_equal(stat(file, &after), 0);
+    assert_int_not_equal(before.st_ino, after.st_ino);
+    assert_contents(place, "api/a=1@3/1 api/b=2@3/1 ");
+    assert_false(reopen(place));
+    assert_position(place, "e1", 4);
+    assert_contents(place, "api/a=1@3/1 api/b=2@3/1 ");
+    char text[256] = "";
+    assert_int_equal(sl_store_blobs(place->store, count_blob, text, &err), 0);
+    assert_string_equal(text, "key/1:k1 ");
+}
+
 // RFC 3720 B.4, and any split of a text gives the same.
 static void
 the_crc_is_the_castagnoli_one(void **state)
@@ -273,11 +356,11 @@ the_crc_is_the_castagnoli_one(void **state)
     (void)state;
     static const unsigned char zeros[32];
     const char *text = "123456789 and then some more bytes";
-    assert_int_equal(crc32c(0, zeros, 32), 0x8a9136aa);
-    assert_int_equal(crc32c(0, text, 9), 0xe3069283);
+    assert_int_equal(store_crc32c(0, zeros, 32), 0x8a9136aa);
+    assert_int_equal(store_crc32c(0, text, 9), 0xe3069283);
     for (size_t i = 0; i <= strlen(text); i++) {
-        assert_int_equal(crc32c(crc32c(0, text, i), text + i, strlen(text) - i),
-                         crc32c(0, text, strlen(text)));
+        assert_int_equal(store_crc32c(store_crc32c(0, text, i), text + i, strlen(text) - i),
+                         store_crc32c(0, text, strlen(text)));
     }
 }
 
@@ -293,6 +376,9 @@ main(void)
         TEST(an_aborted_change_leaves_nothing),
         TEST(a_change_afresh_replaces_everything),
         TEST(blobs_stand_beside_the_entries_and_survive_a_fresh_start),
+        TEST(a_page_of_entries_begins_behind_a_name_and_ends_when_enough),
+        TEST(a_second_process_may_read_what_is_being_written),
+        TEST(a_change_to_a_found_store_goes_to_a_fresh_file),
         TEST(a_damaged_body_makes_the_store_start_empty),
         TEST(a_file_of_rubbish_makes_the_store_start_empty),
         TEST(a_file_cut_short_makes_the_store_start_empty),
