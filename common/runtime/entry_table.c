@@ -138,6 +138,7 @@ static const struct entry_field gateway_fields[] = {
     {"addresses", FIELD_TEXTS, LIST_AT(sl_gateway, addresses, address_count)},
     {"restricted", FIELD_TEXTS, LIST_AT(sl_gateway, restricted, restricted_count)},
     {"node_ids", FIELD_TEXTS, LIST_AT(sl_gateway, node_ids, node_count)},
+    {"node_keys", FIELD_TEXTS, LIST_AT(sl_gateway, node_keys, node_key_count)},
     {"membership", FIELD_INT, AT(sl_gateway, membership), .min = 0, .max = INT64_MAX},
 };
 

@@ -175,7 +175,9 @@ struct sl_gateway {
     size_t restricted_count;
     const char *const *node_ids; // sorted
     size_t node_count;
-    uint64_t membership; // grows with every change of node_ids
+    const char *const *node_keys; // CURVE public keys (Z85) of node_ids, in their order
+    size_t node_key_count;        // node_count, or 0: an older publisher did not say
+    uint64_t membership;          // grows with every change of node_ids
 };
 
 // kind of the pseudo-gateway "control" (fronts): accounts, users, keys, policies travel as the JSON

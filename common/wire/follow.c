@@ -466,6 +466,24 @@ sl_follow_free(struct sl_follow **follow)
     free(gone);
 }
 
+bool
+sl_follow_take(struct sl_follow *follow, const struct sl_revision *revision)
+{
+    if (follow->phase != PHASE_LIVE) {
+        return false;
+    }
+    drop_held(follow);
+    set_have(follow, revision->epoch, revision->number);
+    plan(follow, 0, true);
+    return true;
+}
+
+bool
+sl_follow_is_reading(const struct sl_follow *follow)
+{
+    return follow->phase != PHASE_LIVE;
+}
+
 struct sl_revision
 sl_follow_revision(const struct sl_follow *follow)
 {

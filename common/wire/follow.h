@@ -61,6 +61,13 @@ void sl_follow_tick(struct sl_follow *follow);
 // callback thread.
 void sl_follow_heard(struct sl_follow *follow, const struct sl_revision *head);
 
+// The copy came another way and is at `revision`: from here on only what changed since is asked
+// for. Answers false, and does nothing, while a full set is on its way. On the callback thread.
+bool sl_follow_take(struct sl_follow *follow, const struct sl_revision *revision);
+
+// Whether a full set is on its way. On the callback thread.
+bool sl_follow_is_reading(const struct sl_follow *follow);
+
 // The revision that the copy has.
 struct sl_revision sl_follow_revision(const struct sl_follow *follow);
 

@@ -59,11 +59,18 @@ add_nodes() {
         once "$SECRETS/$unit.peer" admin node add "$unit" --gateway "$SLUICE_INSTANCE_ID" \
             --bus "$SECRETS/bus-1.peer" --bus "$SECRETS/bus-2.peer" ${over:+--over "$over"} \
             --allow "$ALLOW" --out "$SECRETS/$unit.peer"
-        render node "$unit"
     done <<'NODES'
 node-1
 node-2 tcp
 NODES
+    # Each may get its first image from the other.
+    PEERS="tcp://$HOST:$PORT_NODE2_PEER $(public_key node-2)" render node node-1
+    PEERS="tcp://$HOST:$PORT_NODE1_PEER $(public_key node-1)" render node node-2
+}
+
+# The public key of a peer file.
+public_key() {
+    sed -n "s/^public_key: '\(.*\)'$/\1/p" "$SECRETS/$1.peer"
 }
 
 write_env_file() {

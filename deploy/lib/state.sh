@@ -54,17 +54,21 @@ PEERS
 # render TEMPLATE UNIT: fills @NAME@ in deploy/config/TEMPLATE.yaml; @UNIT@ and @N@ say which of
 # several it is. Nodes wait for the gateway, whose id is theirs.
 render() {
-    local text name unit=$2
+    local text name filled= unit=$2
     local UNIT=$unit N=${unit##*-} GATEWAY=${SLUICE_INSTANCE_ID:-}
     local HTTP_PORT TLS_PORT HEALTH_PORT
     HTTP_PORT=PORT_NODE${N}_HTTP TLS_PORT=PORT_NODE${N}_TLS HEALTH_PORT=PORT_NODE${N}_HEALTH
+    local PEER_PORT=PORT_NODE${N}_PEER
+    PEER_PORT=${!PEER_PORT:-}
     HTTP_PORT=${!HTTP_PORT:-} TLS_PORT=${!TLS_PORT:-} HEALTH_PORT=${!HEALTH_PORT:-}
     text=$(<"$TREE/deploy/config/$1.yaml")
+    # From left to right once: what is filled in may look like a name itself.
     while [[ $text =~ @([A-Z0-9_]+)@ ]]; do
         name=${BASH_REMATCH[1]}
-        text=${text//"@$name@"/${!name}}
+        filled+=${text%%"@$name@"*}${!name}
+        text=${text#*"@$name@"}
     done
-    replace "$CONFIG/$unit.yaml" "$text"
+    replace "$CONFIG/$unit.yaml" "$filled$text"
 }
 
 # Writes TEXT to FILE by rename, unless it is there already.

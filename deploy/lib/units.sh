@@ -112,6 +112,8 @@ ports_check() {
     for name in "${PORTS[@]%%=*}"; do
         case $name in
         FRONT*) unit=front ;;
+        NODE1_PEER) unit=node-1 ;;
+        NODE2_PEER) unit=node-2 ;;
         NODE1*) unit=nginx-1 ;;
         NODE2*) unit=nginx-2 ;;
         BUS1*) unit=bus-1 ;;

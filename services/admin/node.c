@@ -50,6 +50,8 @@ node_add(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl_err
     int rc = register_node(admin, fields, &peer, ret_answer, err);
     if (rc != 0) {
         unlink(out);
+    } else {
+        json_object_set_new(*ret_answer, "public_key", json_string(peer.public_key));
     }
     sl_wipe(peer.secret_key, sizeof(peer.secret_key));
     return rc;

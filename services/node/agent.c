@@ -24,6 +24,8 @@
 #include "services/node/nginx_signal.h"
 #include "services/node/report.h"
 #include "services/node/rotate.h"
+#include "services/node/seed.h"
+#include "services/node/share.h"
 
 #define AGENT_MAGIC 0x534c4147U
 #define TICK_MS     LIMITS_TICK_MS
@@ -44,6 +46,9 @@ struct agent {
     struct limits *limits;            //
     struct report *report;            //
     struct rotate *rotate;            // of nginx's access logs
+    struct share *share;              // NULL: nothing is given to peers
+    struct seed *seed;                // the first image without the bus
+    bool was_discarded;               // what the store held is gone
     bool members_changed;             // an image went live: its nodes may be others
     uint64_t membership;              // that limits know
     size_t node_count;                //
@@ -96,6 +101,7 @@ open_store(struct agent *agent)
                  err.detail);
         return;
     }
+    agent->was_discarded = discarded;
     if (discarded) {
         sl_log(SL_WARNING, "the store did not hold and was thrown away");
     }
@@ -154,16 +160,31 @@ make_image(struct agent *agent, struct sl_revision *ret_revision, struct sl_erro
     return 0;
 }
 
+// Why a node without a revision has none. What an earlier agent made goes on being served.
+static const char *
+first_reason(const struct agent *agent)
+{
+    if (seed_reason(agent->seed)[0] != '\0') {
+        return seed_reason(agent->seed);
+    }
+    return agent->was_discarded ? "durable store: it was damaged; the image of before is served"
+                                : "";
+}
+
 static void
 tell_facts(void *arg, struct report_facts *ret_facts)
 {
     const struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
     ret_facts->revision = apply_revision(agent->apply);
     ret_facts->offset_ms = limits_clock_offset_ms(agent->limits);
-    ret_facts->reason = apply_reason(agent->apply);
-    if (ret_facts->reason[0] == '\0') {
-        ret_facts->reason =
-            agent->durable != NULL ? durable_reason(agent->durable) : agent->store_reason;
+    const char *const reasons[] = {
+        apply_reason(agent->apply),
+        agent->durable != NULL ? durable_reason(agent->durable) : agent->store_reason,
+        ret_facts->revision.epoch[0] != '\0' ? "" : first_reason(agent),
+    };
+    ret_facts->reason = "";
+    for (size_t i = 0; i < SL_COUNT(reasons) && ret_facts->reason[0] == '\0'; i++) {
+        ret_facts->reason = reasons[i];
     }
 }
 
@@ -201,6 +222,30 @@ join_bus(struct agent *agent, const struct sl_peer *peer, const struct sl_revisi
     return agent->report == NULL ? sl_fail(err, SL_E_INTERNAL) : 0;
 }
 
+// What goes between nodes when the control plane is gone.
+static int
+join_peers(struct agent *agent, const struct sl_peer *peer, struct sl_error *err)
+{
+    struct share_options share = {.settings = agent->settings,
+                                  .peer = peer,
+                                  .store = agent->store,
+                                  .keys = &agent->keys,
+                                  .builder = agent->builder};
+    if (agent->settings->peer_listen[0] != '\0') {
+        agent->share = share_new(&share, err);
+        if (agent->share == NULL) {
+            return -1;
+        }
+    }
+    struct seed_options seed = {.settings = agent->settings,
+                                .peer = peer,
+                                .keys = &agent->keys,
+                                .apply = agent->apply,
+                                .follow = agent->follow};
+    agent->seed = seed_new(&seed, err);
+    return agent->seed == NULL ? -1 : 0;
+}
+
 struct agent *
 agent_new(const struct settings *settings, const struct sl_peer *peer, struct sl_error *err)
 {
@@ -213,7 +258,8 @@ agent_new(const struct settings *settings, const struct sl_peer *peer, struct sl
     agent->settings = settings;
     struct sl_revision have;
     if (keys_init(&agent->keys, peer->secret_key, err) != 0 || make_image(agent, &have, err) != 0 ||
-        prepare_nginx(agent, err) != 0 || join_bus(agent, peer, &have, err) != 0) {
+        prepare_nginx(agent, err) != 0 || join_bus(agent, peer, &have, err) != 0 ||
+        join_peers(agent, peer, err) != 0) {
         return NULL;
     }
     return SL_TAKE(agent);
@@ -227,6 +273,8 @@ agent_free(struct agent **agent)
     }
     struct agent *gone = *agent;
     *agent = NULL;
+    seed_free(&gone->seed);
+    share_free(&gone->share);
     sl_follow_free(&gone->follow);
     rotate_free(&gone->rotate);
     report_free(&gone->report);
@@ -271,6 +319,10 @@ run_timers(struct agent *agent)
         resolve_tick(agent->resolve);
     }
     apply_resolved(agent->apply);
+    seed_run(agent->seed);
+    if (agent->share != NULL) {
+        share_run(agent->share);
+    }
     if (agent->members_changed) {
         tell_members(agent);
     }
@@ -288,6 +340,7 @@ agent_run(struct agent *agent, int stop_fd)
         STOP,
         BUS,
         LIMITS,
+        PEERS,
         NAMES
     };
     for (;;) {
@@ -295,6 +348,7 @@ agent_run(struct agent *agent, int stop_fd)
             [STOP] = {.fd = stop_fd, .events = POLLIN},
             [BUS] = {.fd = sl_bus_client_fd(agent->client), .events = POLLIN},
             [LIMITS] = {.fd = limits_fd(agent->limits), .events = POLLIN},
+            [PEERS] = {.fd = agent->share != NULL ? share_fd(agent->share) : -1, .events = POLLIN},
         };
         size_t names = resolve_polls(agent->resolve, polls + NAMES);
         if (poll(polls, NAMES + names, TICK_MS) < 0 && errno != EINTR) {

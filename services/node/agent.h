@@ -16,6 +16,11 @@ struct agent *agent_new(const struct settings *settings, const struct sl_peer *p
 // The image, the counters and nginx stay as they are.
 void agent_free(struct agent **agent);
 
+// Writes what the node's store holds to `file`, for every node of its gateway (seed.h); an agent
+// may be running meanwhile. Refuses (CONFIG) a node that has nothing.
+int agent_export(const struct settings *settings, const char *file, struct sl_arena *arena,
+                 struct sl_error *err) SL_MUST_CHECK;
+
 // Runs until `stop_fd` is readable.
 void agent_run(struct agent *agent, int stop_fd);
 

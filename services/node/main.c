@@ -1,9 +1,10 @@
-// main.c - sluice-node: settings, who we are, the agent, and its end.
+// main.c - sluice-node: settings, who we are, the agent, and its end; or the export of its store.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -46,10 +47,31 @@ run(const struct settings *settings, struct sl_arena *arena, struct sl_error *er
     return status;
 }
 
+// Takes `--export FILE` out of the arguments; NULL: it is not there.
+static const char *
+take_export(int *argc, char **argv)
+{
+    const char *file = NULL;
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--export") == 0 && i + 1 < *argc) {
+            file = argv[++i];
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    *argc = kept;
+    return file;
+}
+
 int
 main(int argc, char **argv)
 {
-    const char *file = sl_config_args(argc, argv, "sluice-node: the agent beside one nginx",
+    const char *export = take_export(&argc, argv);
+    const char *file = sl_config_args(argc, argv,
+                                      "sluice-node: the agent beside one nginx. With --export FILE "
+                                      "it writes what it holds to a\nfile that other nodes of the "
+                                      "gateway can begin with (seed_file), and ends",
                                       settings_rows, settings_count);
     struct sl_error err;
     struct settings settings;
@@ -68,9 +90,10 @@ main(int argc, char **argv)
     }
     sl_log_init(settings.node_id, level);
     sl_crypto_init();
-    if (run(&settings, arena, &err) != 0) {
+    int rc =
+        export != NULL ? agent_export(&settings, export, arena, &err) : run(&settings, arena, &err);
+    if (rc != 0) {
         sl_log_error(SL_ALERT, "cannot start", &err);
-        return EXIT_FAILURE;
     }
-    return EXIT_SUCCESS;
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

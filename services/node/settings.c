@@ -40,6 +40,12 @@ const struct sl_setting settings_rows[] = {
      .help = "nginx worker processes; 0: one a core"},
     {"node_id", SL_SETTING_TEXT, AT(node_id), .help = "this node's id"},
     {"peer_file", SL_SETTING_TEXT, AT(peer_file), .help = "who the node is on the bus"},
+    {"peer_listen", SL_SETTING_TEXT, AT(peer_listen), .fallback = "",
+     .help = "address (tcp://HOST:PORT) where other nodes get their first image; empty: none"},
+    {"peers", SL_SETTING_TEXT, AT(peers), .fallback = "",
+     .help = "nodes to ask for the first image: 'ADDRESS PUBLIC_KEY, …'"},
+    {"seed_file", SL_SETTING_TEXT, AT(seed_file), .fallback = "",
+     .help = "file to begin with (sluice-node --export) when neither bus nor peers answer"},
     {"shm_name", SL_SETTING_TEXT, AT(shm_name), .help = "part of the names in /dev/shm"},
     {"state_dir", SL_SETTING_TEXT, AT(state_dir), .help = "durable store and rendered files"},
 };

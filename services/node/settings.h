@@ -18,6 +18,9 @@ struct settings {
     const char *nginx_binary;      // whom a pid file may name
     const char *nginx_module;      // path of the module
     const char *nginx_conf;        // the file that is rendered
+    const char *peer_listen;       // where other nodes get their first image; "": nowhere
+    const char *peers;             // whom to ask for it: "ADDRESS KEY, ADDRESS KEY"
+    const char *seed_file;         // where it stands; "": nowhere
     const char *nginx_user;        // "" : the agent's own when it is root, else none
     const char *access_log;        // "": access.log in state_dir
     const char *access_log_format; // line, json, both, off

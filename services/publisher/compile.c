@@ -45,7 +45,7 @@ static const char instance_sql[] = "SELECT i.id, r.membership, i.project_id FROM
 static const char addresses_sql[] = "SELECT unnest(addresses) FROM instance WHERE id = $1";
 
 static const char nodes_sql[] =
-    "SELECT id FROM node WHERE instance_id = $1 ORDER BY id COLLATE \"C\"";
+    "SELECT id, public_key FROM node WHERE instance_id = $1 ORDER BY id COLLATE \"C\"";
 
 static const char restricted_sql[] =
     "SELECT unnest(string_to_array(replace(value, ' ', ''), ',')) FROM instance_setting "
@@ -313,7 +313,9 @@ compile_gateway(const struct compile *c, const char *key, struct sl_entry *entry
                                          .restricted = compile_list(c->arena, restricted, 0),
                                          .restricted_count = sl_rows_count(restricted),
                                          .node_ids = compile_list(c->arena, nodes, 0),
-                                         .node_count = sl_rows_count(nodes)};
+                                         .node_count = sl_rows_count(nodes),
+                                         .node_keys = compile_list(c->arena, nodes, 1),
+                                         .node_key_count = sl_rows_count(nodes)};
     return read_settings(c, &entry->gateway, err);
 }
 

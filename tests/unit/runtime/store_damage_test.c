@@ -16,13 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ENTRIES      60
+#define ENTRIES      40
 #define LARGE_EVERY  9 // of these one does not fit its page
 #define COMMITS      6
 #define PAGE         4096
 #define HEADER       16  // bytes of a page that LMDB itself reads
-#define HEADER_EVERY 4   // of its bytes are flipped, others from page to page
-#define STRIDE       401 // between the other bytes that are flipped
+#define HEADER_EVERY 8   // of its bytes are flipped, others from page to page
+#define STRIDE       997 // between the other bytes that are flipped
 #define CHANGES      2
 #define PATIENCE_S   20
 
@@ -106,7 +106,7 @@ make_pristine(void **state)
 {
     (void)state;
     struct sl_error err;
-    snprintf(pristine.path, sizeof(pristine.path), "/tmp/sluice-damage-XXXXXX");
+    snprintf(pristine.path, sizeof(pristine.path), "/dev/shm/sluice-damage-XXXXXX");
     if (mkdtemp(pristine.path) == NULL) {
         return -1;
     }

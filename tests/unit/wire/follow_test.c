@@ -407,6 +407,34 @@ a_failed_question_is_repeated(void **state)
 }
 
 static void
+a_copy_that_came_another_way_goes_on_from_there(void **state)
+{
+    (void)state;
+    struct sl_revision other = {.epoch = EPOCH_B, .number = 40};
+    assert_false(sl_follow_is_reading(follow));
+    assert_true(sl_follow_take(follow, &other));
+    assert_int_equal(have(), 40);
+    assert_true(wait_for_question());
+    assert_string_equal(script.epoch, EPOCH_B);
+    assert_int_equal(script.revision, 40);
+    answer((struct sl_stream){.prev = 40, .to = 41}, EPOCH_B, "a");
+    assert_int_equal(have(), 41);
+}
+
+static void
+a_full_set_on_its_way_is_not_overtaken(void **state)
+{
+    (void)state;
+    struct sl_revision other = {.epoch = EPOCH_B, .number = 40};
+    reconnect();
+    assert_true(wait_for_question());
+    answer((struct sl_stream){.to = 9, .at = 9, .full = true, .more = true}, EPOCH_A, "a");
+    assert_true(sl_follow_is_reading(follow));
+    assert_false(sl_follow_take(follow, &other));
+    assert_int_equal(have(), 5);
+}
+
+static void
 every_cut_of_an_event_is_refused(void **state)
 {
     (void)state;
@@ -428,6 +456,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_event_that_follows_is_applied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_duplicate_is_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_that_came_another_way_goes_on_from_there, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_full_set_on_its_way_is_not_overtaken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_that_comes_too_early_is_held_and_applied_in_order,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_gap_is_asked_for_after_a_while, set_up, tear_down),
