@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # run.sh - every test there is, on a fresh clone too: packages, builds, lint, unit, golden, stories,
-# outages.
+# outages, Debian packages.
 #
-#   tests/run.sh [--no-install] [lint | unit | story | chaos]…     default: all four
+#   tests/run.sh [--no-install] [lint | unit | story | chaos | packages]…     default: all
 #
 # Builds plain (build/), with AddressSanitizer and UndefinedBehaviorSanitizer (build-asan/), and what
 # has threads with ThreadSanitizer (build-tsan/); unit, golden and story tests run on the sanitized
@@ -149,19 +149,26 @@ run_chaos() {
     count_line "$log" 'outages'
 }
 
+run_packages() {
+    say 'Debian packages'
+    local log=$LOGS/packages-made.log
+    /usr/bin/python3 -B tests/packages/check.py "$PWD/$PLAIN" 2>&1 </dev/null | tee "$log"
+    count_line "$log" 'packages'
+}
+
 main() {
     local install=yes wanted=() word
     for word in "$@"; do
         case $word in
         --no-install) install=no ;;
-        lint | unit | story | chaos) wanted+=("$word") ;;
+        lint | unit | story | chaos | packages) wanted+=("$word") ;;
         *)
             sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 2
             ;;
         esac
     done
-    ((${#wanted[@]})) || wanted=(lint unit story chaos)
+    ((${#wanted[@]})) || wanted=(lint unit story chaos packages)
     mkdir -p $LOGS $PLAIN
     [[ $install == no ]] || must 'packages' packages deploy/deps.sh test
     must 'builds, plain and sanitized' build build_all
@@ -179,6 +186,7 @@ main() {
             ;;
         story) run_stories ;;
         chaos) run_chaos ;;
+        packages) run_packages ;;
         esac
     done
     finish

@@ -2,7 +2,8 @@
 # run.sh BUILD - every lint; one line each, and `lint: N passed, N failed` at the end.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-build=${1:?usage: run.sh BUILD (relative to the tree)}
+build=${1:?usage: run.sh BUILD}
+[[ $build == /* ]] || build=$PWD/$build
 passed=0
 failed=0
 step() {
@@ -22,7 +23,7 @@ step format tests/lint/format.sh check
 step budget /usr/bin/python3 tests/lint/budget.py
 step includes /usr/bin/python3 tests/lint/includes.py
 step words /usr/bin/python3 tests/lint/words.py
-step tidy /usr/bin/python3 tests/lint/tidy.py "$PWD/$build"
+step tidy /usr/bin/python3 tests/lint/tidy.py "$build"
 step tidy /usr/bin/python3 tests/lint/tidy.py "$build"
 step openapi tests/lint/openapi.sh "$build"
 step cppcheck cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j "$(nproc)" \
