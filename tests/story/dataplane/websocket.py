@@ -1,0 +1,143 @@
+"""a WebSocket is judged once, at its handshake; then both sides talk until they are idle too long"""
+import contextlib
+import http
+import json
+import os
+import socket
+import threading
+import time
+import urllib.parse
+
+import signer
+from client import Reply, _tls
+from stack import wait_until
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+
+SERVED = True
+LIMIT = 6  # handshakes an hour
+LARGE = os.urandom(200_000)
+IDLE_S = 1.0  # the backend timeout of /idle
+
+
+def talk(peer):
+    """The backend: says what it got, and who asks when it is asked."""
+    with contextlib.suppress(ConnectionClosed):  # the gateway ends an idle one without a word
+        for message in peer:
+            headers = json.dumps(dict(peer.request.headers.raw_items()))
+            peer.send(headers if message == "headers" else message)
+
+
+def deny(peer, request):
+    """A backend may refuse the handshake itself."""
+    if request.path.startswith("/denied"):
+        return peer.respond(http.HTTPStatus.IM_A_TEAPOT, "not here")
+    return None
+
+
+@contextlib.contextmanager
+def backend():
+    with serve(talk, "127.0.0.1", 0, process_request=deny) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield "%s:%d" % server.socket.getsockname()
+        server.shutdown()
+
+
+class Caller:
+    """Who opens WebSockets through the nodes."""
+
+    def __init__(self, world):
+        self.world, self.host = world, world.names["g"]["sl_domain"]
+
+    def signed(self, path):
+        app = self.world.names["p"]
+        headers = signer.sign("GET", path, {"Host": self.host}, b"", app["app_key"], app["app_secret"])
+        return {name: value for name, value in headers.items() if name.lower() != "host"}
+
+    def open(self, path, node, headers=None):
+        url = urllib.parse.urlsplit(self.world.data_url(node))
+        secure = url.scheme == "https"
+        return connect(f"{'wss' if secure else 'ws'}://{self.host}{path}",
+                       sock=socket.create_connection((url.hostname, url.port)),
+                       ssl=_tls() if secure else None, additional_headers=headers, compression=None)
+
+    def refused(self, path, node, status, code, headers=None):
+        try:
+            self.open(path, node, headers).close()
+        except InvalidStatus as answer:
+            response = answer.response
+            reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.raw_items()},
+                          response.body)
+            self.world.contract.meet(reply)
+            assert reply.status == status and reply.json["error_code"] == code, reply
+            assert reply.json["request_id"] == reply.headers["x-request-id"], reply
+            return
+        raise AssertionError(f"{path} was not refused")
+
+
+def exchange(peer):
+    """Far more messages than the limit lets handshakes through."""
+    for number in range(4 * LIMIT):
+        peer.send(f"message {number}")
+        assert peer.recv(10) == f"message {number}"
+    peer.send(LARGE)
+    assert peer.recv(10) == LARGE
+
+
+def judged_once(caller):
+    """As many handshakes as the policy admits, signed and by AppCode, on every listener."""
+    wait_until(lambda: time.time() % 3600 < 3585, 20, "the next hour")
+    caller.refused("/talk", 1, 401, "APIG.0303")
+    caller.refused("/nowhere", 2, 404, "APIG.0101")
+    code = {"X-Apig-AppCode": caller.world.names["c"]["app_code"]}
+    for node, headers in [(1, None), (2, None), ("tls", None), ("tls", code)] * 2:
+        headers = headers or caller.signed("/talk")
+        if caller.world.names.setdefault("opened", 0) == LIMIT:
+            caller.refused("/talk", node, 429, "APIG.0308", headers)
+            continue
+        caller.world.names["opened"] += 1
+        with caller.open("/talk", node, headers) as peer:
+            exchange(peer)
+            peer.send("headers")
+            seen = {name.lower(): value for name, value in json.loads(peer.recv(10)).items()}
+            assert seen["x-forwarded-proto"] == ("https" if node == "tls" else "http"), seen
+            assert "x-apig-appcode" not in seen and seen["x-request-id"], seen
+    assert caller.world.names["opened"] == LIMIT
+
+
+def idle(caller):
+    """Talking keeps it open beyond the backend timeout; silence for that long ends it."""
+    with caller.open("/idle", 1) as peer:
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5 * IDLE_S:
+            peer.send("x")
+            assert peer.recv(10) == "x"
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionClosed):
+            peer.recv(10 * IDLE_S)  # a TimeoutError fails the story
+        assert 0.5 * IDLE_S < time.monotonic() - began, "cut too early"
+
+
+def story(world):
+    with backend() as address:
+        world.group("g")
+        open_to_app = {"auth_type": "APP", "auth_opt": {"app_code_auth_type": "HEADER"}}
+        for name, fields in (("talk", open_to_app), ("idle", {}), ("denied", {})):
+            timeout = int(IDLE_S * 1000) if name == "idle" else 30000
+            world.api(name, **fields, backend={"url_domain": address, "req_uri": f"/{name}", "timeout": timeout})
+            world.publish(name)
+        world.app("p")
+        world.app_code("c", "p")
+        world.auth("p", "talk")
+        world.throttle("t", api_call_limits=LIMIT)
+        world.binding("talk", "t")
+        world.settle("talk")
+        caller = Caller(world)
+        judged_once(caller)
+        idle(caller)
+        try:
+            caller.open("/denied", 1).close()
+            raise AssertionError("opened")
+        except InvalidStatus as answer:
+            assert answer.response.status_code == 418, answer
