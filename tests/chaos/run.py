@@ -22,7 +22,7 @@ from row import Api, Table
 from stack import TREE
 
 SHORT = ("killed", "gone", "nodes")
-LONG = SHORT + ("rolling", "databases", "network", "stopped")
+LONG = SHORT + ("rolling", "databases", "network", "stopped", "starved", "longer")
 
 
 def play(cluster, contract, rows):
@@ -52,6 +52,7 @@ def main():
     parser.add_argument("--build", default=TREE / "build", type=pathlib.Path)
     parser.add_argument("--sanitized", action="store_true")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--other", type=pathlib.Path, help="a build to change to and back")
     parser.add_argument("--only", default="", help="rows whose name or file has this in it")
     parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
     args = parser.parse_args()
@@ -62,7 +63,8 @@ def main():
     rows = [row for name in (LONG if args.long else SHORT)
             for row in importlib.import_module(name).ROWS if args.only == name or args.only in row.name]
     shape = {"control": 3, "nodes": 4, "databases": 2, "isolated": True} if args.long else {}
-    cluster = Cluster(args.build, sanitized=args.sanitized, **shape)
+    cluster = Cluster(args.build, sanitized=args.sanitized,
+                      other=args.other and args.other.resolve(), **shape)
     table = None
     try:
         table = play(cluster, Contract(cluster.build / "openapi.json", TREE / "proto/errors.yaml"),

@@ -3,6 +3,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ START_S = 60
 CONTROL = ("bus", "registry", "identity", "publisher", "throttle", "front")
 WORKERS = {"registry": "registry", "identity": "identity", "publisher": "publisher",
            "throttle": "throttle"}
+MODULE = "services/nginx/ngx_http_sluice_module.so"
 PORTS = {"commands": 7001, "workers": 7002, "events": 7003, "front": 7443, "front_health": 7090,
          "http": 8080, "https": 8443, "node_health": 7190, "echo": 7180, "manage": 6443,
          "data": 6080}
@@ -33,6 +35,7 @@ class Cluster:
 
     def __init__(self, build, **more):
         self.build = pathlib.Path(build).resolve()
+        self.other = more.get("other")  # a build to change to and back
         self.sanitized = more.get("sanitized", False)
         self.control, self.node_count = more.get("control", 2), more.get("nodes", 2)
         self.databases = more.get("databases", 1)
@@ -58,7 +61,7 @@ class Cluster:
         names = ["client", "backend"] + [f"control-{n}" for n in self.control_numbers]
         names += [f"node-{n}" for n in self.node_numbers]
         for name in names:
-            self._host(name)
+            self.add_host(name)
         if self.network.isolated:
             self.hosts["client"].move_in()
         self.database = Database(self)
@@ -114,7 +117,8 @@ class Cluster:
         for unit in units:
             unit.wait(START_S)
 
-    def _host(self, name):
+    def add_host(self, name):
+        """Makes a host."""
         self.hosts[name] = self.network.host(name, self.home / name)
         return self.hosts[name]
 
@@ -128,6 +132,19 @@ class Cluster:
         self.units[name] = Unit(name, host, command, log=self.log / f"{name}.log",
                                 environ=environ, **more)
         return self.units[name]
+
+    def use(self, unit, build):
+        """Lets a unit's next start be from another build."""
+        if unit.name.startswith("nginx-"):
+            # The agent renders the module's path, and runs already from that build.
+            return
+        unit.command = [build / "bin" / word.name if isinstance(word, pathlib.Path)
+                        and word.parent.name == "bin" else word for word in unit.command]
+        if unit.name.startswith("node-"):
+            config = self._config_path(unit.name)
+            text = config.read_text(encoding="utf-8")
+            config.write_text(re.sub(r"(?m)^nginx_module: .*$", "nginx_module: "
+                                     f"{build}/{MODULE}", text), encoding="utf-8")
 
     # ---- keys and configuration ----
 
@@ -271,7 +288,7 @@ class Cluster:
     def add_node(self, number):
         """Assigns node-<number> to the gateway and declares its agent and its nginx."""
         name = f"node-{number}"
-        host = self.hosts.get(name) or self._host(name)
+        host = self.hosts.get(name) or self.add_host(name)
         state = host.dir / "state"
         state.mkdir(exist_ok=True)
         if self.sanitized:
@@ -279,13 +296,12 @@ class Cluster:
         self.admin("node", "add", name, "--gateway", self.env["gateway"], *self._buses(),
                    "--allow", self.allow, "--out", self.secrets / f"{name}.peer")
         health = f"{host.address}:{PORTS['node_health']}"
-        module = self.build / "services/nginx/ngx_http_sluice_module.so"
         self.unit(name, host, self._configure(
             name, peer_file=self.secrets / f"{name}.peer", node_id=name,
             gateway_id=self.env["gateway"], state_dir=state, shm_name=f"{name}-{self.id}",
             http_listen=f"{host.address}:{PORTS['http']}",
             https_listen=f"{host.address}:{PORTS['https']}", health_listen=health,
-            nginx_module=module, nginx_workers=1),
+            nginx_module=self.build / MODULE, nginx_workers=1),
             ready=lambda: (state / "limits.state").exists())
         nginx = ["/usr/sbin/nginx", "-p", f"{state}/", "-c", state / "nginx.conf", "-e",
                  self.log / f"nginx-{number}.log", "-g", "daemon off;"]

@@ -9,6 +9,7 @@ from hosts import run
 BIN = "/usr/lib/postgresql/15/bin"
 PORT = 5432
 START_S = 60
+DISK_MB = 400
 
 
 class Database:
@@ -54,9 +55,13 @@ class Database:
         """Makes and starts the servers, the role and the database."""
         for number in self.numbers:
             name = f"postgres-{number}"
-            host = self.cluster._host(name)  # pylint: disable=protected-access
+            host = self.cluster.add_host(name)
+            if self.cluster.network.isolated:
+                # A disk that a row can fill.
+                host.here("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "sluice-chaos",
+                          host.dir)
             if self.user:
-                run("chown", self.user, host.dir)
+                run("chown", self.user, host.path)
             self.cluster.unit(name, host, self._as_owner([f"{BIN}/postgres", "-D",
                                                           str(self._data(number))]),
                               stop_signal=signal.SIGINT,
@@ -74,36 +79,39 @@ class Database:
     def _init(self, number):
         host = self.cluster.hosts[f"postgres-{number}"]
         passfile = host.dir / "password"
-        passfile.write_text(self.password)
-        passfile.chmod(0o644)
+        (host.path / "password").write_text(self.password)
+        (host.path / "password").chmod(0o644)
         self._run(number, f"{BIN}/initdb", "-D", self._data(number), "-U", "postgres",
                   f"--pwfile={passfile}", "--auth=scram-sha-256", "-E", "UTF8",
                   "--locale=C.UTF-8", "--no-sync")
-        passfile.unlink()
+        (host.path / "password").unlink()
         lines = {"unix_socket_directories": "''", "max_connections": "200",
                  "shared_buffers": "64MB", "wal_level": "replica", "wal_log_hints": "on",
                  "wal_receiver_timeout": "5s", "wal_sender_timeout": "5s"}
-        with open(self._data(number) / "postgresql.conf", "a", encoding="ascii") as conf:
+        files = host.path / "data"
+        with open(files / "postgresql.conf", "a", encoding="ascii") as conf:
             conf.writelines(f"{key} = {value}\n" for key, value in lines.items())
             conf.write("include_if_exists 'here.conf'\n")
-        with open(self._data(number) / "pg_hba.conf", "w", encoding="ascii") as hba:
+        with open(files / "pg_hba.conf", "w", encoding="ascii") as hba:
             hba.write("host all,replication all samenet scram-sha-256\n"
                       "host all all 127.0.0.0/8 scram-sha-256\n"
                       "host replication all 127.0.0.0/8 scram-sha-256\n")
         self._listen(number)
 
     def _listen(self, number):
-        (self._data(number) / "here.conf").write_text(
+        host = self.cluster.hosts[f"postgres-{number}"]
+        (host.path / "data" / "here.conf").write_text(
             f"listen_addresses = '{self._address(number)}'\n")
 
     def follow(self, number, leader):
         """Makes a server anew as a standby of another, and starts it."""
-        run("rm", "-rf", self._data(number))
-        passfile = self.cluster.hosts[f"postgres-{number}"].dir / "pgpass"
-        passfile.write_text(self.passfile.read_text())
-        passfile.chmod(0o600)
+        host = self.cluster.hosts[f"postgres-{number}"]
+        passfile = host.dir / "pgpass"
+        run("rm", "-rf", host.path / "data")
+        (host.path / "pgpass").write_text(self.passfile.read_text())
+        (host.path / "pgpass").chmod(0o600)
         if self.user:
-            run("chown", self.user, passfile)
+            run("chown", self.user, host.path / "pgpass")
         source = (f"host={self._address(leader)} port={PORT} user=postgres passfile={passfile} "
                   f"application_name=standby_{number}")
         self._run(number, f"{BIN}/pg_basebackup", "-D", self._data(number), "-R", "-X", "stream",
@@ -128,6 +136,13 @@ class Database:
         self.sql(f"ALTER SYSTEM RESET {name}" if value is None else
                  f"ALTER SYSTEM SET {name} = '{value}'")
         self.sql("SELECT pg_reload_conf()")
+
+    def fill(self, number):
+        """Fills the disk of a server; answers the file that does, to be removed."""
+        host = self.cluster.hosts[f"postgres-{number}"]
+        ballast = host.path / "ballast"
+        host.here("dd", "if=/dev/zero", f"of={host.dir / 'ballast'}", "bs=64k", check=False)
+        return ballast
 
     def accepts(self, number):
         """Whether a server takes connections."""

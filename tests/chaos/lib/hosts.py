@@ -49,6 +49,11 @@ class Host:
 
     shared_memory = pathlib.Path("/dev/shm")
 
+    @property
+    def path(self):
+        """The directory, for those who are not on the host."""
+        return self.dir
+
 
 class Flat:
     """Hosts as addresses of loopback: 127.<n>.<k>.1, n chosen by our pid."""
@@ -83,6 +88,10 @@ class Namespace(Host):
 
     def command(self, words):
         return self._enter() + super().command(words)
+
+    @property
+    def path(self):
+        return pathlib.Path(f"/proc/{self.holder.pid}/root{self.dir}")
 
     def here(self, *words, check=True):
         """Runs a short command on this host."""

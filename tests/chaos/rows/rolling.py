@@ -13,4 +13,23 @@ def restart(kind):
     return strike
 
 
-ROWS = [Row(f"rolling restart of every {kind}", restart(kind), refused=0) for kind in ORDER]
+def upgrade(scene):
+    """Every process goes over to the other build, one at a time, and back."""
+    cluster = scene.cluster
+    for build in (cluster.other, cluster.build):
+        for kind in ORDER:
+            for unit in cluster.kind(kind):
+                cluster.use(unit, build)
+                scene.drain(unit)
+        scene.lasts(3)
+        scene.note(f"every process ran {build.name}")
+    scene.healed()
+
+
+def has_other(cluster):
+    return None if cluster.other else "no other build was named (--other)"
+
+
+ROWS = [Row("rolling change to another build and back", upgrade, refused=0, refused_calls=100,
+            needs=has_other)]
+ROWS += [Row(f"rolling restart of every {kind}", restart(kind), refused=0) for kind in ORDER]

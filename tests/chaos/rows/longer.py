@@ -1,0 +1,76 @@
+"""What takes longer: every bus at once, a control plane that stays away, clocks that are wrong."""
+import time
+
+import client
+import gone
+import signer
+from hosts import run
+from row import Row
+from stack import wait_until
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+def every_bus(scene):
+    for unit in scene.cluster.kind("bus"):
+        unit.kill()
+    wait_until(lambda: not scene.cluster.not_serving(), 20, "the buses")
+    scene.healed()
+
+
+def two_minutes(scene):
+    gone.control_plane(scene, away_s=120)
+
+
+def no_faketime(_cluster):
+    found = run("test", "-e", FAKETIME, check=False).returncode == 0
+    return None if found else "faketime is not installed"
+
+
+def wrong_clock(names, off, strike):
+    """The strike that gives units a clock that is off, does what `strike` does, and rights it."""
+    def struck(scene):
+        for name in names:
+            unit = scene.unit(name)
+            unit.command = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME={off}",
+                            "FAKETIME_DONT_FAKE_MONOTONIC=1"] + unit.command
+            unit.restart()
+        try:
+            strike(scene)
+        finally:
+            for name in names:
+                unit = scene.unit(name)
+                unit.command = unit.command[4:]
+                unit.restart()
+            scene.healed()
+    return struck
+
+
+def refused_there(scene):
+    """A node whose clock is an hour off refuses signatures; limits stay right (every row's check)."""
+    target = scene.api.targets()["signed"]
+    for name, wanted in (("node-1", 401), ("node-2", 200)):
+        headers = signer.sign("GET", target.path, {"Host": target.host}, b"", *target.key)
+        reply = client.request(f"http://{scene.cluster.hosts[name].address}:8080", "GET",
+                               target.path, headers)
+        scene.check(reply.status == wanted, f"{name} answers {reply}, expected {wanted}")
+    began = time.monotonic()
+    scene.lasts(20)
+    scene.note(f"the clock of node-1 was an hour off for {time.monotonic() - began:.0f} s")
+
+
+def lasts(scene):
+    scene.lasts(10)
+
+
+ROWS = [
+    Row("kill -9 of every bus at once", every_bus, refused_calls=100),
+    Row("the whole control plane is away for two minutes, a node restarts", two_minutes,
+        refused_calls=100, unfinished=10000, whole_s=60),
+    # A quarter of the signed calls goes there, a third of all calls is signed: in 25 s.
+    Row("a node's clock is an hour off", wrong_clock(("node-1", "nginx-1"), "+1h", refused_there),
+        failed_calls=200, refused_calls=200, needs=no_faketime),
+    Row("a control host's clock is an hour off (its workers)",
+        wrong_clock(("registry-1", "publisher-1", "throttle-1", "identity-1", "bus-1"), "+1h",
+                    lasts), refused_calls=100, needs=no_faketime),
+]
