@@ -23,7 +23,7 @@ WORKERS = {"registry": "registry", "identity": "identity", "publisher": "publish
            "throttle": "throttle"}
 MODULE = "services/nginx/ngx_http_sluice_module.so"
 PORTS = {"commands": 7001, "workers": 7002, "events": 7003, "front": 7443, "front_health": 7090,
-         "http": 8080, "https": 8443, "node_health": 7190, "echo": 7180, "manage": 6443,
+         "http": 8080, "https": 8443, "node_health": 7190, "echo": 7180, "manage": 6443, "peer": 7191,
          "data": 6080}
 
 
@@ -215,6 +215,21 @@ class Cluster:
                 tls_certificate=self.secrets / "tls.crt", tls_key=self.secrets / "tls.key"),
                 ready=functools.partial(answers, f"http://{health}/readyz"))
 
+    def peers(self):
+        """The nodes as another asks them for its first image: the setting `peers`."""
+        found = []
+        for unit in self.kind("node"):
+            text = (self.secrets / f"{unit.name}.peer").read_text()
+            key = re.search(r"(?m)^public_key: *(\S.*)$", text)[1]
+            found.append(f"tcp://{unit.host.address}:{PORTS['peer']} {key.strip(chr(39))}")
+        return "'" + ", ".join(found).replace("'", "''") + "'"
+
+    def remove_node(self, name):
+        """Stops a node and shuts it out."""
+        for kind in ("nginx", "node"):
+            self.units.pop(f"{kind}-{name.rpartition('-')[2]}").stop()
+        self.admin("node", "remove", name)
+
     # ---- balancers, the backend ----
 
     @property
@@ -285,7 +300,7 @@ class Cluster:
         except RuntimeError:
             return False
 
-    def add_node(self, number):
+    def add_node(self, number, **settings):
         """Assigns node-<number> to the gateway and declares its agent and its nginx."""
         name = f"node-{number}"
         host = self.hosts.get(name) or self.add_host(name)
@@ -301,7 +316,8 @@ class Cluster:
             gateway_id=self.env["gateway"], state_dir=state, shm_name=f"{name}-{self.id}",
             http_listen=f"{host.address}:{PORTS['http']}",
             https_listen=f"{host.address}:{PORTS['https']}", health_listen=health,
-            nginx_module=self.build / MODULE, nginx_workers=1),
+            nginx_module=self.build / MODULE, nginx_workers=1,
+            peer_listen=f"tcp://{host.address}:{PORTS['peer']}", **settings),
             ready=lambda: (state / "limits.state").exists())
         nginx = ["/usr/sbin/nginx", "-p", f"{state}/", "-c", state / "nginx.conf", "-e",
                  self.log / f"nginx-{number}.log", "-g", "daemon off;"]

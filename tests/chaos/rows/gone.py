@@ -6,7 +6,7 @@ from stack import wait_until
 CONTROL = ("front", "registry", "identity", "publisher", "throttle", "bus", "postgres")
 
 
-def control_plane(scene, away_s=2):
+def control_plane(scene, meanwhile=None):
     """Everything but nodes and balancers ends; a node restarts without it; then all comes back."""
     units = [unit for kind in CONTROL for unit in scene.cluster.kind(kind)]
     for unit in units:
@@ -19,7 +19,7 @@ def control_plane(scene, away_s=2):
     for name in ("node-1", "nginx-1"):
         scene.unit(name).start()
     wait_until(scene.unit("nginx-1").serves, 30, "the node alone to be ready")
-    scene.lasts(away_s)
+    (meanwhile or (lambda: scene.lasts(2)))()
     # A front whose buses are gone answers, with the error body.
     front = scene.unit("front-1")
     front.start()

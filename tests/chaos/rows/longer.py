@@ -19,7 +19,28 @@ def every_bus(scene):
 
 
 def two_minutes(scene):
-    gone.control_plane(scene, away_s=120)
+    """Meanwhile a node restarts, and one that never ran gets its first image from its peers."""
+    cluster = scene.cluster
+    number = cluster.node_count + 1
+    cluster.add_node(number, peers=cluster.peers())
+    units = [cluster.units[f"{kind}-{number}"] for kind in ("node", "nginx")]
+    # It is assigned, and known to the others, before anything breaks; then it is started.
+    scene.lasts(3)
+
+    def meanwhile():
+        for unit in units:
+            unit.start()
+        units[1].wait(60)
+        target = scene.api.targets()["open"]
+        reply = client.request(f"http://{units[1].host.address}:8080", "GET", target.path,
+                               {"Host": target.host})
+        scene.check(reply.status == 200, f"the new node answers {reply}")
+        scene.note(f"the new node served its first call with {reply.status}")
+        scene.lasts(120)
+
+    gone.control_plane(scene, meanwhile)
+    for unit in units:
+        unit.wait(60)
 
 
 def no_faketime(_cluster):
@@ -65,7 +86,7 @@ def lasts(scene):
 
 ROWS = [
     Row("kill -9 of every bus at once", every_bus, refused_calls=100),
-    Row("the whole control plane is away for two minutes, a node restarts", two_minutes,
+    Row("the whole control plane is away for two minutes, a new node starts", two_minutes,
         refused_calls=100, unfinished=10000, whole_s=60),
     # A quarter of the signed calls goes there, a third of all calls is signed: in 25 s.
     Row("a node's clock is an hour off", wrong_clock(("node-1", "nginx-1"), "+1h", refused_there),
