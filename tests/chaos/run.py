@@ -6,6 +6,7 @@ cut and slow links, stopped processes, failovers, rolling restarts. Prints a lin
 """
 import argparse
 import importlib
+import os
 import pathlib
 import signal
 import sys
@@ -16,7 +17,7 @@ sys.path[:0] = [str(HERE / "lib"), str(HERE / "rows"), str(HERE.parent / "lib")]
 # pylint: disable=wrong-import-position
 from cluster import Cluster
 from contract import Contract
-from hosts import may_have_namespaces
+from hosts import may_have_namespaces, run
 from logs import SANITIZER
 from row import Api, Table
 from stack import TREE
@@ -37,6 +38,29 @@ def play(cluster, contract, rows):
     return table
 
 
+def write_results(path, table, args):
+    """The table as a page, with what it was measured on."""
+    build = "sanitized" if args.sanitized else "plain"
+    shape = (f"{table.cluster.control} control hosts, {table.cluster.node_count} nodes, "
+             f"{table.cluster.databases} PostgreSQL, in network namespaces" if args.long else
+             "the short form, on addresses of loopback")
+    versions = ", ".join(
+        run(*words, check=False).stdout.splitlines()[0] for words in
+        (["haproxy", "-v"], ["/usr/lib/postgresql/15/bin/postgres", "--version"], ["uname", "-r"]))
+    lines = ["# What outages cost", "",
+             f"`tests/chaos/run.sh{' --long' if args.long else ''}`, {build} build; {shape}; "
+             f"{os.cpu_count()} cores shared with other work. {versions}.",
+             "`measured <= expected` where a row expects a number. The columns: `README.md`.", "",
+             "| ok | " + " | ".join(table.HEAD) + " |", "|---" * (len(table.HEAD) + 1) + "|"]
+    lines += [f"| {'yes' if not faults else '**no**'} | " + " | ".join(map(str, cells)) + " |"
+              for cells, faults, _ in table.lines]
+    lines += ["", "## What rows had to say", ""]
+    lines += [f"- {cells[0]}: {text}" for cells, faults, notes in table.lines
+              for text in notes + faults]
+    lines += [f"- not run: {text}" for text in table.skips]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def sanitizer_reports(directory):
     """Reports and lines of the sanitizers in the logs."""
     found = []
@@ -52,6 +76,7 @@ def main():
     parser.add_argument("--build", default=TREE / "build", type=pathlib.Path)
     parser.add_argument("--sanitized", action="store_true")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--results", type=pathlib.Path, help="writes the table there")
     parser.add_argument("--other", type=pathlib.Path, help="a build to change to and back")
     parser.add_argument("--only", default="", help="rows whose name or file has this in it")
     parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
@@ -75,6 +100,8 @@ def main():
             keep_logs(cluster)
         cluster.down()
     print("\n".join(reports))
+    if args.results:
+        write_results(args.results, table, args)
     failed = table.failed + bool(reports)
     print(f"chaos: {table.passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)

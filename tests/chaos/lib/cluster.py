@@ -224,12 +224,6 @@ class Cluster:
             found.append(f"tcp://{unit.host.address}:{PORTS['peer']} {key.strip(chr(39))}")
         return "'" + ", ".join(found).replace("'", "''") + "'"
 
-    def remove_node(self, name):
-        """Stops a node and shuts it out."""
-        for kind in ("nginx", "node"):
-            self.units.pop(f"{kind}-{name.rpartition('-')[2]}").stop()
-        self.admin("node", "remove", name)
-
     # ---- balancers, the backend ----
 
     @property

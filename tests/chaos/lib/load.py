@@ -17,11 +17,11 @@ import pki
 import signer
 
 CALLS_PER_S = 50
-WRITES_PER_S = 20
+WRITES_PER_S = 10
 CALL_TIMEOUT_S = 5
 WRITE_TIMEOUT_S = 15
 PATIENCE_S = 60  # of a writer, over all attempts
-PAUSE_S, PAUSE_MAX_S = 0.25, 4.0  # before a writer's next attempt; doubles each time
+PAUSE_S, PAUSE_MAX_S = 0.25, 8.0  # before a writer's next attempt; doubles each time
 REPEAT = (429, 502, 503, 504)
 COUNTERS = 4  # throttles that are changed again and again
 

@@ -148,7 +148,8 @@ class Table:
         self.api = api
         self.load = Load(cluster, api.targets())
         self.lines = []
-        self.passed = self.failed = self.skipped = 0
+        self.skips = []
+        self.passed = self.failed = 0
 
     def play(self, rows):
         """Runs the rows."""
@@ -163,7 +164,7 @@ class Table:
     def _one(self, row):
         reason = row.needs and row.needs(self.cluster)
         if reason:
-            self.skipped += 1
+            self.skips.append(f"{row.name}: {reason}")
             print(f"skip {row.name}: {reason}", flush=True)
             return
         begun = time.monotonic()
@@ -231,7 +232,7 @@ class Table:
                  f"{gap:.2f} <= {row.gap_s}", f"{slowest:.0f}", len(writes), refused,
                  f"{len(unfinished)} <= {row.unfinished}", len(lost), len(twice),
                  f"{whole:.1f} <= {row.whole_s}" if whole is not None else "never")
-        self.lines.append(cells)
+        self.lines.append((cells, scene.faults, scene.notes))
         self.passed += not scene.faults
         self.failed += bool(scene.faults)
         print(f"{'FAIL' if scene.faults else 'ok  '} " + row.name + ": " + ", ".join(
