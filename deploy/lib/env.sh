@@ -58,7 +58,8 @@ if [[ -z ${SLUICE_PORT_BASE:-} && -r $PORTS_FILE ]]; then
 fi
 PORT_BASE=${SLUICE_PORT_BASE:-}
 BIN=$BUILD/bin
-NGINX_MODULE=$BUILD/services/nginx/ngx_http_sluice_module.so
+MODULE_BUILT=$BUILD/services/nginx/ngx_http_sluice_module.so
+MODULES=$VAR/modules # what was built, each under its own name
 MIGRATIONS=$TREE/proto/sql
 
 LOG=$VAR/log         # one file a unit, and the steps' own

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run-unit.sh UNIT - what the supervisor runs: becomes the unit's process, or watches over one that
-# outlived its supervisor until it ends.
+# run-unit.sh UNIT - what the supervisor runs: becomes the unit's process, or watches over one until
+# it ends: one that outlived its supervisor, and nginx, which hands over to another process when its
+# module changes.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
@@ -16,13 +17,41 @@ CONF_WAIT_S=30
 unit=$1
 exec </dev/null >>"$LOG/$unit.log" 2>&1
 
+# Writes down which process the unit is.
+keep_record() {
+    printf '%s %s %s\n' "$1" "$(start_time "$1")" "$(unit_hash "$unit")" >"$RUN/$unit/record"
+}
+
+# The nginx that a node's pid file names, when it lives: master of this unit now.
+nginx_pid() {
+    local named
+    [[ $unit == nginx-* ]] && read -r named <"$VAR/node-${unit#nginx-}/nginx.pid" &&
+        [[ $(readlink "/proc/$named/cwd") == "$RUN/$unit" ]] && start_time "$named" >/dev/null &&
+        printf '%s' "$named"
+} 2>/dev/null
+
+# Waits until process $1 has ended, and whoever took over from it.
+watch_over() {
+    local pid=$1 next watch
+    # A stop asked of us is passed on to it; nginx may have two masters for a while.
+    trap 'kill -TERM "$pid" $(nginx_pid) 2>/dev/null' TERM
+    while :; do
+        tail -f /dev/null --pid="$pid" -s 0.2 & # ends with the process
+        watch=$!
+        # A signal interrupts the wait; a watch that was killed itself ends it.
+        while kill -0 "$watch" 2>/dev/null; do wait "$watch"; done
+        next=$(nginx_pid) && [[ $next != "$pid" ]] || return 0
+        pid=$next
+        keep_record "$pid"
+    done
+}
+
 if pid=$(unit_pid "$unit"); then
-    # tail ends with the process; a stop asked of us is passed on to it.
-    trap 'kill -TERM "$pid" 2>/dev/null' TERM
-    tail -f /dev/null --pid="$pid" -s 0.2 &
-    watch=$!
-    # A signal interrupts the wait; a watch that was killed itself ends it.
-    while kill -0 "$watch" 2>/dev/null; do wait "$watch"; done
+    watch_over "$pid"
+    exit 0
+elif pid=$(nginx_pid); then
+    keep_record "$pid"
+    watch_over "$pid"
     exit 0
 fi
 
@@ -32,22 +61,30 @@ for pid in $(pids_in "$RUN/$unit"); do
 done
 
 unit_command "$unit"
-hash=$(unit_hash "$unit")
 case $unit in
 postgres) cd "$SHORT" ;;
 nginx-*)
-    cd "$RUN/$unit"
     # The agent renders it.
     wait_for "$CONF_WAIT_S" test -s "$VAR/node-${unit#nginx-}/nginx.conf" || exit 1
     if [[ -n ${SLUICE_NGINX_PRELOAD:-} ]]; then
-        # A plain nginx with a sanitized module; nginx itself leaves memory to the kernel.
-        export LD_PRELOAD=$SLUICE_NGINX_PRELOAD
+        # A plain nginx with a sanitized module; nginx itself leaves memory to the kernel. A master
+        # gives the next one what its configuration names.
         export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+        COMMAND[-1]+=' env LD_PRELOAD; env ASAN_OPTIONS; env UBSAN_OPTIONS;'
     fi
+    [[ -z ${PAUSE_FD:-} ]] || exec {PAUSE_FD}<&-
+    unset PAUSE_FD
+    (cd "$RUN/$unit" && exec env -u SLUICE_VAR -u SLUICE_BUILD -u SLUICE_PORT_BASE \
+        LD_PRELOAD="${SLUICE_NGINX_PRELOAD:-}" "${COMMAND[@]}") || exit 1
+    wait_for "$CONF_WAIT_S" nginx_pid || exit 1
+    pid=$(nginx_pid)
+    keep_record "$pid"
+    watch_over "$pid"
+    exit 0
     ;;
 *) cd "$RUN/$unit" ;;
 esac
 [[ -z ${PAUSE_FD:-} ]] || exec {PAUSE_FD}<&-
 unset SLUICE_VAR SLUICE_BUILD SLUICE_PORT_BASE
-printf '%s %s %s\n' $$ "$(start_time $$)" "$hash" >"$RUN/$unit/record"
+keep_record $$
 exec "${COMMAND[@]}"

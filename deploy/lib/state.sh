@@ -11,7 +11,25 @@ state_prepare() {
     logged make_directories
     logged postgres_init
     make_keys
+    keep_module
     render_configuration
+}
+
+# Copies the module to a name that tells its contents: nginx gets a new one by a new path. Those
+# that no process has open any more go.
+keep_module() {
+    local old
+    NGINX_MODULE=$MODULES/ngx_http_sluice_module-$(sha256sum <"$MODULE_BUILT" | cut -c1-16).so
+    mkdir -p "$MODULES"
+    if [[ ! -e $NGINX_MODULE ]]; then
+        cp "$MODULE_BUILT" "$NGINX_MODULE.new"
+        mv "$NGINX_MODULE.new" "$NGINX_MODULE"
+    fi
+    for old in "$MODULES"/*.so; do
+        if [[ $old != "$NGINX_MODULE" ]] && ! grep -qsF "$old" /proc/[0-9]*/maps; then
+            rm -f "$old"
+        fi
+    done
 }
 
 make_directories() {

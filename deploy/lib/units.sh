@@ -39,8 +39,9 @@ unit_command() {
     nginx-*)
         local state=$VAR/node-${unit#nginx-}
         COMMAND=(/usr/sbin/nginx -p "$state/" -c "$state/nginx.conf" -e "$LOG/$unit.log"
-            -g 'daemon off;')
-        FILES=("$NGINX_MODULE")
+            -g 'daemon on;')
+        # The agent brings a new module in under running calls.
+        FILES=(/usr/sbin/nginx)
         ;;
     *)
         binary=${unit%-[0-9]}

@@ -22,6 +22,7 @@
 #include "services/node/limits.h"
 #include "services/node/nginx_conf.h"
 #include "services/node/nginx_signal.h"
+#include "services/node/nginx_upgrade.h"
 #include "services/node/report.h"
 #include "services/node/rotate.h"
 #include "services/node/seed.h"
@@ -46,6 +47,7 @@ struct agent {
     struct limits *limits;            //
     struct report *report;            //
     struct rotate *rotate;            // of nginx's access logs
+    struct nginx_upgrade *upgrade;    // of its module
     struct share *share;              // NULL: nothing is given to peers
     struct seed *seed;                // the first image without the bus
     bool was_discarded;               // what the store held is gone
@@ -76,6 +78,13 @@ prepare_nginx(struct agent *agent, struct sl_error *err)
     agent->rotate = rotate_new(settings, err);
     if (agent->rotate == NULL) {
         return -1;
+    }
+    agent->upgrade = nginx_upgrade_new(settings, err);
+    if (agent->upgrade == NULL) {
+        return -1;
+    }
+    if (nginx_upgrade_begin(agent->upgrade)) {
+        return 0; // the new one reads the new configuration
     }
     snprintf(pid_file, sizeof(pid_file), "%s/nginx.pid", settings->state_dir);
     if (changed && nginx_signal_send(pid_file, settings->nginx_binary, SIGHUP)) {
@@ -181,6 +190,7 @@ tell_facts(void *arg, struct report_facts *ret_facts)
         apply_reason(agent->apply),
         agent->durable != NULL ? durable_reason(agent->durable) : agent->store_reason,
         ret_facts->revision.epoch[0] != '\0' ? "" : first_reason(agent),
+        nginx_upgrade_reason(agent->upgrade),
     };
     ret_facts->reason = "";
     for (size_t i = 0; i < SL_COUNT(reasons) && ret_facts->reason[0] == '\0'; i++) {
@@ -288,6 +298,7 @@ agent_free(struct agent **agent)
     durable_free(&gone->durable);
     sl_store_free(&gone->store);
     sl_image_builder_free(&gone->builder);
+    nginx_upgrade_free(&gone->upgrade);
     keys_clear(&gone->keys);
     free(gone);
 }
@@ -320,6 +331,7 @@ run_timers(struct agent *agent)
     }
     apply_resolved(agent->apply);
     seed_run(agent->seed);
+    nginx_upgrade_tick(agent->upgrade, now_ms);
     if (agent->share != NULL) {
         share_run(agent->share);
     }

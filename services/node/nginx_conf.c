@@ -237,6 +237,12 @@ write_file(const char *path, const struct sl_buf *text, struct sl_arena *arena,
     return 0;
 }
 
+static const char *
+before_path(const char *path, struct sl_arena *arena)
+{
+    return sl_arena_printf(arena, "%s.before", path);
+}
+
 int
 nginx_conf_write(const struct settings *settings, bool *ret_changed, struct sl_error *err)
 {
@@ -255,5 +261,26 @@ nginx_conf_write(const struct settings *settings, bool *ret_changed, struct sl_e
         return 0;
     }
     *ret_changed = true;
+    const char *before = before_path(path, arena);
+    if (before != NULL) {
+        unlink(before);
+    }
+    if (before != NULL && link(path, before) != 0 && errno != ENOENT) {
+        sl_fail(err, SL_E_INTERNAL); // the first one has none before it
+        return sl_error_detail(err, "%s: %s", before, strerror(errno));
+    }
     return write_file(path, &text, arena, err);
+}
+
+int
+nginx_conf_restore(const struct settings *settings, struct sl_error *err)
+{
+    SL_AUTO(sl_arena) arena = sl_arena_new(NGINX_CONF_MAX);
+    const char *path = arena == NULL ? NULL : nginx_conf_path(settings, arena);
+    const char *before = path == NULL ? NULL : before_path(path, arena);
+    if (before == NULL || rename(before, path) != 0) {
+        sl_fail(err, SL_E_INTERNAL);
+        return sl_error_detail(err, "%s", strerror(errno));
+    }
+    return 0;
 }

@@ -20,11 +20,15 @@ extern const char nginx_conf_template[];
 int nginx_conf_render(const char *template, const struct settings *settings, struct sl_buf *out,
                       struct sl_error *err) SL_MUST_CHECK;
 
-// Renders and writes it. *ret_changed: the file is another than before.
+// Renders and writes it. *ret_changed: the file is another than before, which is kept beside it.
 int nginx_conf_write(const struct settings *settings, bool *ret_changed,
                      struct sl_error *err) SL_MUST_CHECK;
 
 #define NGINX_LOGS 2 // access logs: line, JSON
+
+// Puts back the file that the last change replaced; what stood there goes. Refuses (INTERNAL) when
+// there is none.
+int nginx_conf_restore(const struct settings *settings, struct sl_error *err) SL_MUST_CHECK;
 
 // The path that settings give to nginx.conf, to access log `index`; from `arena`.
 const char *nginx_conf_log(const struct settings *settings, size_t index, struct sl_arena *arena);

@@ -69,6 +69,24 @@ variables_are_replaced_and_named_locations_are_not(void **state)
                                  "location @sluice_x {} listen 127.0.0.1:17500;");
 }
 
+// The file that the last change replaced comes back once.
+static void
+the_configuration_of_before_can_be_put_back(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    bool changed = false;
+    assert_int_equal(nginx_conf_write(&place->settings, &changed, &err), 0);
+    assert_int_equal(nginx_conf_restore(&place->settings, &err), -1);
+    place->settings.nginx_module = "/lib/another.so";
+    assert_int_equal(nginx_conf_write(&place->settings, &changed, &err), 0);
+    assert_true(changed);
+    assert_int_equal(nginx_conf_restore(&place->settings, &err), 0);
+    place->settings.nginx_module = "/lib/a module.so";
+    assert_int_equal(nginx_conf_write(&place->settings, &changed, &err), 0);
+    assert_false(changed);
+}
+
 static void
 a_variable_that_nothing_gives_is_refused_and_named(void **state)
 {
@@ -236,6 +254,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(variables_are_replaced_and_named_locations_are_not),
+        TEST(the_configuration_of_before_can_be_put_back),
         TEST(a_variable_that_nothing_gives_is_refused_and_named),
         TEST(a_value_that_would_end_its_directive_is_refused),
         TEST(the_format_of_the_access_log_chooses_its_files),
