@@ -128,10 +128,8 @@ class Node:
         subprocess.run([self.build / "tests/image_fixture", self.name, path, str(self.revision)], check=True,
                        env=self.environment)
 
-    def start(self, workers=1, replaced=()):
-        """Starts nginx on the product's template; `replaced`: pairs of what a test needs otherwise."""
-        self.echo = EchoServer(("127.0.0.1", self.backend), Echo)
-        threading.Thread(target=self.echo.serve_forever, daemon=True).start()
+    def configure(self, workers=1, replaced=()):
+        """Writes nginx.conf from the product's template; `replaced`: pairs of what a test needs otherwise."""
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                         "-nodes", "-days", "2", "-subj", "/CN=sluice", "-keyout", self.place / "key.pem",
                         "-out", self.place / "cert.pem"], check=True, capture_output=True)
@@ -150,6 +148,12 @@ class Node:
                 "LISTEN_HEALTH": f"127.0.0.1:{self.health}"}.items():
             text = text.replace(f"@{key}@", str(value))
         (self.place / "nginx.conf").write_text(text)
+
+    def start(self, workers=1, replaced=()):
+        """Starts nginx, configured so, and the backend."""
+        self.echo = EchoServer(("127.0.0.1", self.backend), Echo)
+        threading.Thread(target=self.echo.serve_forever, daemon=True).start()
+        self.configure(workers, replaced)
         environment = dict(self.environment)
         if os.environ.get("SLUICE_NGINX_PRELOAD"):
             environment["LD_PRELOAD"] = os.environ["SLUICE_NGINX_PRELOAD"]
