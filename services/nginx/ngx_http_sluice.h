@@ -41,6 +41,7 @@ typedef struct {
     ngx_str_t node_id;     // sluice_node_id
     ngx_str_t limits_name; // sluice_limits: name of the counters in /dev/shm; empty: none
     ngx_uint_t idle_max;   // sluice_backend_idle: idle backend connections a worker keeps
+    ngx_msec_t idle_ms;    // sluice_backend_idle_time: for how long
     // Locations that `sluice_backend buffered|streamed` declared; NULL where missing.
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
@@ -139,7 +140,6 @@ struct ngx_http_sluice_ctx_s {
     ngx_str_t backend_uri;       // path and query of the backend request
     ngx_str_t backend_host;      // its Host header
     ngx_str_t backend_headers;   // Host and the other headers of the gateway, as _forward.c says
-    ngx_str_t backend_method;    //
     ngx_str_t tls_name;          // SNI
     ngx_str_t mock_body;         // copied: MOCK answers run after the decision
     ngx_uint_t mock_status;      //
@@ -155,6 +155,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned counted : 1;        // metrics took it
     unsigned upgrades : 1;       // Connection names "upgrade"
     unsigned traced : 1;         // the caller's `traceparent` holds and goes on as it is
+    unsigned trace_stale : 1;    // headers of a trace that does not hold stay here
     unsigned backend_tls : 1;    // the backend is called over TLS
     unsigned tls_failed : 1;     // the last try ended in the handshake
 };
@@ -292,8 +293,22 @@ struct ngx_http_sluice_pool_key {
     uint16_t family;                               // AF_INET, AF_INET6
     uint16_t port;                                 // network order
 };
-// Allocates the pool for at most `max` connections. *told: how many are idle, kept current.
-ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max, uint64_t *told);
+// A hash of a key: addresses differ in few bits, identities are digests.
+static inline uint32_t
+ngx_http_sluice_pool_hash(const struct ngx_http_sluice_pool_key *key)
+{
+    uint64_t words[3];
+
+    ngx_memcpy(words, key->bytes, sizeof(key->bytes));
+    ngx_memcpy(&words[2], key->identity, sizeof(words[2]));
+    words[0] ^= (uint64_t)key->port << 32 ^ words[2];
+    return (uint32_t)(((words[0] ^ words[1] * 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL) >>
+                      32);
+}
+
+// Allocates the pool for what smcf allows. *told: how many are idle, kept current.
+ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, const ngx_http_sluice_main_conf_t *smcf,
+                                    uint64_t *told);
 // The idle connection used last for this key, taken out of the pool; NULL without one.
 ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key);
 // Keeps a connection; the longest unused one is closed when the pool is full.

@@ -198,7 +198,7 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (rc == NGX_OK) {
         rc = find_peers(r, ctx, &backend);
     }
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || backend == NULL) {
         return rc;
     }
     if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
@@ -210,7 +210,7 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     backend->ctx = ctx;
     ctx->backend = backend;
     ctx->backend_called = 1;
-    ctx->backend_method = method_name(r, ctx->api->backend_method);
+    r->method_name = method_name(r, ctx->api->backend_method); // what the proxy sends
     rc = ngx_http_sluice_forward(r, ctx);
     if (rc != NGX_OK) {
         return rc;

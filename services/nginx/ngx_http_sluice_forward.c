@@ -131,7 +131,7 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->appcode_used) {
         hide_all(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
     }
-    if (!ctx->traced) { // what does not hold, and what belongs to it
+    if (ctx->trace_stale) {
         hide_all(r, "traceparent", sizeof("traceparent") - 1);
         hide_all(r, "tracestate", sizeof("tracestate") - 1);
     }

@@ -45,24 +45,37 @@ ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, struct sl_str *re
     return ngx_http_sluice_path_canonical(raw, room, ret_path) ? NGX_OK : NGX_ABORT;
 }
 
-// Host without its port, in lower case, from the pool when that changes it.
+static bool
+has_upper(struct sl_str text)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        found |= text.ptr[i] >= 'A' && text.ptr[i] <= 'Z';
+    }
+    return found;
+}
+
+// Host without its port, in lower case; from the pool when that changes it, else a view.
 static ngx_int_t
 host_name(ngx_pool_t *pool, struct sl_str host, struct sl_str *ret_name)
 {
     const char *colon = host.len == 0 ? NULL : memrchr(host.ptr, ':', host.len);
-    const char *bracket = host.len == 0 ? NULL : memrchr(host.ptr, ']', host.len);
+    const char *bracket = colon == NULL ? NULL : memrchr(host.ptr, ']', host.len);
     u_char *lower;
 
     if (colon != NULL && (bracket == NULL || colon > bracket)) {
         host.len = (size_t)(colon - host.ptr);
     }
-    lower = ngx_pnalloc(pool, host.len + 1);
+    *ret_name = host;
+    if (!has_upper(host)) {
+        return NGX_OK;
+    }
+    lower = ngx_pnalloc(pool, host.len);
     if (lower == NULL) {
         return NGX_ERROR;
     }
-    for (size_t i = 0; i < host.len; i++) {
-        lower[i] = (u_char)ngx_tolower((u_char)host.ptr[i]);
-    }
+    ngx_strlow(lower, (u_char *)(uintptr_t)host.ptr, host.len);
     *ret_name = (struct sl_str){(const char *)lower, host.len};
     return NGX_OK;
 }
@@ -116,29 +129,37 @@ check_sizes(const ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return NGX_OK;
 }
 
+static bool
+is_called(const ngx_table_elt_t *header, struct sl_str name)
+{
+    return header->key.len == name.len && ngx_memcmp(header->lowcase_key, name.ptr, name.len) == 0;
+}
+
 // Takes the caller's trace; without one the request's own id stays its name. Two headers are none:
 // who sent them cannot mean both.
 static void
 take_trace(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    static const char name[] = "traceparent";
     const ngx_list_part_t *part = &r->headers_in.headers.part;
     const ngx_table_elt_t *found = NULL;
-    ngx_uint_t count = 0;
+    ngx_uint_t parents = 0;
+    ngx_uint_t states = 0;
 
     for (; part != NULL; part = part->next) {
         const ngx_table_elt_t *header = part->elts;
 
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (header[i].key.len == sizeof(name) - 1 &&
-                ngx_memcmp(header[i].lowcase_key, name, sizeof(name) - 1) == 0) {
+            if (is_called(&header[i], SL_STR("traceparent"))) {
                 found = &header[i];
-                count++;
+                parents++;
+            } else if (is_called(&header[i], SL_STR("tracestate"))) {
+                states++;
             }
         }
     }
-    ctx->traced = count == 1 &&
+    ctx->traced = parents == 1 &&
                   ngx_http_sluice_trace_parse(ngx_http_sluice_view(&found->value), &ctx->trace_id);
+    ctx->trace_stale = !ctx->traced && parents + states > 0;
 }
 
 ngx_int_t

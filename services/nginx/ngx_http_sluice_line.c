@@ -1,6 +1,6 @@
 // ngx_http_sluice_line.c - the table of the access log's fields, and the two forms of a record.
 //
-// Every request pays for its line, so text is looked at eight bytes at a time and copied as it is
+// Every request pays for its line, so text is looked at sixteen bytes at a time and copied as it is
 // up to the first byte that needs escaping.
 //
 // SPDX-License-Identifier: Apache-2.0
@@ -9,11 +9,15 @@
 #include <assert.h>
 #include <string.h>
 
-#define DIGITS_MAX 19                    // of the numbers that are written
-#define EACH_BYTE  0x0101010101010101ULL // times a byte: that byte in all eight places
-#define HIGH_BITS  0x8080808080808080ULL
+#define ID_LEN     32 // hex digits of an id
+#define DIGITS_MAX 20 // of the numbers that are written
+#define TEXT_ROOM  32 // bytes of a step's text
 
 static const char hex[] = "0123456789ABCDEF";
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                            "34353637383940414243444546474849505152535455565758596061626364656667"
+                            "6869707172737475767778798081828384858687888990919293949596979899";
+static const char harmless[] = "................"; // a block of it
 
 enum kind {
     ABSENT,  // of a feature that nodes do not have
@@ -109,28 +113,60 @@ typedef unsigned char *(*escape_fn)(unsigned char *out, struct sl_str text, bool
 static inline unsigned char *
 put(unsigned char *out, struct sl_str text)
 {
+    if (text.len == ID_LEN) { // most texts are ids, and a fixed size is faster
+        memcpy(out, text.ptr, ID_LEN);
+        return out + ID_LEN;
+    }
     memcpy(out, text.ptr, text.len);
     return out + text.len;
+}
+
+static inline unsigned char *
+put_pair(unsigned char *out, uint32_t number)
+{
+    memcpy(out, pairs + 2 * number, 2);
+    return out + 2;
+}
+
+// Numbers of many digits, and padded ones.
+static unsigned char *
+put_digits(unsigned char *out, uint64_t number, size_t least)
+{
+    char digits[DIGITS_MAX];
+    size_t at = sizeof(digits);
+
+    for (; number > 0 || sizeof(digits) - at < least; number /= 10) {
+        digits[--at] = (char)('0' + number % 10);
+    }
+    memcpy(out, digits + at, sizeof(digits) - at);
+    return out + sizeof(digits) - at;
 }
 
 unsigned char *
 ngx_http_sluice_digits(unsigned char *out, uint64_t number, size_t least)
 {
-    size_t count = least;
-    uint64_t bound = 10;
+    uint32_t rest = (uint32_t)number;
 
-    for (size_t i = 1; i < least; i++) {
-        bound *= 10;
+    if (number >= 100000 || (least > 1 && (least != 3 || number >= 1000))) {
+        return put_digits(out, number, least);
     }
-    while (number >= bound && count < DIGITS_MAX) {
-        count++;
-        bound *= 10;
+    if (rest >= 10000) {
+        *out++ = (unsigned char)('0' + rest / 10000);
+        rest %= 10000;
+        return put_pair(put_pair(out, rest / 100), rest % 100);
     }
-    for (size_t i = count; i > 0; i--) {
-        out[i - 1] = (unsigned char)('0' + number % 10);
-        number /= 10;
+    if (rest >= 1000) {
+        return put_pair(put_pair(out, rest / 100), rest % 100);
     }
-    return out + count;
+    if (rest >= 100 || least == 3) {
+        *out++ = (unsigned char)('0' + rest / 100);
+        return put_pair(out, rest % 100);
+    }
+    if (rest >= 10) {
+        return put_pair(out, rest);
+    }
+    *out = (unsigned char)('0' + rest);
+    return out + 1;
 }
 
 static unsigned char *
@@ -139,17 +175,19 @@ put_seconds(unsigned char *out, uint64_t ms)
     if (ms == 0) { // most of them
         return put(out, SL_STR("0.000"));
     }
-    out = ngx_http_sluice_digits(out, ms / 1000, 1);
-    *out++ = '.';
-    return ngx_http_sluice_digits(out, ms % 1000, 3);
+    if (ms < 1000) {
+        *out++ = '0';
+        *out++ = '.';
+    } else {
+        out = ngx_http_sluice_digits(out, ms / 1000, 1);
+        *out++ = '.';
+        ms %= 1000;
+    }
+    return ngx_http_sluice_digits(out, ms, 3);
 }
 
-// The high bit of each byte that equals `byte`, in a word of ASCII.
-static inline uint64_t
-equal_bytes(uint64_t word, unsigned char byte)
-{
-    return ~((word ^ (EACH_BYTE * byte)) + EACH_BYTE * 0x7f);
-}
+// Sixteen bytes that are judged at once; what is not ASCII is negative.
+typedef signed char block_t __attribute__((vector_size(16)));
 
 static inline bool
 is_harmless(unsigned char byte, bool quoted)
@@ -157,26 +195,33 @@ is_harmless(unsigned char byte, bool quoted)
     return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\' && (quoted || byte != ' ');
 }
 
+static inline bool
+are_harmless(const char *bytes, bool quoted)
+{
+    block_t block;
+    uint64_t bad[2];
+
+    memcpy(&block, bytes, sizeof(block));
+    block_t marks = (block < ' ') | (block == 0x7f) | (block == '"') | (block == '\\');
+    if (!quoted) {
+        marks |= block == ' ';
+    }
+    memcpy(bad, &marks, sizeof(bad));
+    return (bad[0] | bad[1]) == 0;
+}
+
 // Bytes from the beginning on that both forms take as they are.
-static size_t
+static inline size_t
 harmless_bytes(struct sl_str text, bool quoted)
 {
     size_t i = 0;
 
-    for (; i + sizeof(uint64_t) <= text.len; i += sizeof(uint64_t)) {
-        uint64_t word;
-
-        memcpy(&word, text.ptr + i, sizeof(word));
-        // Below ' ': the high bit stays clear when 0x60 is added. DEL is the only one that
-        // overflows into it when 1 is added.
-        uint64_t bad = word | ~(word + EACH_BYTE * 0x60) | (word + EACH_BYTE) |
-                       equal_bytes(word, '"') | equal_bytes(word, '\\');
-        if (!quoted) {
-            bad |= equal_bytes(word, ' ');
-        }
-        if ((bad & HIGH_BITS) != 0) {
-            break;
-        }
+    while (i + sizeof(block_t) <= text.len && are_harmless(text.ptr + i, quoted)) {
+        i += sizeof(block_t);
+    }
+    if (i + sizeof(block_t) > text.len && text.len >= sizeof(block_t) &&
+        are_harmless(text.ptr + text.len - sizeof(block_t), quoted)) {
+        return text.len; // the last block overlaps the one before
     }
     while (i < text.len && is_harmless((unsigned char)text.ptr[i], quoted)) {
         i++;
@@ -251,6 +296,13 @@ put_foreign(unsigned char *out, struct sl_str text, bool quoted, escape_fn escap
     if (text.len > NGX_HTTP_SLUICE_TEXT_MAX) {
         text.len = NGX_HTTP_SLUICE_TEXT_MAX;
     }
+    if (text.len < sizeof(block_t)) { // judged where it is going: there is room behind it
+        memcpy(out, harmless, sizeof(block_t));
+        memcpy(out, text.ptr, text.len);
+        if (are_harmless((const char *)out, quoted)) {
+            return out + text.len;
+        }
+    }
     len = harmless_bytes(text, quoted);
     out = put(out, (struct sl_str){text.ptr, len});
     return len == text.len ? out
@@ -316,7 +368,7 @@ put_tries_line(unsigned char *out, const struct ngx_http_sluice_record *record,
     return out;
 }
 
-static unsigned char *
+static inline unsigned char *
 put_line_value(unsigned char *out, const struct ngx_http_sluice_record *record,
                const struct field *field)
 {
@@ -334,31 +386,74 @@ put_line_value(unsigned char *out, const struct ngx_http_sluice_record *record,
         return put_number(out, number_at(record, field), SL_STR("-"));
     case SECONDS:
         return put_duration(out, number_at(record, field), SL_STR("-"));
-    case TRY_PLAIN:
-    case TRY_NUMBER:
-    case TRY_SECONDS:
-        return put_tries_line(out, record, field);
-    case ABSENT:
     default:
-        *out = '-';
-        return out + 1;
+        return put_tries_line(out, record, field);
     }
+}
+
+// A step of writing a line: a text, then a field's value. The fields that are absent from every
+// line are part of the texts, and so are spaces and quotes: half of the line is copied in a few
+// moves.
+struct step {
+    char text[TEXT_ROOM];
+    size_t len;
+    const struct field *field; // NULL: the text alone
+};
+
+static struct {
+    struct step steps[NGX_HTTP_SLUICE_FIELDS + 1];
+    size_t count; // 0: not made yet
+} program;
+
+static void
+append(struct step *step, char byte)
+{
+    assert(step->len < sizeof(step->text));
+    step->text[step->len++] = byte;
+}
+
+// A process makes it once, from the table; its first line does.
+static void
+make_program(void)
+{
+    struct step *step = program.steps;
+
+    for (size_t i = 0; i < NGX_HTTP_SLUICE_FIELDS; i++) {
+        if (fields[i].quoted) {
+            append(step, '"');
+        }
+        if (fields[i].kind == ABSENT) {
+            append(step, '-');
+        } else {
+            step->field = &fields[i];
+            step++;
+        }
+        if (fields[i].quoted) {
+            append(step, '"');
+        }
+        if (i + 1 < NGX_HTTP_SLUICE_FIELDS) {
+            append(step, ' ');
+        }
+    }
+    program.count = (size_t)(step - program.steps) + 1;
 }
 
 unsigned char *
 ngx_http_sluice_line(unsigned char *out, const struct ngx_http_sluice_record *record)
 {
-    for (size_t i = 0; i < NGX_HTTP_SLUICE_FIELDS; i++) {
-        if (fields[i].quoted) {
-            *out++ = '"';
-            out = put_line_value(out, record, &fields[i]);
-            *out++ = '"';
-        } else {
-            out = put_line_value(out, record, &fields[i]);
-        }
-        *out++ = ' ';
+    if (program.count == 0) {
+        make_program();
     }
-    return out - 1;
+    for (size_t i = 0; i < program.count; i++) {
+        const struct step *step = &program.steps[i];
+
+        memcpy(out, step->text, sizeof(step->text)); // its whole room: a fixed size is faster
+        out += step->len;
+        if (step->field != NULL) {
+            out = put_line_value(out, record, step->field);
+        }
+    }
+    return out;
 }
 
 // -- JSON -----------------------------------------------------------------------------------------

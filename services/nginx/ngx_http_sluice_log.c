@@ -214,14 +214,6 @@ json(ngx_http_request_t *r)
 }
 
 static struct sl_str
-backend_method(ngx_http_request_t *r)
-{
-    const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-
-    return ctx == NULL ? (struct sl_str){NULL, 0} : ngx_http_sluice_view(&ctx->backend_method);
-}
-
-static struct sl_str
 backend_headers(ngx_http_request_t *r)
 {
     const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
@@ -243,7 +235,6 @@ static const struct {
 } variables[] = {
     {ngx_string("sluice_line"), line},
     {ngx_string("sluice_json"), json},
-    {ngx_string("sluice_backend_method"), backend_method},
     {ngx_string("sluice_backend_headers"), backend_headers},
     {ngx_string("sluice_backend_tls_name"), tls_name},
 };
@@ -266,7 +257,7 @@ ngx_http_sluice_variables(ngx_conf_t *cf)
 {
     for (size_t i = 0; i < SL_COUNT(variables); i++) {
         ngx_str_t name = variables[i].name;
-        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_NOCACHEABLE);
+        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &name, 0);
 
         if (variable == NULL) {
             return NGX_ERROR;

@@ -10,6 +10,7 @@
 #include "common/crypto/crypto.h"
 
 #define IDLE_MAX_DEFAULT    1024                // idle backend connections of a worker
+#define IDLE_MS_DEFAULT     60000               // how long each stays
 #define BODY_BUDGET_DEFAULT (256 * 1024 * 1024) // of signed bodies that a node holds, bytes
 #define IMAGE_WAIT_MS       3000 // the longest that a starting worker waits for an image
 #define IMAGE_LOOK_MS       10   // between its looks
@@ -52,6 +53,8 @@ static ngx_command_t commands[] = {
      MAIN_FIELD(idle_max), NULL},
     {ngx_string("sluice_body_budget"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_off_slot,
      MAIN_FIELD(body_budget), NULL},
+    {ngx_string("sluice_backend_idle_time"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_conf_set_msec_slot, MAIN_FIELD(idle_ms), NULL},
     {ngx_string("sluice"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_sluice_loc_conf_t, enabled), NULL},
     {ngx_string("sluice_backend"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, declare_backend,
@@ -361,6 +364,7 @@ create_main_conf(ngx_conf_t *cf)
 
     if (smcf != NULL) {
         smcf->idle_max = NGX_CONF_UNSET_UINT;
+        smcf->idle_ms = NGX_CONF_UNSET_MSEC;
         smcf->body_budget = NGX_CONF_UNSET;
     }
     return smcf;
@@ -372,6 +376,7 @@ init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_sluice_main_conf_t *smcf = conf;
 
     ngx_conf_init_uint_value(smcf->idle_max, IDLE_MAX_DEFAULT);
+    ngx_conf_init_msec_value(smcf->idle_ms, IDLE_MS_DEFAULT);
     ngx_conf_init_value(smcf->body_budget, BODY_BUDGET_DEFAULT);
     if (smcf->image_name.len == 0) {
         return NGX_CONF_OK; // the module is loaded, not used
@@ -458,8 +463,7 @@ init_process(ngx_cycle_t *cycle)
     }
     await_image(smcf->image);
     ngx_http_sluice_budget_init(smcf);
-    if (ngx_http_sluice_pool_init(cycle, smcf->idle_max, ngx_http_sluice_metrics_idle(smcf)) !=
-        NGX_OK) {
+    if (ngx_http_sluice_pool_init(cycle, smcf, ngx_http_sluice_metrics_idle(smcf)) != NGX_OK) {
         return NGX_ERROR;
     }
     return ngx_http_sluice_limit_init(cycle, smcf);

@@ -7,8 +7,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
-#define IDLE_TIMEOUT_MS 60000 // an idle connection is closed after this
-#define BUCKETS         4096  // power of two
+#define BUCKETS 4096 // power of two
 
 // An idle connection, or a free place for one.
 struct idle {
@@ -16,6 +15,7 @@ struct idle {
     ngx_queue_t bucket; // in the list of its hash
     struct ngx_http_sluice_pool_key key;
     ngx_connection_t *connection;
+    ngx_msec_t since; // when it became idle
 };
 
 // A worker is one thread, so it needs no lock.
@@ -25,33 +25,14 @@ static struct {
     ngx_queue_t buckets[BUCKETS]; // newest first
     uint64_t count;               // connections that are idle
     uint64_t *told;               // the same, for whoever asks this worker's node
+    ngx_msec_t idle_ms;           // an idle connection is closed after this
+    ngx_event_t timer;            // ends old ones; set while there are any
 } pool;
 
 static ngx_queue_t *
 bucket_of(const struct ngx_http_sluice_pool_key *key)
 {
-    return &pool.buckets[ngx_murmur_hash2((u_char *)(uintptr_t)key, sizeof(*key)) & (BUCKETS - 1)];
-}
-
-ngx_int_t
-ngx_http_sluice_pool_init(ngx_cycle_t *cycle, ngx_uint_t max, uint64_t *told)
-{
-    struct idle *places = ngx_pcalloc(cycle->pool, max * sizeof(*places));
-
-    if (places == NULL) {
-        return NGX_ERROR;
-    }
-    ngx_queue_init(&pool.used);
-    ngx_queue_init(&pool.free);
-    for (size_t i = 0; i < BUCKETS; i++) {
-        ngx_queue_init(&pool.buckets[i]);
-    }
-    for (ngx_uint_t i = 0; i < max; i++) {
-        ngx_queue_insert_tail(&pool.free, &places[i].order);
-    }
-    pool.told = told;
-    *told = pool.count = 0;
-    return NGX_OK;
+    return &pool.buckets[ngx_http_sluice_pool_hash(key) & (BUCKETS - 1)];
 }
 
 // Takes the connection out of its place and frees the place.
@@ -88,21 +69,65 @@ on_idle_write(ngx_event_t *event)
     (void)event;
 }
 
-// The backend closed it, sent what nobody asked for, or its time is over.
+// The backend closed it, or sent what nobody asked for; or nginx closes what is idle.
 static void
 on_idle_read(ngx_event_t *event)
 {
     ngx_connection_t *c = event->data;
     char byte;
 
-    if (!c->close && !c->read->timedout && recv(c->fd, &byte, 1, MSG_PEEK) == -1 &&
-        ngx_socket_errno == NGX_EAGAIN) {
+    if (!c->close && recv(c->fd, &byte, 1, MSG_PEEK) == -1 && ngx_socket_errno == NGX_EAGAIN) {
         event->ready = 0;
         if (ngx_handle_read_event(c->read, 0) == NGX_OK) {
             return;
         }
     }
     close_connection(vacate(c->data));
+}
+
+static void
+sweep(ngx_event_t *timer)
+{
+    ngx_queue_t *at = ngx_queue_last(&pool.used);
+
+    while (at != ngx_queue_sentinel(&pool.used)) {
+        struct idle *oldest = ngx_queue_data(at, struct idle, order);
+        ngx_msec_t age_ms = ngx_current_msec - oldest->since;
+
+        if (age_ms < pool.idle_ms) {
+            ngx_add_timer(timer, pool.idle_ms - age_ms);
+            return;
+        }
+        at = ngx_queue_prev(at);
+        close_connection(vacate(oldest));
+    }
+}
+
+ngx_int_t
+ngx_http_sluice_pool_init(ngx_cycle_t *cycle, const ngx_http_sluice_main_conf_t *smcf,
+                          uint64_t *told)
+{
+    struct idle *places = ngx_pcalloc(cycle->pool, smcf->idle_max * sizeof(*places));
+
+    if (places == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_queue_init(&pool.used);
+    ngx_queue_init(&pool.free);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        ngx_queue_init(&pool.buckets[i]);
+    }
+    for (ngx_uint_t i = 0; i < smcf->idle_max; i++) {
+        ngx_queue_insert_tail(&pool.free, &places[i].order);
+    }
+    pool.timer.handler = sweep;
+    pool.timer.data = &pool;
+    pool.timer.log = cycle->log;
+    pool.timer.cancelable = 1;
+    pool.idle_ms = smcf->idle_ms;
+    pool.told = told;
+    *told = pool.count = 0;
+    return NGX_OK;
 }
 
 ngx_connection_t *
@@ -120,9 +145,6 @@ ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key)
             c->idle = 0;
             c->sent = 0;
             c->data = NULL;
-            if (c->read->timer_set) {
-                ngx_del_timer(c->read);
-            }
             return c;
         }
     }
@@ -150,8 +172,14 @@ ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connect
     place->connection = c;
     *pool.told = ++pool.count;
 
+    place->since = ngx_current_msec;
+    if (!pool.timer.timer_set) {
+        ngx_add_timer(&pool.timer, pool.idle_ms);
+    }
     c->read->delayed = 0;
-    ngx_add_timer(c->read, IDLE_TIMEOUT_MS);
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
     }

@@ -20,7 +20,7 @@ static struct place places[SESSIONS];
 static struct place *
 place_of(const struct ngx_http_sluice_pool_key *key)
 {
-    return &places[ngx_murmur_hash2((u_char *)(uintptr_t)key, sizeof(*key)) & (SESSIONS - 1)];
+    return &places[ngx_http_sluice_pool_hash(key) & (SESSIONS - 1)];
 }
 
 struct sl_str

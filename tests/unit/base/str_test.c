@@ -6,6 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void
@@ -31,6 +32,26 @@ integers_are_whole_and_in_range(void **state)
     assert_false(sl_str_int(sl_str("-"), &value));
     assert_false(sl_str_int(sl_str("12x"), &value));
     assert_true(value == INT64_MIN);
+}
+
+static void
+hex_is_right_for_every_byte_at_every_length(void **state)
+{
+    (void)state;
+    unsigned char bytes[9];
+    char hex[2 * sizeof(bytes) + 1];
+    char expected[2 * sizeof(bytes) + 1];
+    for (unsigned first = 0; first < 256; first++) {
+        for (size_t len = 0; len <= sizeof(bytes); len++) {
+            expected[0] = '\0';
+            for (size_t i = 0; i < len; i++) {
+                bytes[i] = (unsigned char)(first + 37 * i);
+                snprintf(expected + 2 * i, 3, "%02x", bytes[i]);
+            }
+            sl_hex_encode(bytes, len, hex);
+            assert_string_equal(hex, expected);
+        }
+    }
 }
 
 static void
@@ -100,6 +121,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splitting_yields_each_part_and_then_ends),
         cmocka_unit_test(integers_are_whole_and_in_range),
+        cmocka_unit_test(hex_is_right_for_every_byte_at_every_length),
         cmocka_unit_test(hex_survives_the_round_trip_and_refuses_other_characters),
         cmocka_unit_test(a_buffer_never_grows_past_its_maximum),
         cmocka_unit_test(json_text_is_escaped),

@@ -40,7 +40,7 @@ class Metrics(unittest.TestCase):
     def setUpClass(cls):
         cls.node = Node(BUILD, fresh(BUILD / "tests/metrics-node"), BASE)
         cls.node.publish(IMAGE)
-        cls.node.start(workers=2)
+        cls.node.start(workers=2, replaced=[("sluice_backend_idle_time 60s", "sluice_backend_idle_time 1s")])
 
     @classmethod
     def tearDownClass(cls):
@@ -100,6 +100,17 @@ class Metrics(unittest.TestCase):
     def test_idle_connections_are_those_of_all_workers(self):
         self.assertEqual(self.node.request("GET", "/own502").status, 502)
         self.assertIn(self.told()["sluice_backend_idle_connections"], range(1, 10))
+
+    def test_idle_connections_are_closed_in_time_and_used_ones_are_not(self):
+        for _ in range(4):  # one of them longer than a second
+            self.assertEqual(self.node.request("GET", "/own502").status, 502)
+            pause(0.4)
+            self.assertGreaterEqual(self.told()["sluice_backend_idle_connections"], 1)
+        end = time.monotonic() + 10
+        while (left := self.told()["sluice_backend_idle_connections"]) and time.monotonic() < end:
+            pause(0.05)
+        self.assertEqual(left, 0)
+        self.assertEqual(self.node.request("GET", "/own502").status, 502)
 
 
 if __name__ == "__main__":
