@@ -27,6 +27,7 @@ account_new(const char *owner, const struct account_hooks *hooks)
     account->keys = zhashx_new();
     account->dirty = zlistx_new();
     account->hungry = zlistx_new();
+    account->rising = zlistx_new();
     return account;
 }
 
@@ -59,6 +60,7 @@ account_free(struct account **account)
     zhashx_destroy(&self->keys);
     zlistx_destroy(&self->dirty);
     zlistx_destroy(&self->hungry);
+    zlistx_destroy(&self->rising);
     free(self);
     *account = NULL;
 }
@@ -333,6 +335,7 @@ hear_key(const struct sender *sender, const json_t *item, struct sl_error *err)
             return -1;
         }
     }
+    account_cover(account, key, sender->now_ms);
     account_provide(account, key, sender->node, sender->now_ms);
     account_serve(account, key, sender->now_ms);
     account_mark(account, key, sender->node);
@@ -431,7 +434,7 @@ account_exchange(struct account *account, const char *gateway_id, const char *no
 static bool
 is_idle(const struct key *key, int64_t now_ms)
 {
-    if (key->seen_ms + KEY_IDLE_MS > now_ms || key->dirty != 0 || key->changed) {
+    if (key->seen_ms + KEY_IDLE_MS > now_ms || key->dirty != 0 || key->changed || key->is_rising) {
         return false;
     }
     uint32_t current = sl_counter_window(now_ms, key->window_s);

@@ -22,15 +22,30 @@
 #define ACCOUNT_CONTACT_MS 60000 // how long a contact row lets an owner grant to a node
 #define ACCOUNT_HEARD_MS   1500  // a node silent for longer is not asked for units
 
+#define ACCOUNT_LONG_S 60 // windows of so many seconds and more have durable ceilings
+
 struct account;
 
 // What is durable about a node; the worker keeps it in PostgreSQL (throttle_contact).
 struct account_contact {
-    char boot[SL_ID_SIZE]; // memory of the node that the row speaks of
-    int64_t until_ms;      // owners may grant to the node until then
-    int64_t lost_until_ms; // an earlier memory was granted units until then; 0: there was none
-    int64_t divides;       // nodes that it may divide limits among; 0: it has no share; -1 in what
-                           // is wanted: as the row has it
+    char boot[SL_ID_SIZE];  // memory of the node that the row speaks of
+    int64_t until_ms;       // owners may grant to the node until then
+    int64_t lost_until_ms;  // an earlier memory was granted units until then; 0: there was none
+    int64_t divides;        // nodes that it may divide limits among; 0: it has no share; -1 in what
+                            // is wanted: as the row has it
+    const int64_t *vouched; // in what is wanted: by shard, a time before which windows began of
+                            // which it took no share that no ceiling covers; borrowed
+};
+
+// How many units of a window may have been granted, by whomever: what the row of a key says, or is
+// to say before more are granted (throttle_usage).
+struct account_ceiling {
+    const char *gateway_id; // borrowed
+    const char *key;        //
+    uint32_t window_s;      // seconds
+    uint32_t window;        // its number; 0 in a row: there is none
+    int64_t limit;          //
+    int64_t ceiling;        // units; -1 in what is wanted: only to be learnt
 };
 
 struct account_hooks {
@@ -84,8 +99,9 @@ void account_contact(struct account *account, const char *gateway_id, const char
                      const struct account_contact *contact);
 
 // Calls `fn` with the rows to write: nodes in contact whose row ends soon, is of another memory, or
-// does not let them divide yet. The caller writes and then calls account_contact().
-void account_contacts(struct account *account, int64_t now_ms,
+// does not let them divide yet; with `all`, every node in contact. The caller writes and then calls
+// account_contact().
+void account_contacts(struct account *account, int64_t now_ms, bool all,
                       void (*fn)(void *arg, const char *gateway_id, const char *node_id,
                                  const struct account_contact *wanted),
                       void *arg);
@@ -93,8 +109,28 @@ void account_contacts(struct account *account, int64_t now_ms,
 // Whether account_contacts() has something that a waiting node needs.
 bool account_contacts_urgent(const struct account *account);
 
-// Whether the lease holds: without it nothing is granted. To be said before each of the next two.
+// What the database says that the memory `boot` of a node vouched for, and memories lost before it
+// (`alone`), by shard; NULL: nothing is known. To be called after account_contact().
+void account_vouched(struct account *account, const char *gateway_id, const char *node_id,
+                     const char *boot, const int64_t *vouched, const int64_t *alone);
+
+// Calls `fn` with up to `max` ceilings to write or to learn, each key once. The caller does so,
+// calls account_ceiling() for each, then account_ceilings_written(); when it fails, neither.
+void account_ceilings(struct account *account, size_t max,
+                      void (*fn)(void *arg, const struct account_ceiling *wanted), void *arg);
+
+// Whether account_ceilings() has something that nodes wait for.
+bool account_ceilings_wanted(const struct account *account);
+
+// All of the last account_ceilings() is durable.
+void account_ceilings_written(struct account *account);
+
+// Whether the lease holds: without it nothing is granted. To be said before each of the next three.
 void account_lease(struct account *account, bool may_grant);
+
+// The row of the key that was asked about; grants what that allows. Events wait for the next tick.
+void account_ceiling(struct account *account, const struct account_ceiling *asked,
+                     const struct account_ceiling *row, int64_t now_ms);
 
 // Handles `limits.exchange` of a node. A new reference, or NULL with *err filled (BUS_MESSAGE:
 // malformed). Events for other nodes are published meanwhile.

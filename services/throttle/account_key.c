@@ -73,6 +73,9 @@ account_drop_key(struct account *account, struct key *key)
     if (key->hungry) {
         remove_from(account->hungry, key);
     }
+    if (key->is_rising) {
+        remove_from(account->rising, key);
+    }
     char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
     name_key(name, sizeof(name), key->gateway, key->text);
     zhashx_delete(account->keys, name);
@@ -141,19 +144,25 @@ charge(const struct key *key, struct span *span, int node)
 
 // How many units more `node` may be allowed; *ret_blocked when that cannot be known.
 static int64_t
-available(const struct account *account, struct key *key, struct span *span, int node,
-          bool *ret_blocked)
+available(struct account *account, struct key *key, struct span *span, int node, bool *ret_blocked)
 {
     const struct gateway *gateway = key->gateway;
     int64_t left = key->limit - span->lost - account_held(account_hold(key, span, node));
-    *ret_blocked = !account->may_grant;
+    bool has_unknown = false;
+    bool known = true;
     for (size_t i = 0; i < gateway->node_count; i++) {
         if (account_is_unknown(account, key, gateway->nodes[i], span->window)) {
-            *ret_blocked = true;
+            has_unknown = true;
         }
         left -= (int)i != node ? charge(key, span, (int)i) : 0;
         left -= account_lost_share(key, gateway->nodes[i], span->window);
     }
+    left -= has_unknown ? account_inherited(key, span) : 0;
+    int64_t room = left > 0 ? account_room(account, key, span, has_unknown, &known) : 0;
+    bool is_long = key->window_s >= ACCOUNT_LONG_S;
+    *ret_blocked =
+        !account->may_grant || !known || (has_unknown && !is_long) || (left > 0 && room == 0);
+    left = left < room ? left : room;
     return *ret_blocked || left < 0 ? 0 : left;
 }
 

@@ -38,6 +38,8 @@ new_node(const char *id)
     for (size_t i = 0; i < SL_SHARDS; i++) {
         node->confirmed[i] = LONG_AGO;
         node->alone_ms[i] = LONG_AGO;
+        node->covering[i] = LONG_AGO;
+        node->covered[i] = LONG_AGO;
     }
     node->outbox = json_array();
     return node;
@@ -100,6 +102,17 @@ account_gateway_of(const struct account *account, const char *node_id)
     return NULL;
 }
 
+// The memory is lost: from what it vouched for last on, it may have taken shares unseen.
+static void
+note_alone(struct node *node)
+{
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        int64_t since_ms = node->confirmed[i];
+        bool is_first = node->lost_ms == 0 || since_ms < node->alone_ms[i];
+        node->alone_ms[i] = is_first ? since_ms : node->alone_ms[i];
+    }
+}
+
 void
 account_contact(struct account *account, const char *gateway_id, const char *node_id,
                 const struct account_contact *contact)
@@ -110,13 +123,39 @@ account_contact(struct account *account, const char *gateway_id, const char *nod
         return;
     }
     struct node *node = gateway->nodes[index];
+    bool is_other = node->durable.boot[0] != '\0' && strcmp(node->durable.boot, contact->boot) != 0;
+    if (node->boot[0] == '\0' && is_other) {
+        note_alone(node); // another owner saw the loss, before this one heard anything
+    }
     node->durable = *contact;
+    node->durable.vouched = NULL; // the caller's
     if (node->boot[0] == '\0' && contact->lost_until_ms > node->lost_ms) {
-        node->lost_ms =
-            contact->lost_until_ms; // others saw it; `alone_ms` is long ago from the start
+        node->lost_ms = contact->lost_until_ms; // alone since when: account_vouched()
     }
     if (strcmp(node->boot, contact->boot) == 0) {
         node->wants_contact = false;
+    }
+}
+
+void
+account_vouched(struct account *account, const char *gateway_id, const char *node_id,
+                const char *boot, const int64_t *vouched, const int64_t *alone)
+{
+    struct gateway *gateway = account_find_gateway(account, gateway_id);
+    int index = gateway != NULL ? account_find_node(gateway, node_id) : -1;
+    struct node *node = index >= 0 ? gateway->nodes[index] : NULL;
+    if (node == NULL || strcmp(node->durable.boot, boot) != 0) {
+        return; // the row changed meanwhile
+    }
+    bool is_heard = node->boot[0] != '\0';
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        bool is_same = !is_heard || strcmp(node->boot, boot) == 0;
+        if (vouched != NULL && is_same && vouched[i] > node->confirmed[i]) {
+            node->confirmed[i] = vouched[i];
+        }
+        if (alone != NULL && !is_heard && node->alone_ms[i] == LONG_AGO) {
+            node->alone_ms[i] = alone[i];
+        }
     }
 }
 
@@ -147,11 +186,7 @@ lose_memory(struct account *account, const struct gateway *gateway, int index, c
         return;
     }
     lose_holds(account, gateway, index);
-    for (size_t i = 0; i < SL_SHARDS; i++) {
-        int64_t since_ms = node->confirmed[i];
-        bool is_first = node->lost_ms == 0 || since_ms < node->alone_ms[i];
-        node->alone_ms[i] = is_first ? since_ms : node->alone_ms[i];
-    }
+    note_alone(node);
     node->lost_ms = now_ms;
 }
 
@@ -268,11 +303,12 @@ wanted_row(const struct gateway *gateway, const struct node *node, int64_t now_m
         memcpy(ret_row->boot, node->boot, sizeof(ret_row->boot));
     }
     ret_row->until_ms = now_ms + ACCOUNT_CONTACT_MS;
+    ret_row->vouched = node->covered;
     ret_row->divides = all_acknowledged(gateway, node) ? (int64_t)gateway->present : -1;
 }
 
 void
-account_contacts(struct account *account, int64_t now_ms,
+account_contacts(struct account *account, int64_t now_ms, bool all,
                  void (*fn)(void *arg, const char *gateway_id, const char *node_id,
                             const struct account_contact *wanted),
                  void *arg)
@@ -286,7 +322,7 @@ account_contacts(struct account *account, int64_t now_ms,
             }
             struct account_contact wanted;
             wanted_row(gateway, node, now_ms, &wanted);
-            if (!row_holds(node, now_ms + ACCOUNT_CONTACT_MS / 2) ||
+            if (all || !row_holds(node, now_ms + ACCOUNT_CONTACT_MS / 2) ||
                 (wanted.divides >= 0 && wanted.divides != node->durable.divides)) {
                 fn(arg, gateway->id, node->id, &wanted);
             }

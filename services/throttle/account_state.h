@@ -26,8 +26,12 @@ struct hold {
 };
 
 struct span {
-    uint32_t window; // its number; 0: none
-    int64_t lost;    // units that nodes held in memories which are gone
+    uint32_t window;   // its number; 0: none
+    int64_t lost;      // units that nodes held in memories which are gone
+    int64_t ceiling;   // long windows: units that may be granted, durably
+    int64_t target;    // what it is to become
+    int64_t inherited; // units that former owners may have granted
+    bool is_known;     // that is known
     uint32_t hold_count;
     struct hold *holds; // by the node's index in its gateway
 };
@@ -49,6 +53,7 @@ struct key {
     int64_t seen_ms;                       // last report
     bool changed;                          // usage changed since the last flush
     bool hungry;                           // some node wants units and has not got them
+    bool is_rising;                        // a ceiling is to be written or learnt
     uint64_t dirty;                        // bit a node: has something to be told
     struct span spans[SL_COUNTER_WINDOWS]; // by window number modulo 4
     uint32_t flow_count;                   //
@@ -71,6 +76,8 @@ struct node {
     bool wants_contact;             // a grant waits for the row
     int64_t confirmed[SL_SHARDS];   // clock up to which it knew of contact, by shard
     int64_t reported[SL_SHARDS];    // epoch in which it reported in full
+    int64_t covering[SL_SHARDS];    // `confirmed` as of the ceilings that are being written
+    int64_t covered[SL_SHARDS];     // `confirmed` as of those that are durable
     json_t *outbox;                 // array of key messages to send
 };
 
@@ -96,8 +103,10 @@ struct account {
     zhashx_t *keys;     // "<gateway>/<key>" → struct key
     zlistx_t *dirty;    // keys with a dirty bit
     zlistx_t *hungry;   // keys whose `hungry` is set
+    zlistx_t *rising;   // keys whose `is_rising` is set
     int64_t served_ms;  // when unmet wants were last looked at
     int64_t swept_ms;   // when idle keys were last looked for
+    bool is_covering;   // the ceilings being written are all that there are to write
     bool may_grant;     // the lease holds, for the message in hand
 };
 
@@ -120,6 +129,18 @@ bool account_hear(struct account *account, struct gateway *gateway, int index,
                   const json_t *request, int64_t now_ms);
 // The membership that the node may divide by, 0 when not yet.
 int64_t account_may_divide(const struct gateway *gateway, const struct node *node);
+
+// -- account_ceiling.c
+
+// Units that may still be granted of the window as far as its ceiling goes (always many for short
+// windows); asks for a higher one in time. `has_unknown`: some node may hold what it has not
+// reported. *ret_known: false while what former owners granted has to be learnt first.
+int64_t account_room(struct account *account, struct key *key, struct span *span, bool has_unknown,
+                     bool *ret_known);
+// What former owners may have granted to nodes that cannot tell; 0 for short windows.
+int64_t account_inherited(const struct key *key, const struct span *span);
+// Asks for ceilings that cover what nodes report to hold.
+void account_cover(struct account *account, struct key *key, int64_t now_ms);
 
 // -- account_key.c
 

@@ -13,52 +13,18 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
-#include "services/throttle/shards.h"
+#include "services/throttle/keeper_state.h"
 
 #define RENEW_MS    300  // between renewals of the lease
 #define MARGIN_MS   200  // of the lease that is not used: a grant takes a moment to leave
 #define NODES_MS    1000 // between looks at the nodes
 #define FLUSH_MS    5000 // between writes of usage
-#define FLUSH_KEYS  1000 // keys of one write
 #define TICK_MS     10   // between the account's timers
 #define ARENA_MAX   ((size_t)64 * 1024 * 1024)
 #define EVENT_ARENA ((size_t)16 * 1024 * 1024)
-#define CONTACTS    256 // rows written at once
-#define WORKER_SIZE 96
 
-struct keeper {
-    struct keeper_options options;
-    char worker[WORKER_SIZE];        // this process's name in the tables
-    pthread_mutex_t lock;            // guards the account and what follows up to `wake`
-    struct account *account;         //
-    struct sl_arena *events;         // of the event in hand
-    bool wants_nodes;                // a node spoke that is not known
-    pthread_cond_t wake;             // the keeping thread has something to do
-    bool is_urgent;                  // it has
-    bool stops;                      // both threads end
-    _Atomic int64_t lease_until_ms;  // mono: end of the lease
-    _Atomic int64_t clock_offset_ms; // accounting clock less monotonic clock
-    pthread_t keeping, ticking;      //
-    bool is_started;                 //
-    // The keeping thread's own.
-    struct sl_db *db;          // NULL: not open
-    struct sl_arena *arena;    // of one round
-    bool has_clock;            // clock_offset_ms was set
-    int64_t grace_ms;          // mono: until then nothing is taken from others
-    int64_t nodes_ms;          // mono: last look at the nodes
-    int64_t flushed_ms;        // mono: last flush
-    bool was_down;             // for the log
-    char **gateways;           // ids of gateways that the account knows
-    size_t gateway_count;      //
-    struct shards_node *rows;  // contacts to write, in `arena`
-    size_t row_count;          //
-    struct shards_state state; // of the last renewal; too large for a stack
-    struct account_usage *usages;
-    size_t usage_count;
-};
-
-static int64_t
-clock_ms(const struct keeper *keeper)
+int64_t
+keeper_clock_ms(const struct keeper *keeper)
 {
     return sl_mono_ms() + atomic_load(&keeper->clock_offset_ms);
 }
@@ -136,125 +102,6 @@ keeper_free(struct keeper **keeper)
     *keeper = NULL;
 }
 
-// -- nodes and their rows
-
-static void
-remember_gateway(struct keeper *keeper, const char *id)
-{
-    for (size_t i = 0; i < keeper->gateway_count; i++) {
-        if (strcmp(keeper->gateways[i], id) == 0) {
-            return;
-        }
-    }
-    char **grown =
-        realloc(keeper->gateways, (keeper->gateway_count + 1) * sizeof(*keeper->gateways));
-    char *copy = strdup(id);
-    if (grown == NULL || copy == NULL) {
-        free(copy);
-        keeper->gateways = grown != NULL ? grown : keeper->gateways;
-        return;
-    }
-    keeper->gateways = grown;
-    keeper->gateways[keeper->gateway_count++] = copy;
-}
-
-// Tells the account of one gateway's nodes: rows first..last of the list. Under the lock.
-static void
-apply_gateway(struct keeper *keeper, const char *gateway_id, const struct shards_node *nodes,
-              size_t count)
-{
-    struct sl_error err;
-    const char **ids = sl_arena_array(keeper->arena, count + 1, sizeof(*ids));
-    if (ids == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = nodes[i].node_id;
-    }
-    remember_gateway(keeper, gateway_id);
-    if (account_nodes(keeper->account, gateway_id, ids, count, &err) != 0) {
-        sl_log_error(SL_WARNING, "a gateway's nodes cannot be accounted for", &err);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (nodes[i].has_contact) {
-            account_contact(keeper->account, gateway_id, nodes[i].node_id, &nodes[i].contact);
-        }
-    }
-}
-
-static void
-apply_nodes(struct keeper *keeper, const struct shards_node *nodes, size_t count)
-{
-    for (size_t i = 0; i < keeper->gateway_count; i++) {
-        bool has_nodes = false;
-        for (size_t j = 0; j < count && !has_nodes; j++) {
-            has_nodes = strcmp(nodes[j].gateway_id, keeper->gateways[i]) == 0;
-        }
-        if (!has_nodes) {
-            apply_gateway(keeper, keeper->gateways[i], NULL, 0);
-        }
-    }
-    for (size_t first = 0; first < count;) {
-        size_t next = first + 1;
-        while (next < count && strcmp(nodes[next].gateway_id, nodes[first].gateway_id) == 0) {
-            next++;
-        }
-        apply_gateway(keeper, nodes[first].gateway_id, nodes + first, next - first);
-        first = next;
-    }
-}
-
-static int
-refresh_nodes(struct keeper *keeper, struct sl_error *err)
-{
-    struct shards_node *nodes;
-    size_t count;
-    if (shards_nodes(keeper->db, keeper->arena, &nodes, &count, err) != 0) {
-        return -1;
-    }
-    keeper->nodes_ms = sl_mono_ms();
-    pthread_mutex_lock(&keeper->lock);
-    keeper->wants_nodes = false;
-    apply_nodes(keeper, nodes, count);
-    pthread_mutex_unlock(&keeper->lock);
-    return 0;
-}
-
-static void
-collect_row(void *arg, const char *gateway_id, const char *node_id,
-            const struct account_contact *wanted)
-{
-    struct keeper *keeper = arg;
-    if (keeper->rows == NULL || keeper->row_count == CONTACTS) {
-        return;
-    }
-    struct shards_node *row = &keeper->rows[keeper->row_count];
-    row->gateway_id = sl_arena_dup(keeper->arena, gateway_id);
-    row->node_id = sl_arena_dup(keeper->arena, node_id);
-    row->contact = *wanted;
-    keeper->row_count += row->gateway_id != NULL && row->node_id != NULL ? 1 : 0;
-}
-
-static int
-write_contacts(struct keeper *keeper, struct sl_error *err)
-{
-    keeper->rows = sl_arena_array(keeper->arena, CONTACTS, sizeof(*keeper->rows));
-    keeper->row_count = 0;
-    pthread_mutex_lock(&keeper->lock);
-    account_contacts(keeper->account, clock_ms(keeper), collect_row, keeper);
-    pthread_mutex_unlock(&keeper->lock);
-    for (size_t i = 0; i < keeper->row_count; i++) {
-        struct shards_node *row = &keeper->rows[i];
-        if (shards_write_contact(keeper->db, keeper->arena, row, err) != 0) {
-            return -1;
-        }
-        pthread_mutex_lock(&keeper->lock);
-        account_contact(keeper->account, row->gateway_id, row->node_id, &row->contact);
-        pthread_mutex_unlock(&keeper->lock);
-    }
-    return 0;
-}
-
 // -- shards
 
 static void
@@ -287,10 +134,18 @@ static int
 adopt(struct keeper *keeper, const struct shards_list *list, bool are_fresh, struct sl_error *err)
 {
     // First: contacts that a former owner wrote inside its lease are all there by now.
-    if (refresh_nodes(keeper, err) != 0) {
+    struct shards_vouch *vouches;
+    size_t count;
+    if (keeper_refresh_nodes(keeper, err) != 0 ||
+        shards_vouched(keeper->db, keeper->arena, &vouches, &count, err) != 0) {
         return -1;
     }
     pthread_mutex_lock(&keeper->lock);
+    for (size_t i = 0; i < count; i++) {
+        const struct shards_vouch *at = &vouches[i];
+        account_vouched(keeper->account, at->gateway_id, at->node_id, at->boot, at->vouched,
+                        at->alone);
+    }
     for (size_t i = 0; i < list->count; i++) {
         const struct shards_epoch *at = &list->at[i];
         if (account_epoch(keeper->account, at->shard) != 0) {
@@ -298,10 +153,10 @@ adopt(struct keeper *keeper, const struct shards_list *list, bool are_fresh, str
         }
         bool is_first = are_fresh && at->epoch == 1;
         account_own(keeper->account, at->shard, at->epoch,
-                    is_first ? INT64_MIN : clock_ms(keeper) + ACCOUNT_AHEAD_MS);
+                    is_first ? INT64_MIN : keeper_clock_ms(keeper) + ACCOUNT_AHEAD_MS);
         keeper->options.offer(keeper->options.arg, at->shard, true);
     }
-    account_announce(keeper->account, clock_ms(keeper));
+    account_announce(keeper->account, keeper_clock_ms(keeper));
     pthread_mutex_unlock(&keeper->lock);
     sl_log(SL_INFO, "shards taken", SL_LOG_INT("count", list->count));
     return 0;
@@ -377,36 +232,6 @@ renew(struct keeper *keeper, struct sl_error *err)
     return 0;
 }
 
-// -- usage
-
-static void
-collect_usage(void *arg, const struct account_usage *usage)
-{
-    struct keeper *keeper = arg;
-    if (keeper->usages == NULL || keeper->usage_count == FLUSH_KEYS) {
-        return;
-    }
-    struct account_usage *copy = &keeper->usages[keeper->usage_count++];
-    *copy = *usage;
-    copy->gateway_id = sl_arena_dup(keeper->arena, usage->gateway_id);
-    copy->key = sl_arena_dup(keeper->arena, usage->key);
-}
-
-static int
-flush(struct keeper *keeper, struct sl_error *err)
-{
-    keeper->flushed_ms = sl_mono_ms();
-    keeper->usages = sl_arena_array(keeper->arena, FLUSH_KEYS, sizeof(*keeper->usages));
-    keeper->usage_count = 0;
-    pthread_mutex_lock(&keeper->lock);
-    account_usages(keeper->account, FLUSH_KEYS, collect_usage, keeper);
-    pthread_mutex_unlock(&keeper->lock);
-    if (sl_arena_check(keeper->arena, err) != 0) {
-        return -1;
-    }
-    return shards_write_usage(keeper->db, keeper->arena, keeper->usages, keeper->usage_count, err);
-}
-
 // -- threads
 
 static int
@@ -434,13 +259,13 @@ keep_once(struct keeper *keeper, struct sl_error *err)
     pthread_mutex_lock(&keeper->lock);
     bool wants_nodes = keeper->wants_nodes || now_ms - keeper->nodes_ms >= NODES_MS;
     pthread_mutex_unlock(&keeper->lock);
-    if (wants_nodes && refresh_nodes(keeper, err) != 0) {
+    if (wants_nodes && keeper_refresh_nodes(keeper, err) != 0) {
         return -1;
     }
-    if (write_contacts(keeper, err) != 0) {
+    if (keeper_write_ceilings(keeper, err) != 0 || keeper_write_contacts(keeper, err) != 0) {
         return -1;
     }
-    return now_ms - keeper->flushed_ms >= FLUSH_MS ? flush(keeper, err) : 0;
+    return now_ms - keeper->flushed_ms >= FLUSH_MS ? keeper_flush(keeper, err) : 0;
 }
 
 // Waits for the next renewal, or for a node that cannot. True: go on.
@@ -494,7 +319,7 @@ tick(void *arg)
         usleep(TICK_MS * 1000);
         pthread_mutex_lock(&keeper->lock);
         account_lease(keeper->account, keeper_has_lease(keeper));
-        account_tick(keeper->account, clock_ms(keeper));
+        account_tick(keeper->account, keeper_clock_ms(keeper));
         goes_on = !keeper->stops;
         pthread_mutex_unlock(&keeper->lock);
     }
@@ -544,14 +369,15 @@ keeper_exchange(struct keeper *keeper, struct sl_arena *arena, const char *node_
         sl_error_detail(err, "no lease");
     } else if (gateway_id != NULL) {
         account_lease(keeper->account, true);
-        reply =
-            account_exchange(keeper->account, gateway_id, node_id, request, clock_ms(keeper), err);
+        reply = account_exchange(keeper->account, gateway_id, node_id, request,
+                                 keeper_clock_ms(keeper), err);
     } else {
         keeper->wants_nodes = true;
         sl_fail(err, SL_E_UNAVAILABLE);
         sl_error_detail(err, "node %s is not known yet", node_id);
     }
-    if (keeper->wants_nodes || account_contacts_urgent(keeper->account)) {
+    if (keeper->wants_nodes || account_contacts_urgent(keeper->account) ||
+        account_ceilings_wanted(keeper->account)) {
         keeper->is_urgent = true;
         pthread_cond_signal(&keeper->wake);
     }

@@ -6,8 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/buf.h"
+
 // Serialises the hand-over of shards among workers.
 #define HAND_OVER_LOCK 7240161
+
+#define ARRAY_MAX (SL_SHARDS * 24) // bytes of an array of times as text
 
 static const char renew_sql[] = "INSERT INTO throttle_worker (worker, lease) "
                                 "VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond') "
@@ -45,22 +49,58 @@ static const char nodes_sql[] =
 // A row of another memory makes that memory a lost one. Times only grow.
 static const char contact_sql[] =
     "INSERT INTO throttle_contact AS c (gateway_id, node_id, boot, until_ms, lost_until_ms, "
-    "divides) VALUES ($1, $2, $3, $4, $5, greatest($6, 0)) "
+    "divides, vouched) VALUES ($1, $2, $3, $4, $5, greatest($6, 0), $7::bigint[]) "
     "ON CONFLICT (gateway_id, node_id) DO UPDATE SET "
     "lost_until_ms = greatest(c.lost_until_ms, EXCLUDED.lost_until_ms, "
     "CASE WHEN c.boot <> EXCLUDED.boot THEN c.until_ms ELSE 0 END), "
     "until_ms = greatest(c.until_ms, EXCLUDED.until_ms), boot = EXCLUDED.boot, "
-    "divides = CASE WHEN $6 >= 0 THEN $6 ELSE c.divides END "
+    "divides = CASE WHEN $6 >= 0 THEN $6 ELSE c.divides END, "
+    "alone = CASE WHEN c.boot = EXCLUDED.boot THEN c.alone "
+    "WHEN c.lost_until_ms = 0 THEN coalesce(c.vouched, array_fill(0::bigint, ARRAY[1024])) "
+    "ELSE (SELECT array_agg(least(coalesce(a, 0), coalesce(v, 0)) ORDER BY n) "
+    "FROM unnest(c.alone, coalesce(c.vouched, array_fill(0::bigint, ARRAY[1024]))) "
+    "WITH ORDINALITY x (a, v, n)) END, "
+    "vouched = CASE WHEN c.boot <> EXCLUDED.boot THEN EXCLUDED.vouched ELSE "
+    "(SELECT array_agg(greatest(a, b) ORDER BY n) FROM unnest(c.vouched, EXCLUDED.vouched) "
+    "WITH ORDINALITY x (a, b, n)) END "
     "RETURNING boot, until_ms, lost_until_ms, divides";
 
-static const char usage_sql[] =
-    "INSERT INTO throttle_usage AS u (gateway_id, key, window_s, window_no, used, \"limit\", at) "
-    "VALUES ($1, $2, $3, $4, $5, $6, now()) ON CONFLICT (gateway_id, key) DO UPDATE SET "
-    "window_no = EXCLUDED.window_no, used = EXCLUDED.used, \"limit\" = EXCLUDED.\"limit\", "
-    "at = EXCLUDED.at WHERE u.window_no < EXCLUDED.window_no OR u.used < EXCLUDED.used";
+static const char vouched_sql[] =
+    "SELECT gateway_id, node_id, boot, array_to_string(vouched, ' '), CASE WHEN lost_until_ms <> 0 "
+    "THEN array_to_string(alone, ' ') END FROM throttle_contact WHERE boot <> ''";
 
+// Ceilings come first: a row of an earlier window is left alone, and so is one that is not there.
+static const char usage_sql[] =
+    "UPDATE throttle_usage u SET used = greatest(u.used, x.used), at = now() "
+    "FROM jsonb_to_recordset($1::jsonb) AS x (gateway text, key text, \"window\" bigint, used "
+    "bigint) "
+    "WHERE u.gateway_id = x.gateway AND u.key = x.key AND u.window_no = x.window";
+
+// A row outlives its window: without one nothing of the window counts as granted.
 static const char old_usage_sql[] =
-    "DELETE FROM throttle_usage WHERE at < now() - interval '2 days'";
+    "DELETE FROM throttle_usage WHERE at < now() - interval '2 days' "
+    "AND (window_no + 1) * window_s < extract(epoch FROM now()) - 60";
+
+// A newer window replaces the older; within one a ceiling only rises.
+static const char raise_sql[] =
+    "INSERT INTO throttle_usage AS u (gateway_id, key, window_s, window_no, used, \"limit\", "
+    "ceiling) "
+    "SELECT x.gateway, x.key, x.window_s, x.window, 0, x.limit, x.ceiling "
+    "FROM jsonb_to_recordset($1::jsonb) AS x (gateway text, key text, window_s bigint, "
+    "\"window\" bigint, \"limit\" bigint, ceiling bigint) WHERE x.ceiling >= 0 "
+    "ON CONFLICT (gateway_id, key) DO UPDATE SET "
+    "window_no = greatest(u.window_no, EXCLUDED.window_no), \"limit\" = EXCLUDED.\"limit\", "
+    "ceiling = CASE WHEN u.window_no < EXCLUDED.window_no THEN EXCLUDED.ceiling "
+    "WHEN u.window_no > EXCLUDED.window_no THEN u.ceiling "
+    "ELSE greatest(u.ceiling, EXCLUDED.ceiling) END, "
+    "used = CASE WHEN u.window_no < EXCLUDED.window_no THEN 0 ELSE u.used END, at = now()";
+
+// In the order of the request; a key without a row has window 0.
+static const char look_ceiling_sql[] =
+    "SELECT coalesce(u.window_no, 0), CASE WHEN u.window_no IS NULL THEN 0 "
+    "ELSE coalesce(u.ceiling, 2147483647) END FROM jsonb_array_elements($1::jsonb) "
+    "WITH ORDINALITY x (j, n) LEFT JOIN throttle_usage u ON u.gateway_id = x.j ->> 'gateway' "
+    "AND u.key = x.j ->> 'key' ORDER BY x.n";
 
 static void
 read_list(const struct sl_rows *rows, struct shards_list *ret_list)
@@ -166,17 +206,80 @@ shards_nodes(struct sl_db *db, struct sl_arena *arena, struct shards_node **ret_
     return sl_tx_commit(&tx, err);
 }
 
+// 1,024 numbers as PostgreSQL takes an array of them; negative ones as 0.
+static const char *
+array_text(struct sl_arena *arena, const int64_t *values, struct sl_error *err)
+{
+    SL_AUTO_BUF buf;
+    sl_buf_init(&buf, ARRAY_MAX);
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        sl_buf_addf(&buf, "%c%lld", i == 0 ? '{' : ',', (long long)(values[i] > 0 ? values[i] : 0));
+    }
+    sl_buf_addc(&buf, '}');
+    const char *text = buf.failed ? NULL : sl_arena_dupn(arena, buf.ptr, buf.len);
+    if (text == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+    }
+    return text;
+}
+
+// NULL for a column that is null.
+static int64_t *
+read_array(struct sl_arena *arena, const struct sl_rows *rows, size_t row, size_t column)
+{
+    if (sl_rows_is_null(rows, row, column)) {
+        return NULL;
+    }
+    int64_t *values = sl_arena_array(arena, SL_SHARDS, sizeof(*values));
+    struct sl_str rest = sl_str(sl_rows_text(rows, row, column));
+    for (size_t i = 0; values != NULL && i < SL_SHARDS; i++) {
+        struct sl_str word = sl_str_split(&rest, ' ');
+        if (word.ptr == NULL || !sl_str_int(word, &values[i])) {
+            values[i] = 0;
+        }
+    }
+    return values;
+}
+
+int
+shards_vouched(struct sl_db *db, struct sl_arena *arena, struct shards_vouch **ret_vouches,
+               size_t *ret_count, struct sl_error *err)
+{
+    struct sl_rows *rows;
+    SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
+    if (tx == NULL || sl_sql(tx, arena, vouched_sql, SL_NO_PARAMS, &rows, err) != 0) {
+        return -1;
+    }
+    size_t count = sl_rows_count(rows);
+    struct shards_vouch *vouches = sl_arena_array(arena, count + 1, sizeof(*vouches));
+    for (size_t i = 0; vouches != NULL && i < count; i++) {
+        vouches[i] = (struct shards_vouch){.gateway_id = sl_rows_text(rows, i, 0),
+                                           .node_id = sl_rows_text(rows, i, 1),
+                                           .boot = sl_rows_text(rows, i, 2),
+                                           .vouched = read_array(arena, rows, i, 3),
+                                           .alone = read_array(arena, rows, i, 4)};
+    }
+    if (sl_arena_check(arena, err) != 0) {
+        return -1;
+    }
+    *ret_vouches = vouches;
+    *ret_count = count;
+    return sl_tx_commit(&tx, err);
+}
+
 int
 shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_node *node,
                      struct sl_error *err)
 {
     struct sl_rows *rows;
-    SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
+    const char *vouched = array_text(arena, node->contact.vouched, err);
+    SL_AUTO(sl_tx) tx = vouched != NULL ? sl_tx_begin(db, err) : NULL;
     if (tx == NULL ||
         sl_sql(tx, arena, contact_sql,
                SL_PARAMS(SL_P_TEXT(node->gateway_id), SL_P_TEXT(node->node_id),
                          SL_P_TEXT(node->contact.boot), SL_P_INT(node->contact.until_ms),
-                         SL_P_INT(node->contact.lost_until_ms), SL_P_INT(node->contact.divides)),
+                         SL_P_INT(node->contact.lost_until_ms), SL_P_INT(node->contact.divides),
+                         SL_P_TEXT(vouched)),
                &rows, err) != 0) {
         return -1;
     }
@@ -184,25 +287,64 @@ shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_nod
     return sl_tx_commit(&tx, err);
 }
 
+// A list of JSON objects as a parameter; drops the list.
+static const char *
+list_text(struct sl_arena *arena, json_t *list, struct sl_error *err)
+{
+    size_t size = json_dumpb(list, NULL, 0, JSON_COMPACT);
+    char *text = sl_arena_alloc(arena, size + 1);
+    if (text == NULL) {
+        sl_fail(err, SL_E_INTERNAL);
+    } else {
+        json_dumpb(list, text, size, JSON_COMPACT);
+        text[size] = '\0';
+    }
+    json_decref(list);
+    return text;
+}
+
+int
+shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
+                      const struct account_ceiling *wanted, size_t count,
+                      struct account_ceiling *ret_rows, struct sl_error *err)
+{
+    struct sl_rows *rows;
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(
+            list, json_pack("{sssssIsIsIsI}", "gateway", wanted[i].gateway_id, "key", wanted[i].key,
+                            "window_s", (json_int_t)wanted[i].window_s, "window",
+                            (json_int_t)wanted[i].window, "limit", (json_int_t)wanted[i].limit,
+                            "ceiling", (json_int_t)wanted[i].ceiling));
+    }
+    const char *text = list_text(arena, list, err);
+    SL_AUTO(sl_tx) tx = text != NULL ? sl_tx_begin(db, err) : NULL;
+    if (tx == NULL || sl_sql(tx, arena, raise_sql, SL_PARAMS(SL_P_TEXT(text)), NULL, err) != 0 ||
+        sl_sql(tx, arena, look_ceiling_sql, SL_PARAMS(SL_P_TEXT(text)), &rows, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ret_rows[i] = wanted[i];
+        ret_rows[i].window = (uint32_t)sl_rows_int(rows, i, 0);
+        ret_rows[i].ceiling = sl_rows_int(rows, i, 1);
+    }
+    return sl_tx_commit(&tx, err);
+}
+
 int
 shards_write_usage(struct sl_db *db, struct sl_arena *arena, const struct account_usage *usages,
                    size_t count, struct sl_error *err)
 {
-    SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
-    if (tx == NULL) {
-        return -1;
-    }
+    json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
-        const struct account_usage *usage = &usages[i];
-        if (sl_sql(tx, arena, usage_sql,
-                   SL_PARAMS(SL_P_TEXT(usage->gateway_id), SL_P_TEXT(usage->key),
-                             SL_P_INT(usage->window_s), SL_P_INT(usage->window),
-                             SL_P_INT(usage->used), SL_P_INT(usage->limit)),
-                   NULL, err) != 0) {
-            return -1;
-        }
+        json_array_append_new(list, json_pack("{sssssIsI}", "gateway", usages[i].gateway_id, "key",
+                                              usages[i].key, "window", (json_int_t)usages[i].window,
+                                              "used", (json_int_t)usages[i].used));
     }
-    if (sl_sql(tx, arena, old_usage_sql, SL_NO_PARAMS, NULL, err) != 0) {
+    const char *text = list_text(arena, list, err);
+    SL_AUTO(sl_tx) tx = text != NULL ? sl_tx_begin(db, err) : NULL;
+    if (tx == NULL || sl_sql(tx, arena, usage_sql, SL_PARAMS(SL_P_TEXT(text)), NULL, err) != 0 ||
+        sl_sql(tx, arena, old_usage_sql, SL_NO_PARAMS, NULL, err) != 0) {
         return -1;
     }
     return sl_tx_commit(&tx, err);

@@ -37,6 +37,15 @@ struct shards_node {
     struct account_contact contact; //
 };
 
+// What a row says of shares taken unseen; arrays by shard, or NULL.
+struct shards_vouch {
+    const char *gateway_id;
+    const char *node_id;
+    const char *boot;
+    const int64_t *vouched;
+    const int64_t *alone;
+};
+
 // Renews the lease of `worker` and looks around.
 int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
                  struct shards_state *ret_state, struct sl_error *err) SL_MUST_CHECK;
@@ -57,7 +66,17 @@ int shards_nodes(struct sl_db *db, struct sl_arena *arena, struct shards_node **
 int shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_node *node,
                          struct sl_error *err) SL_MUST_CHECK;
 
-// Writes usage of keys; forgets what is older than two days.
+// What all nodes vouched for; from the arena.
+int shards_vouched(struct sl_db *db, struct sl_arena *arena, struct shards_vouch **ret_vouches,
+                   size_t *ret_count, struct sl_error *err) SL_MUST_CHECK;
+
+// Writes (or, with a ceiling of -1, only reads) the ceilings of `count` different keys.
+// ret_rows[i] is the row of wanted[i] afterwards.
+int shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
+                          const struct account_ceiling *wanted, size_t count,
+                          struct account_ceiling *ret_rows, struct sl_error *err) SL_MUST_CHECK;
+
+// Writes usage beside the ceilings; forgets windows that are over for two days.
 int shards_write_usage(struct sl_db *db, struct sl_arena *arena, const struct account_usage *usages,
                        size_t count, struct sl_error *err) SL_MUST_CHECK;
 

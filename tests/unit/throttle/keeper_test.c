@@ -30,6 +30,7 @@ struct fixture {
     _Atomic int events;        // published
     struct keeper *keepers[2]; //
     int64_t report;            // number of the last request
+    const char *boot;          // the node's memory
 };
 
 static void
@@ -97,6 +98,8 @@ setup(void **state)
     run_sql(&fixture, "UPDATE throttle_shard SET owner = NULL, epoch = 0");
     run_sql(&fixture, "DELETE FROM throttle_worker");
     run_sql(&fixture, "DELETE FROM throttle_contact");
+    run_sql(&fixture, "DELETE FROM throttle_usage");
+    fixture.boot = BOOT;
     *state = &fixture;
     return 0;
 }
@@ -137,10 +140,10 @@ want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed
     json_int_t window = sl_counter_window(now_ms, 3600);
     int64_t epoch = read_number(f, "SELECT max(epoch) FROM throttle_shard");
     json_t *request = json_pack(
-        "{sssIsIsIsIsIs[[iiIIb]]s[{sssIsIsIs[[IIIII]]}]}", "boot", BOOT, "inc", (json_int_t)1, "n",
-        (json_int_t)++f->report, "membership", (json_int_t)1, "members", (json_int_t)2, "divides",
-        (json_int_t)0, "shards", 0, SL_SHARDS - 1, (json_int_t)epoch, (json_int_t)now_ms, true,
-        "keys", "k", KEY, "s", (json_int_t)3600, "l", (json_int_t)3, "r", (json_int_t)1, "w",
+        "{sssIsIsIsIsIs[[iiIIb]]s[{sssIsIsIs[[IIIII]]}]}", "boot", f->boot, "inc", (json_int_t)1,
+        "n", (json_int_t)++f->report, "membership", (json_int_t)1, "members", (json_int_t)2,
+        "divides", (json_int_t)0, "shards", 0, SL_SHARDS - 1, (json_int_t)epoch, (json_int_t)now_ms,
+        true, "keys", "k", KEY, "s", (json_int_t)3600, "l", (json_int_t)3, "r", (json_int_t)1, "w",
         window, (json_int_t)seq, (json_int_t)allowed, (json_int_t)used, (json_int_t)1);
     assert_non_null(request);
     int failed = keeper_exchange(keeper, f->arena, "node-1", request, &packed, &err);
@@ -231,6 +234,100 @@ a_node_gets_units_once_its_row_is_written(void **state)
                                        "WHERE node_id = 'node-1' AND boot = '" BOOT "'"));
 }
 
+// Asks until something is allowed; -1: in vain.
+static int64_t
+wait_units(struct fixture *f, struct keeper *keeper, int64_t ms)
+{
+    int64_t allowed = 0;
+    int64_t end_ms = sl_mono_ms() + ms;
+    while (allowed <= 0 && sl_mono_ms() < end_ms) {
+        allowed = want_unit(f, keeper, 0, 0, 0);
+        usleep(5000);
+    }
+    return allowed > 0 ? allowed : -1;
+}
+
+static void
+what_is_granted_is_covered_by_a_durable_ceiling(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    int64_t allowed = wait_units(f, f->keepers[0], WAIT_MS);
+    assert_true(allowed >= 1);
+    int64_t ceiling = read_number(f, "SELECT ceiling FROM throttle_usage WHERE key = '" KEY "'");
+    assert_true(ceiling >= allowed && ceiling <= 3);
+    run_sql(f, "ALTER TABLE throttle_usage RENAME COLUMN ceiling TO gone");
+    int64_t last = 0; // what the ceiling allows may still be granted, and no more
+    for (int i = 0; i < 40; i++) {
+        last = want_unit(f, f->keepers[0], 0, 0, 0);
+        usleep(5000);
+    }
+    run_sql(f, "ALTER TABLE throttle_usage RENAME COLUMN gone TO ceiling");
+    assert_true(last <= ceiling);
+}
+
+// Another owner, another memory of the node: what the row says is all that is known.
+static int64_t
+units_of_an_heir(struct fixture *f, const char *ceiling)
+{
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    assert_true(wait_units(f, f->keepers[0], WAIT_MS) >= 1);
+    keeper_stop(f->keepers[0]);
+    keeper_free(&f->keepers[0]);
+    run_sql(f, ceiling);
+    f->boot = "dddddddddddddddddddddddddddddddd";
+    f->keepers[0] = start_keeper(f, "heir");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    return wait_units(f, f->keepers[0], 2000);
+}
+
+static void
+an_heir_grants_what_the_ceiling_leaves(void **state)
+{
+    int64_t units = units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = 1");
+    assert_true(units >= 1 && units <= 2);
+}
+
+static void
+an_heir_grants_nothing_where_all_was_granted(void **state)
+{
+    assert_int_equal(-1, units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = 3"));
+}
+
+static void
+an_heir_takes_a_row_without_a_ceiling_for_all(void **state)
+{
+    assert_int_equal(-1, units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = NULL"));
+}
+
+static void
+an_heir_of_a_later_row_grants_nothing_of_the_window(void **state)
+{
+    assert_int_equal(-1, units_of_an_heir(*state, "UPDATE throttle_usage SET "
+                                                  "window_no = window_no + 1, ceiling = 0"));
+}
+
+static void
+a_lost_memory_leaves_what_it_vouched_for(void **state)
+{
+    struct fixture *f = *state;
+    units_of_an_heir(f, "UPDATE throttle_contact SET vouched = array_fill(7::bigint, ARRAY[1024])");
+    assert_int_equal(1,
+                     read_number(f, "SELECT count(*) FROM throttle_contact WHERE 7 = ALL (alone) "
+                                    "AND node_id = 'node-1' AND lost_until_ms > 0"));
+    run_sql(f, "UPDATE throttle_contact SET vouched = array_fill(5::bigint, ARRAY[1024])");
+    keeper_stop(f->keepers[0]);
+    keeper_free(&f->keepers[0]);
+    f->boot = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+    f->keepers[0] = start_keeper(f, "third");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    wait_units(f, f->keepers[0], 1000);
+    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone)"
+                                       " AND boot LIKE 'eee%'"));
+}
+
 static void
 an_unknown_node_is_refused_and_looked_for(void **state)
 {
@@ -313,6 +410,12 @@ main(void)
         T(an_owner_that_stops_leaves_its_shards_at_once),
         T(a_killed_owner_loses_its_shards_when_its_lease_ends),
         T(a_node_gets_units_once_its_row_is_written),
+        T(what_is_granted_is_covered_by_a_durable_ceiling),
+        T(an_heir_grants_what_the_ceiling_leaves),
+        T(an_heir_grants_nothing_where_all_was_granted),
+        T(an_heir_takes_a_row_without_a_ceiling_for_all),
+        T(an_heir_of_a_later_row_grants_nothing_of_the_window),
+        T(a_lost_memory_leaves_what_it_vouched_for),
         T(an_unknown_node_is_refused_and_looked_for),
         T(without_the_database_the_lease_ends_and_nothing_is_granted),
     };

@@ -225,12 +225,62 @@ an_owners_death_refuses_nothing_of_a_limit_that_is_far_away(void **state)
     }
 }
 
+static void
+run(struct world *world, int ms)
+{
+    for (int i = 0; i < ms; i++) {
+        step(world);
+    }
+}
+
+static void
+after_a_reboot_a_new_policy_of_three_an_hour_is_three(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    struct world *world = open_three_an_hour();
+    run(world, 40000); // long enough for what nodes vouched for to be written again
+    reboot(world);
+    run(world, LEASE_MS + 2000);
+    assert_int_equal(3, twelve_calls(world, ALTERNATING));
+    reboot(world);
+    run(world, LEASE_MS + 2000);
+    assert_int_equal(0, twelve_calls(world, ALTERNATING)); // all of it was granted before
+    close_world(world);
+}
+
+static void
+a_reboot_costs_only_what_was_granted_and_not_used(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    struct world *world = open_three_an_hour();
+    world->limit[0] = 1000;
+    world->revision++;
+    run(world, 40000);
+    assert_int_equal(12, twelve_calls(world, ALTERNATING));
+    reboot(world);
+    run(world, LEASE_MS + 2000);
+    int64_t ceiling = world->ceilings[0].ceiling;
+    assert_true(ceiling >= 12 && ceiling <= 12 + 1000 / 8);
+    int64_t before = world->admitted[0][1];
+    world->nodes[0].load[0] = 500;
+    run(world, 5000);
+    int64_t after = world->admitted[0][1] - before;
+    print_message("%lld after the reboot, %lld written off\n", (long long)after,
+                  (long long)ceiling - 12);
+    assert_true(after <= 1000 - 12 && after >= 1000 - ceiling - 10);
+    close_world(world);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_an_hour_is_three_on_whichever_nodes),
         cmocka_unit_test(a_raised_limit_is_granted_in_the_window_that_was_exhausted),
+        cmocka_unit_test(after_a_reboot_a_new_policy_of_three_an_hour_is_three),
+        cmocka_unit_test(a_reboot_costs_only_what_was_granted_and_not_used),
         cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
         cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
         cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),

@@ -10,62 +10,7 @@
 
 #include "common/runtime/counter_layout.h"
 
-uint32_t
-dice(struct world *world, uint32_t sides)
-{
-    return sides == 0 ? 0 : (uint32_t)rand_r(&world->seed) % sides;
-}
-
-bool
-chance(struct world *world, int per_thousand)
-{
-    return (int)dice(world, 1000) < per_thousand;
-}
-
 // -- the network
-
-static void
-post_once(struct world *world, const struct letter *letter)
-{
-    for (size_t i = 0; i < LETTERS; i++) {
-        if (world->letters[i].at_ms == 0) {
-            world->letters[i] = *letter;
-            world->letters[i].at_ms =
-                world->now_ms + 1 +
-                dice(world, chance(world, world->stray) ? 250 : (uint32_t)world->slow_ms);
-            json_incref(letter->body);
-            return;
-        }
-    }
-    fail_msg("the network is full");
-}
-
-static void
-post(struct world *world, struct letter letter)
-{
-    bool is_lost = letter.kind != WRITE_ROW &&
-                   (world->nodes[letter.node].is_cut || chance(world, world->loss));
-    if (!is_lost) {
-        post_once(world, &letter);
-        if (letter.kind != WRITE_ROW && chance(world, world->duplicates)) {
-            post_once(world, &letter);
-        }
-    }
-    // The bus client answers every request: with the reply, or at its deadline with a failure.
-    if (letter.kind == TO_OWNER) {
-        struct letter failure = letter;
-        failure.kind = TO_NODE;
-        failure.body = NULL;
-        for (size_t i = 0; i < LETTERS; i++) {
-            if (world->letters[i].at_ms == 0) {
-                world->letters[i] = failure;
-                world->letters[i].at_ms = world->now_ms + 300;
-                break;
-            }
-        }
-    }
-    json_decref(letter.body);
-}
 
 static void
 send_request(void *arg, uint32_t shard, json_t *body, uint64_t token)
@@ -80,7 +25,7 @@ send_request(void *arg, uint32_t shard, json_t *body, uint64_t token)
                             .sender_life = node->life,
                             .life = owner >= 0 ? world->owners[owner].life : 0,
                             .body = body};
-    post(world, letter);
+    world_post(world, letter);
 }
 
 static void
@@ -90,13 +35,54 @@ publish(void *arg, const char *node_id, json_t *body)
     struct world *world = owner->world;
     for (int i = 0; i < world->node_count; i++) {
         if (strcmp(world->nodes[i].id, node_id) == 0) {
-            post(world, (struct letter){.owner = owner->index,
-                                        .node = i,
-                                        .kind = EVENT,
-                                        .life = owner->life,
-                                        .body = json_incref(body)});
+            world_post(world, (struct letter){.owner = owner->index,
+                                              .node = i,
+                                              .kind = EVENT,
+                                              .life = owner->life,
+                                              .body = json_incref(body)});
         }
     }
+}
+
+static void
+write_vouched(struct sim_row *row, const struct account_contact *wanted)
+{
+    bool is_new = row->contact.boot[0] == '\0';
+    bool is_same = strcmp(row->contact.boot, wanted->boot) == 0;
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        int64_t now = wanted->vouched[i] > 0 ? wanted->vouched[i] : 0;
+        if (is_new) {
+            row->alone[i] = INT64_MAX;
+        } else if (!is_same) {
+            row->alone[i] = row->vouched[i] < row->alone[i] ? row->vouched[i] : row->alone[i];
+        }
+        row->vouched[i] = is_same && row->vouched[i] > now ? row->vouched[i] : now;
+    }
+}
+
+// As the SQL does: a newer window replaces the older, a ceiling only rises.
+static void
+write_ceiling(void *arg, const struct account_ceiling *wanted)
+{
+    struct sim_owner *owner = arg;
+    struct world *world = owner->world;
+    struct letter letter = {.owner = owner->index, .kind = WRITE_CEILING, .life = owner->life};
+    while (strcmp(world->keys[letter.key].text, wanted->key) != 0) {
+        letter.key++;
+    }
+    struct account_ceiling *row = &world->ceilings[letter.key];
+    if (wanted->ceiling >= 0 && wanted->window > row->window) {
+        *row = *wanted;
+    } else if (wanted->window == row->window && wanted->ceiling > row->ceiling) {
+        row->ceiling = wanted->ceiling;
+    }
+    world->ceiling_writes++;
+    owner->writing++;
+    letter.asked = *wanted;
+    letter.answer = *row;
+    letter.asked.gateway_id = GATEWAY;
+    letter.asked.key = world->keys[letter.key].text;
+    world_post(world, letter);
 }
 
 static void
@@ -108,17 +94,19 @@ write_row(void *arg, const char *gateway_id, const char *node_id,
     for (int i = 0; i < owner->world->node_count; i++) {
         if (strcmp(owner->world->nodes[i].id, node_id) == 0) {
             // As the SQL does: times only grow, the division is what was asked for.
-            struct account_contact *row = &owner->world->rows[i];
+            struct account_contact *row = &owner->world->rows[i].contact;
             int64_t until_ms = row->until_ms > wanted->until_ms ? row->until_ms : wanted->until_ms;
             int64_t divides = wanted->divides >= 0 ? wanted->divides : row->divides;
+            write_vouched(&owner->world->rows[i], wanted);
             *row = *wanted;
+            row->vouched = NULL;
             row->until_ms = until_ms;
             row->divides = divides;
-            post(owner->world, (struct letter){.owner = owner->index,
-                                               .node = i,
-                                               .kind = WRITE_ROW,
-                                               .life = owner->life,
-                                               .row = *row});
+            world_post(owner->world, (struct letter){.owner = owner->index,
+                                                     .node = i,
+                                                     .kind = WRITE_ROW,
+                                                     .life = owner->life,
+                                                     .row = *row});
         }
     }
 }
@@ -140,7 +128,7 @@ deliver(struct world *world, struct letter letter)
             json_t *request = letter.body;
             letter.body = reply;
             if (reply != NULL) {
-                post(world, letter);
+                world_post(world, letter);
             }
             json_decref(request);
             return;
@@ -161,6 +149,15 @@ deliver(struct world *world, struct letter letter)
             account_contact(owner->account, GATEWAY, node->id, &letter.row);
         }
         break;
+    case WRITE_CEILING:
+        if (owner_lives) {
+            account_lease(owner->account, owner->may_grant);
+            account_ceiling(owner->account, &letter.asked, &letter.answer, world->now_ms);
+            if (--owner->writing == 0) {
+                account_ceilings_written(owner->account);
+            }
+        }
+        break;
     }
     json_decref(letter.body);
 }
@@ -176,7 +173,7 @@ deliver_due(struct world *world)
         world->letters[i].at_ms = 0;
         world->letters[i].body = NULL;
         bool is_cut =
-            world->nodes[letter.node].is_cut && letter.kind != WRITE_ROW && letter.body != NULL;
+            world->nodes[letter.node].is_cut && !world_is_database(&letter) && letter.body != NULL;
         if (is_cut) {
             json_decref(letter.body);
         } else {
@@ -191,7 +188,19 @@ static void
 load_rows(struct sim_owner *owner)
 {
     for (int i = 0; i < owner->world->node_count; i++) {
-        account_contact(owner->account, GATEWAY, owner->world->nodes[i].id, &owner->world->rows[i]);
+        account_contact(owner->account, GATEWAY, owner->world->nodes[i].id,
+                        &owner->world->rows[i].contact);
+    }
+}
+
+// What is read at a take-over beside them.
+static void
+load_vouched(struct sim_owner *owner)
+{
+    for (int i = 0; i < owner->world->node_count; i++) {
+        const struct sim_row *row = &owner->world->rows[i];
+        account_vouched(owner->account, GATEWAY, owner->world->nodes[i].id, row->contact.boot,
+                        row->vouched, row->contact.lost_until_ms != 0 ? row->alone : NULL);
     }
 }
 
@@ -205,6 +214,7 @@ start_owner(struct sim_owner *owner)
     snprintf(name, sizeof(name), "owner-%d-%d", owner->index, owner->life);
     owner->account = account_new(name, &(struct account_hooks){.publish = publish, .arg = owner});
     owner->may_grant = true;
+    owner->writing = 0;
     for (int i = 0; i < owner->world->node_count; i++) {
         ids[i] = owner->world->nodes[i].id;
     }
@@ -240,6 +250,7 @@ take_over(struct world *world)
     for (int i = 0; i < world->owner_count; i++) {
         if (took[i]) {
             load_rows(&world->owners[i]);
+            load_vouched(&world->owners[i]);
             account_announce(world->owners[i].account, world->now_ms);
         }
     }
@@ -257,8 +268,15 @@ run_owners(struct world *world)
             account_lease(owner->account, owner->may_grant);
             account_tick(owner->account, world->now_ms);
         }
+        if (owner->writing == 0) {
+            account_ceilings(owner->account, KEYS, write_ceiling, owner);
+            if (owner->writing == 0) {
+                account_ceilings_written(owner->account);
+            }
+        }
         if (world->now_ms % 250 == i || account_contacts_urgent(owner->account)) {
-            account_contacts(owner->account, world->now_ms, write_row, owner);
+            account_contacts(owner->account, world->now_ms, world->now_ms % 15000 == i, write_row,
+                             owner);
         }
         if (world->now_ms % 1000 == i) {
             load_rows(owner);
@@ -491,6 +509,20 @@ step(struct world *world)
 }
 
 void
+reboot(struct world *world)
+{
+    for (int i = 0; i < world->owner_count; i++) {
+        if (world->owners[i].account != NULL) {
+            kill_owner(world, i);
+        }
+        start_owner(&world->owners[i]);
+    }
+    for (int i = 0; i < world->node_count; i++) {
+        lose_memory(&world->nodes[i]);
+    }
+}
+
+void
 disturb(struct world *world)
 {
     struct sim_node *node = &world->nodes[dice(world, (uint32_t)world->node_count)];
@@ -532,6 +564,8 @@ disturb(struct world *world)
     case 8:
         if (chance(world, 300)) {
             lose_memory(node);
+        } else if (chance(world, 200)) {
+            reboot(world);
         }
         break;
     default:

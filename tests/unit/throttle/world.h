@@ -34,11 +34,23 @@ struct letter {
         TO_NODE,
         EVENT,
         WRITE_ROW,
+        WRITE_CEILING,
     } kind;
     uint64_t token;  // of the request
     int sender_life; // of the agent that asked
     json_t *body;    // NULL to a node: the request failed
     struct account_contact row;
+    int key;                       // of the ceilings
+    struct account_ceiling asked;  // what was to be written or learnt
+    struct account_ceiling answer; // the row afterwards
+    bool is_last;                  // of those asked for together
+};
+
+// What the database holds of a node.
+struct sim_row {
+    struct account_contact contact;
+    int64_t vouched[SL_SHARDS]; //
+    int64_t alone[SL_SHARDS];   // INT64_MAX: no memory was lost
 };
 
 struct sim_node {
@@ -66,6 +78,7 @@ struct sim_owner {
     int life;                // grows with every start
     struct account *account; // NULL: dead
     bool may_grant;
+    int writing; // ceilings that are under way
 };
 
 struct world {
@@ -84,8 +97,10 @@ struct world {
     struct sim_owner owners[OWNERS];
     int shard_owner[SL_SHARDS];
     int64_t shard_epoch;
-    int64_t takeover_ms;                // when orphaned shards get an owner; 0 none
-    struct account_contact rows[NODES]; // the database
+    int64_t takeover_ms;                   // when orphaned shards get an owner; 0 none
+    struct sim_row rows[NODES];            // the database
+    struct account_ceiling ceilings[KEYS]; //
+    int ceiling_writes;                    // rows written or learnt
     struct letter letters[LETTERS];
     int64_t admitted[KEYS][WINDOWS]; // by window less the first one
     int64_t offered[KEYS][WINDOWS];
@@ -97,6 +112,12 @@ uint32_t dice(struct world *world, uint32_t sides);
 
 // Whether something happens that does `per_thousand` times in a thousand.
 bool chance(struct world *world, int per_thousand);
+
+// Sends a letter, whose body it takes; the world's faults decide whether and when it arrives.
+void world_post(struct world *world, struct letter letter);
+
+// Whether the letter is the database's answer, which is late but never lost.
+bool world_is_database(const struct letter *letter);
 
 // A world in which everything works: nodes, owners, two keys with random limits and loads.
 struct world *open_world(unsigned seed, int nodes, int owners);
@@ -110,6 +131,9 @@ void disturb(struct world *world);
 
 // Kills an owner; the others take its shards when its lease is over.
 void kill_owner(struct world *world, int index);
+
+// Every process dies at once and every memory is lost; owners and agents start again.
+void reboot(struct world *world);
 
 // A request asks node for a unit; fails the test when more pass than the limit allows. True: it
 // waits.
