@@ -16,6 +16,7 @@ import tempfile
 import traceback
 
 import tree
+import yaml
 
 ROLES = ("bus", "front", "registry", "identity", "publisher", "throttle", "node")
 PACKAGES = ("common", "admin", *ROLES)
@@ -91,7 +92,7 @@ class Checks:
         for role in ROLES:
             text = (self.unpacked / f"etc/sluice/{role}.yaml").read_text()
             assert not re.search(r"@[A-Z_]+@", text), f"{role}.yaml has a hole"
-            assert f"/etc/sluice/{role}.peer" in text, role
+            assert yaml.safe_load(text)["peer_file"] == f"/etc/sluice/{role}.peer", role
 
     def they_are_installed_upgraded_and_purged(self):
         if os.geteuid() != 0:
