@@ -211,6 +211,39 @@ change_and_wait(struct sl_call *call, mutation_fn *work, struct sl_reply *reply,
     return 0;
 }
 
+// A path parameter; "" when absent.
+static const char *
+path_text(const struct sl_command *command, const char *name)
+{
+    const char *text = json_string_value(json_object_get(command->path, name));
+    return text != NULL ? text : "";
+}
+
+static int
+serve(struct sl_call *call, struct sl_tx *tx, struct sl_str *ret_body, struct sl_error *err)
+{
+    struct publication publication = publication_of(call, tx);
+    json_t *object = NULL;
+    publication.api_id = path_text(call->command, "api_id");
+    if (caller_gateway(call->command, tx, call->arena, err) != 0 ||
+        publication_serve(&publication, body_text(call->command, "version_id"), &object, err) !=
+            0) {
+        return -1;
+    }
+    return write_reply(call, object, ret_body, err);
+}
+
+static int
+end_version(struct sl_call *call, struct sl_tx *tx, struct sl_str *ret_body, struct sl_error *err)
+{
+    struct publication publication = publication_of(call, tx);
+    *ret_body = SL_STR("");
+    if (caller_gateway(call->command, tx, call->arena, err) != 0) {
+        return -1;
+    }
+    return publication_end_version(&publication, path_text(call->command, "version_id"), err);
+}
+
 int
 api_action(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
@@ -221,4 +254,16 @@ int
 api_batch(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
     return change_and_wait(call, act_on_batch, reply, err);
+}
+
+int
+version_serve(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    return change_and_wait(call, serve, reply, err);
+}
+
+int
+version_offline(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    return change_and_wait(call, end_version, reply, err);
 }

@@ -52,7 +52,7 @@ static const char restricted_sql[] =
     "WHERE instance_id = $1 AND name = 'restrict_cidrs' AND value <> ''";
 
 static const char number_sql[] =
-    "SELECT value FROM instance_setting WHERE instance_id = $1 AND name = $2";
+    "SELECT value FROM gateway_setting WHERE instance_id = $1 AND name = $2";
 
 static int
 fetch(const struct compile *c, const char *sql, const char *key, struct sl_rows **ret_rows,

@@ -40,9 +40,11 @@ static const struct sl_setting rows[] = {
 
 // Sorted by name.
 static const struct sl_handler handlers[] = {
-    {"api.action", api_action},       {"api.batch", api_batch},     {"node.add", node_add},
-    {"node.list", node_list},         {"node.remove", node_remove}, {"node.report", node_report},
-    {"runtime.since", runtime_since},
+    {"api.action", api_action},       {"api.batch", api_batch},
+    {"node.add", node_add},           {"node.list", node_list},
+    {"node.remove", node_remove},     {"node.report", node_report},
+    {"runtime.since", runtime_since}, {"version.offline", version_offline},
+    {"version.serve", version_serve},
 };
 
 static const char *const services[] = {"publisher"};

@@ -7,6 +7,7 @@
 #include "common/db/change.h"
 
 #include <stdio.h>
+#include <string.h>
 
 // The API is locked, so that what is snapshotted is what the reply says, and against deletion.
 static const char api_sql[] =
@@ -16,21 +17,28 @@ static const char env_sql[] =
     "SELECT 1 FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
 
 // Publications of one group are ordered by its row, so that two that clash see each other.
-static const char group_sql[] =
-    "SELECT 1 FROM api_group g JOIN api a ON a.instance_id = g.instance_id AND a.group_id = g.id "
-    "WHERE a.instance_id = $1 AND a.id = $2 FOR UPDATE OF g";
+static const char group_sql[] = "SELECT 1 FROM api_group WHERE instance_id = $1 "
+                                "AND id = $2::jsonb ->> 'group_id' FOR UPDATE";
 
 // What is published may differ from what its API says today: the unique key of `api` alone does not
 // keep two published definitions of one method and path apart.
 static const char clash_sql[] =
-    "SELECT 1 FROM api a JOIN api_version v ON v.instance_id = a.instance_id AND v.env_id = $3 "
-    "AND v.definition ->> 'group_id' = a.group_id "
-    "AND v.definition ->> 'req_uri_shape' = a.req_uri_shape "
-    "AND v.definition ->> 'req_method' = a.req_method "
+    "SELECT 1 FROM api_version v "
     "JOIN publication p ON p.instance_id = v.instance_id AND p.api_id = v.api_id "
     "AND p.env_id = v.env_id AND p.version_id = v.version_id "
-    "WHERE a.instance_id = $1 AND a.id = $2 AND v.api_id <> a.id "
-    "AND v.definition ->> 'match_mode' = a.match_mode LIMIT 1";
+    "WHERE v.instance_id = $1 AND v.api_id <> $2 AND v.env_id = $3 "
+    "AND v.definition ->> 'group_id' = $4::jsonb ->> 'group_id' "
+    "AND v.definition ->> 'req_uri_shape' = $4::jsonb ->> 'req_uri_shape' "
+    "AND v.definition ->> 'req_method' = $4::jsonb ->> 'req_method' "
+    "AND v.definition ->> 'match_mode' = $4::jsonb ->> 'match_mode' LIMIT 1";
+
+static const char find_version_sql[] =
+    "SELECT api_id, env_id, definition::text, remark FROM api_version "
+    "WHERE instance_id = $1 AND version_id = $2";
+
+static const char offline_version_sql[] =
+    "UPDATE publication SET version_id = NULL WHERE instance_id = $1 AND version_id = $2 "
+    "RETURNING publish_id";
 
 static const char version_sql[] =
     "INSERT INTO api_version (instance_id, version_id, version_no, api_id, env_id, definition, "
@@ -91,18 +99,49 @@ publication_check_env(const struct publication *p, struct sl_error *err)
     return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, SL_E_ENV_NOT_FOUND, p->env_id);
 }
 
-// Refuses (API_EXISTS) a definition that would shadow another API's in the environment.
+// Refuses (API_EXISTS) a definition that would shadow another API's in the environment, and one
+// whose group is gone.
 static int
-check_clash(const struct publication *p, struct sl_error *err)
+check_clash(const struct publication *p, const char *definition, struct sl_error *err)
 {
+    struct sl_rows *group = NULL;
     struct sl_rows *rows = NULL;
     struct sl_param list[3];
-    struct sl_params pair = pair_of(p, list);
-    if (sl_sql(p->tx, p->arena, group_sql, (struct sl_params){list, 2}, NULL, err) != 0 ||
-        sl_sql(p->tx, p->arena, clash_sql, pair, &rows, err) != 0) {
+    (void)pair_of(p, list);
+    if (sl_sql(p->tx, p->arena, group_sql, SL_PARAMS(list[0], SL_P_TEXT(definition)), &group,
+               err) != 0 ||
+        sl_sql(p->tx, p->arena, clash_sql,
+               SL_PARAMS(list[0], list[1], list[2], SL_P_TEXT(definition)), &rows, err) != 0) {
         return -1;
     }
+    if (sl_rows_count(group) == 0) {
+        return sl_fail(err, SL_E_GROUP_NOT_FOUND, "of the version");
+    }
     return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_API_EXISTS);
+}
+
+// Makes the version the one that the pair serves.
+static int
+serve_version(const struct publication *p, const char *version_id, const char *definition,
+              struct outcome *outcome, struct sl_error *err)
+{
+    struct sl_param list[3];
+    struct sl_params pair = pair_of(p, list);
+    struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
+    struct sl_rows *rows = NULL;
+    char publish_id[SL_ID_SIZE];
+    sl_random_id(publish_id);
+    struct sl_params publication =
+        SL_PARAMS(list[0], SL_P_TEXT(publish_id), list[1], list[2], SL_P_TEXT(version_id), remark);
+    if (check_clash(p, definition, err) != 0 ||
+        sl_sql(p->tx, p->arena, online_sql, publication, &rows, err) != 0) {
+        return -1;
+    }
+    outcome->publish_id = sl_rows_text(rows, 0, 0);
+    outcome->time = sl_rows_text(rows, 0, 1);
+    outcome->version_id = sl_arena_dup(p->arena, version_id);
+    bool is_first = sl_rows_bool(rows, 0, 2);
+    return is_first ? sl_sql(p->tx, p->arena, authorised_sql, pair, NULL, err) : 0;
 }
 
 static int
@@ -112,25 +151,15 @@ go_online(const struct publication *p, const char *definition, struct outcome *o
     struct sl_param list[3];
     struct sl_params pair = pair_of(p, list);
     struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
-    struct sl_rows *rows = NULL;
     char version_id[SL_ID_SIZE];
-    char publish_id[SL_ID_SIZE];
     sl_random_id(version_id);
-    sl_random_id(publish_id);
     struct sl_params version =
         SL_PARAMS(list[0], SL_P_TEXT(version_id), list[1], list[2], SL_P_TEXT(definition), remark);
-    struct sl_params publication =
-        SL_PARAMS(list[0], SL_P_TEXT(publish_id), list[1], list[2], SL_P_TEXT(version_id), remark);
-    if (check_clash(p, err) != 0 || sl_sql(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
-        sl_sql(p->tx, p->arena, online_sql, publication, &rows, err) != 0 ||
-        sl_sql(p->tx, p->arena, prune_sql, pair, NULL, err) != 0) {
+    if (sl_sql(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
+        serve_version(p, version_id, definition, outcome, err) != 0) {
         return -1;
     }
-    outcome->publish_id = sl_rows_text(rows, 0, 0);
-    outcome->time = sl_rows_text(rows, 0, 1);
-    outcome->version_id = sl_arena_dup(p->arena, version_id);
-    bool is_first = sl_rows_bool(rows, 0, 2);
-    return is_first ? sl_sql(p->tx, p->arena, authorised_sql, pair, NULL, err) : 0;
+    return sl_sql(p->tx, p->arena, prune_sql, pair, NULL, err);
 }
 
 static int
@@ -163,25 +192,97 @@ object_of(const struct publication *p, const struct outcome *outcome)
     return object;
 }
 
+// Locks the API and reads its name and its definition.
+static int
+lock_api(const struct publication *p, struct sl_rows **ret_api, struct sl_error *err)
+{
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(p->api_id));
+    if (sl_sql(p->tx, p->arena, api_sql, params, ret_api, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(*ret_api) == 1 ? 0 : sl_fail(err, SL_E_API_NOT_FOUND, p->api_id);
+}
+
+static int
+finish(const struct publication *p, const struct outcome *outcome, json_t **ret_object,
+       struct sl_error *err)
+{
+    if (sl_runtime_touch(p->tx, p->arena, p->instance, "api", outcome->publish_id, err) != 0) {
+        return -1;
+    }
+    *ret_object = object_of(p, outcome);
+    return *ret_object != NULL ? 0 : sl_fail(err, SL_E_INTERNAL);
+}
+
 int
 publication_change(const struct publication *p, json_t **ret_object, struct sl_error *err)
 {
     struct sl_rows *api = NULL;
     struct outcome outcome = {.api_name = NULL};
-    struct sl_params params = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(p->api_id));
-    if (sl_sql(p->tx, p->arena, api_sql, params, &api, err) != 0) {
+    if (lock_api(p, &api, err) != 0) {
         return -1;
-    }
-    if (sl_rows_count(api) == 0) {
-        return sl_fail(err, SL_E_API_NOT_FOUND, p->api_id);
     }
     outcome.api_name = sl_rows_text(api, 0, 0);
-    int rc = p->online ? go_online(p, sl_rows_text(api, 0, 1), &outcome, err)
-                       : go_offline(p, &outcome, err);
-    if (rc != 0 ||
-        sl_runtime_touch(p->tx, p->arena, p->instance, "api", outcome.publish_id, err) != 0) {
+    if ((p->online ? go_online(p, sl_rows_text(api, 0, 1), &outcome, err)
+                   : go_offline(p, &outcome, err)) != 0) {
         return -1;
     }
-    *ret_object = object_of(p, &outcome);
-    return *ret_object != NULL ? 0 : sl_fail(err, SL_E_INTERNAL);
+    return finish(p, &outcome, ret_object, err);
+}
+
+static int
+find_version(const struct publication *p, const char *version_id, struct sl_rows **ret_version,
+             struct sl_error *err)
+{
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(version_id));
+    if (sl_sql(p->tx, p->arena, find_version_sql, params, ret_version, err) != 0) {
+        return -1;
+    }
+    bool found = sl_rows_count(*ret_version) == 1;
+    return found ? 0 : sl_fail(err, SL_E_VERSION_NOT_FOUND, version_id);
+}
+
+int
+publication_serve(const struct publication *p, const char *version_id, json_t **ret_object,
+                  struct sl_error *err)
+{
+    struct sl_rows *api = NULL;
+    struct sl_rows *version = NULL;
+    struct outcome outcome = {.api_name = NULL};
+    struct publication pair = *p;
+    if (lock_api(p, &api, err) != 0 || find_version(p, version_id, &version, err) != 0) {
+        return -1;
+    }
+    if (strcmp(sl_rows_text(version, 0, 0), p->api_id) != 0) {
+        return sl_fail(err, SL_E_VERSION_NOT_FOUND, version_id);
+    }
+    outcome.api_name = sl_rows_text(api, 0, 0);
+    pair.env_id = sl_rows_text(version, 0, 1);
+    pair.remark = sl_rows_is_null(version, 0, 3) ? NULL : sl_rows_text(version, 0, 3);
+    if (serve_version(&pair, version_id, sl_rows_text(version, 0, 2), &outcome, err) != 0) {
+        return -1;
+    }
+    return finish(&pair, &outcome, ret_object, err);
+}
+
+int
+publication_end_version(const struct publication *p, const char *version_id, struct sl_error *err)
+{
+    struct sl_rows *version = NULL;
+    struct sl_rows *api = NULL;
+    struct sl_rows *rows = NULL;
+    struct publication pair = *p;
+    struct sl_params params = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(version_id));
+    if (find_version(p, version_id, &version, err) != 0) {
+        return -1;
+    }
+    pair.api_id = sl_rows_text(version, 0, 0);
+    if (lock_api(&pair, &api, err) != 0 ||
+        sl_sql(p->tx, p->arena, offline_version_sql, params, &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, SL_E_PUBLICATION_NOT_FOUND);
+    }
+    return sl_runtime_touch(p->tx, p->arena, p->instance, "api", sl_rows_text(rows, 0, 0), err);
 }

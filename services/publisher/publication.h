@@ -27,6 +27,18 @@ struct publication {
 int publication_change(const struct publication *publication, json_t **ret_object,
                        struct sl_error *err) SL_MUST_CHECK;
 
+// Makes an older version of publication->api_id the one that is served, in that version's own
+// environment (env_id, remark and online are not looked at); the pair may be offline. *ret_object
+// as above. Refuses: API_NOT_FOUND, VERSION_NOT_FOUND (none, pruned, or another API's),
+// GROUP_NOT_FOUND (the version's group is gone), API_EXISTS.
+int publication_serve(const struct publication *publication, const char *version_id,
+                      json_t **ret_object, struct sl_error *err) SL_MUST_CHECK;
+
+// Takes the pair offline that serves this version (api_id and env_id are not looked at). Refuses:
+// VERSION_NOT_FOUND, PUBLICATION_NOT_FOUND (it is not the one that is served).
+int publication_end_version(const struct publication *publication, const char *version_id,
+                            struct sl_error *err) SL_MUST_CHECK;
+
 // Refuses ENV_NOT_FOUND; locks the environment against deletion.
 int publication_check_env(const struct publication *publication,
                           struct sl_error *err) SL_MUST_CHECK;

@@ -72,9 +72,10 @@ is_whole_segment(struct sl_str before, struct sl_str after)
 }
 
 // Checks the request path and writes its shape. Each hole is a whole segment, {name+} the last one,
-// each name stands once and is declared.
+// each name stands once and, where `declared` asks for it, in `params`.
 static int
-shape_of_path(const char *uri, const json_t *params, struct sl_buf *shape, struct sl_error *err)
+shape_of_path(const char *uri, bool declared, const json_t *params, struct sl_buf *shape,
+              struct sl_error *err)
 {
     struct sl_str rest = sl_str(uri);
     struct sl_str before = {NULL, 0};
@@ -84,7 +85,7 @@ shape_of_path(const char *uri, const json_t *params, struct sl_buf *shape, struc
         if (!is_whole_segment(before, rest) || (is_rest && rest.len > 0)) {
             return sl_fail(err, SL_E_PARAM_INVALID, "req_uri");
         }
-        if (find_param(params, name, "PATH") == NULL) {
+        if (declared && find_param(params, name, "PATH") == NULL) {
             return sl_fail(err, SL_E_PATH_PARAM_UNDEFINED);
         }
         sl_buf_add(shape, before.ptr, before.len);
@@ -284,8 +285,8 @@ api_params_prepare(struct change *change, struct sl_error *err)
 {
     SL_AUTO_BUF shape;
     sl_buf_init(&shape, PATH_MAX_BYTES);
-    if (shape_of_path(api_text(change, "req_uri"), api_value(change, "req_params"), &shape, err) !=
-            0 ||
+    if (shape_of_path(api_text(change, "req_uri"), true, api_value(change, "req_params"), &shape,
+                      err) != 0 ||
         prepare_req_params(change, err) != 0 || prepare_backend_params(change, err) != 0) {
         return -1;
     }
@@ -293,4 +294,17 @@ api_params_prepare(struct change *change, struct sl_error *err)
                    0
                ? 0
                : sl_fail(err, SL_E_INTERNAL);
+}
+
+int
+api_params_shape(struct sl_arena *arena, const char *uri, const char **ret_shape,
+                 struct sl_error *err)
+{
+    SL_AUTO_BUF shape;
+    sl_buf_init(&shape, PATH_MAX_BYTES);
+    if (shape_of_path(uri, false, NULL, &shape, err) != 0) {
+        return -1;
+    }
+    *ret_shape = sl_arena_dupn(arena, shape.ptr, shape.len);
+    return sl_arena_check(arena, err);
 }

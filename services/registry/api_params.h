@@ -17,4 +17,9 @@ const char *api_text(const struct change *change, const char *column);
 // (PARAM_INVALID), and authorizer variables (AUTHORIZER_PARAM).
 int api_params_prepare(struct change *change, struct sl_error *err) SL_MUST_CHECK;
 
+// Writes the shape of a path whose parameters are not known: names blanked, the rest as it is.
+// Refuses (PARAM_INVALID) holes that are not whole segments. *ret_shape is the arena's.
+int api_params_shape(struct sl_arena *arena, const char *uri, const char **ret_shape,
+                     struct sl_error *err) SL_MUST_CHECK;
+
 #endif

@@ -30,6 +30,22 @@ sl_handler_fn throttle_binding_create;
 // 3.8.6: ends several bindings, with a reason for each that does not end.
 sl_handler_fn throttle_binding_unbind;
 
+// 3.21.1: sets a feature, once a minute; refuses FEATURE_UNKNOWN, FEATURE_UNSUPPORTED,
+// FEATURE_TOO_SOON. 3.21.3: the names of those that this gateway has.
+sl_handler_fn feature_set;
+sl_handler_fn feature_names;
+
+// 3.11.1-3.11.3: quantities. 3.20.1: the labels of APIs, each once.
+sl_handler_fn outline_apis;
+sl_handler_fn outline_groups;
+sl_handler_fn outline_apps;
+sl_handler_fn tag_list;
+
+// 3.5.7: refuses API_NAME_TAKEN or API_EXISTS when the name or the path is taken. 3.5.12: the
+// definition that an environment serves (RELEASE when none is named).
+sl_handler_fn api_check;
+sl_handler_fn api_runtime;
+
 // 3.23.2 and 3.23.14.
 sl_handler_fn instance_read;
 sl_handler_fn instance_list;

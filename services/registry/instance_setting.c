@@ -23,6 +23,7 @@ static const struct setting settings[] = {
     {"api_default_limit", 200, 0, 1000000},     // calls a second and API; 0: off
     {"backend_timeout", 60000, 1, 600000},      // ms
     {"domain_call_limit", 1000, 0, 1000000000}, // calls a day and debugging domain; 0: off
+    {"feature_interval", 60, 0, 86400},         // seconds between two changes of a feature
     {"request_body_size", 12582912, 1048576, 9999220736}, // bytes: 12 MB, 1 to 9536 MB
 };
 
@@ -37,7 +38,7 @@ static const char limit_sql[] =
     "UPDATE quota_usage SET \"limit\" = $3 WHERE instance_id = $1 AND quota = $2";
 
 static const char read_sql[] =
-    "SELECT value FROM instance_setting WHERE instance_id = $1 AND name = $2";
+    "SELECT value FROM gateway_setting WHERE instance_id = $1 AND name = $2";
 
 static const struct setting *
 find_setting(const char *name)

@@ -16,10 +16,14 @@
 // What a descriptor cannot say; everything else is the engine's.
 static const struct sl_handler handlers[] = {
     {"*", engine_handle},
+    {"api.check", api_check},
+    {"api.runtime", api_runtime},
     {"app.reset_secret", app_reset_secret},
     {"app.validate", app_validate},
     {"app_auth.create", app_auth_create},
     {"app_code.generate", app_code_generate},
+    {"feature.names", feature_names},
+    {"feature.set", feature_set},
     {"group.check", group_check},
     {"instance.all", instance_all},
     {"instance.create", instance_create},
@@ -28,6 +32,10 @@ static const struct sl_handler handlers[] = {
     {"instance.read", instance_read},
     {"instance.set", instance_set},
     {"instance.update", instance_update},
+    {"outline.apis", outline_apis},
+    {"outline.apps", outline_apps},
+    {"outline.groups", outline_groups},
+    {"tag.list", tag_list},
     {"throttle_binding.create", throttle_binding_create},
     {"throttle_binding.unbind", throttle_binding_unbind},
 };

@@ -24,7 +24,6 @@ step budget /usr/bin/python3 tests/lint/budget.py
 step includes /usr/bin/python3 tests/lint/includes.py
 step words /usr/bin/python3 tests/lint/words.py
 step tidy /usr/bin/python3 tests/lint/tidy.py "$build"
-step tidy /usr/bin/python3 tests/lint/tidy.py "$build"
 step openapi tests/lint/openapi.sh "$build"
 step cppcheck cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j "$(nproc)" \
   --enable=warning,portability --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=ctuuninitvar \

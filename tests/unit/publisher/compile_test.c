@@ -209,6 +209,14 @@ a_gateway_with_its_settings_addresses_and_nodes(void **state)
     assert_string_equal(entry.gateway.restricted[1], "192.168.0.0/16");
     assert_int_equal(entry.gateway.address_count, 1);
     assert_int_equal(entry.gateway.node_count, 2);
+    insert(f, "INSERT INTO feature (instance_id, id, name, enable, config) VALUES"
+              " ('@', 'f1', 'ratelimit', true, '{\"api_limits\": 18}'),"
+              " ('@', 'f2', 'request_body_size', false, '2097152'),"
+              " ('@', 'f3', 'backend_timeout', true, '{\"max_timeout\": 500}')");
+    struct sl_entry featured = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_int_equal(featured.gateway.api_default_limit, 18);
+    assert_true(featured.gateway.body_max_bytes == 1073741824); // off: the setting acts
+    assert_int_equal(featured.gateway.timeout_max_ms, 500);
     assert_true(strcmp(entry.gateway.node_ids[0], entry.gateway.node_ids[1]) < 0);
 }
 

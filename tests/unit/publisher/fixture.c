@@ -176,6 +176,7 @@ fixture_call(struct fixture *f, sl_handler_fn *handler, const char *name, const 
                                  .actor = {"u", "u", "d", f->project},
                                  .project = f->project,
                                  .instance = f->gateway,
+                                 .path = f->path,
                                  .body = body,
                                  .peer = f->peer,
                                  .peer_role = f->role,

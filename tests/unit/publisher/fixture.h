@@ -23,6 +23,7 @@ struct fixture {
     char gateway[SL_ID_SIZE];
     char group[SL_ID_SIZE];
     char api[SL_ID_SIZE];
+    json_t *path;     // of the next command; NULL: none
     const char *role; // of the next command's peer
     const char *peer; // its name
     char peer_public[SL_Z85_SIZE], peer_secret[SL_Z85_SIZE];
