@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/runtime/entry_table.h"
+#include "common/runtime/range.h"
 #include "common/runtime/unpack.h"
 
 static int64_t
@@ -411,6 +412,12 @@ check_entry(struct decoder *decoder, const struct sl_entry *entry)
     for (size_t i = 0; entry->kind == SL_KIND_APP && i < entry->app.publish_id_count; i++) {
         if (strlen(entry->app.publish_ids[i]) != SL_ID_LEN) {
             return broken(decoder, "publish_ids");
+        }
+    }
+    for (size_t i = 0; entry->kind == SL_KIND_APP && i < entry->app.acl_count; i++) {
+        struct sl_range range;
+        if (!sl_range_parse(sl_str(entry->app.acl[i]), &range)) {
+            return broken(decoder, "acl");
         }
     }
     return 0;

@@ -97,6 +97,8 @@ static const struct entry_field host_fields[] = {
     {"debugging", FIELD_BOOL, AT(sl_host, debugging)},
 };
 
+static const char *const acl_words[] = {"NONE", "PERMIT", "DENY", NULL};
+
 static const struct entry_field app_fields[] = {
     {"id", FIELD_ID, .required = true, AT(sl_app, id)},
     {"name", FIELD_TEXT, AT(sl_app, name)},
@@ -105,6 +107,8 @@ static const struct entry_field app_fields[] = {
     {"domain_id", FIELD_TEXT, AT(sl_app, domain_id)},
     {"codes", FIELD_TEXTS, LIST_AT(sl_app, codes, code_count)},
     {"publish_ids", FIELD_TEXTS, LIST_AT(sl_app, publish_ids, publish_id_count)},
+    {"acl_mode", FIELD_WORD, AT(sl_app, acl_mode), .words = acl_words},
+    {"acl", FIELD_TEXTS, LIST_AT(sl_app, acl, acl_count)},
 };
 
 static const struct entry_field special_fields[] = {
@@ -173,5 +177,6 @@ uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
     assert(entry->kind < SL_KIND_COUNT);
-    return 1;
+    // Readers of version 1 would let the app call from anywhere.
+    return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;
 }

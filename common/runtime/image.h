@@ -19,7 +19,7 @@
 #include "common/base/str.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    2  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    3  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -88,6 +88,8 @@ struct sl_img_app {
     struct sl_img_str name, key, secret, domain_id;
     struct sl_img_list publish_ids; // char[SL_ID_LEN] each, sorted
     uint64_t secret_version;        // changes with the secret: caches of HMAC states key on it
+    struct sl_img_list acl;         // struct sl_range: from where it may call
+    uint8_t acl_mode, pad[7];       // enum sl_acl_mode
 };
 
 struct sl_img_special {
@@ -155,6 +157,10 @@ const struct sl_img_throttle *sl_image_throttle(struct sl_image *image, const ch
 const struct sl_img_upstream *sl_image_upstream(struct sl_image *image, struct sl_str host);
 // Whether the app may call the (API, environment) pair.
 bool sl_img_app_may_call(const struct sl_img_app *app, const char publish_id[SL_ID_LEN]);
+
+// Whether the app may call from this address (a text). One that is none is refused by an app that
+// has a list.
+bool sl_img_app_admits(const struct sl_img_app *app, struct sl_str address);
 
 enum sl_route_result {
     SL_ROUTE_FOUND,

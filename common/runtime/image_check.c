@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_write.h"
 
+#include "common/runtime/range.h"
+
 #define DEPTH_MAX 1024 // levels of a trie: more than a declared path can have segments
 
 struct bounds {
@@ -119,7 +121,8 @@ app_valid(const struct bounds *bounds, const struct sl_img_app *app)
 {
     return text_valid(bounds, &app->name) && text_valid(bounds, &app->key) &&
            text_valid(bounds, &app->secret) && text_valid(bounds, &app->domain_id) &&
-           list_valid(bounds, &app->publish_ids, SL_ID_LEN, 1);
+           list_valid(bounds, &app->publish_ids, SL_ID_LEN, 1) &&
+           list_valid(bounds, &app->acl, sizeof(struct sl_range), 1);
 }
 
 static bool

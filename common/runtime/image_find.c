@@ -6,6 +6,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_read.h"
 
+#include "common/runtime/range.h"
+
 #include <stdlib.h>
 
 #define HOST_MAX 253 // characters of a DNS name: longer ones are nobody's
@@ -157,6 +159,24 @@ sl_img_app_may_call(const struct sl_img_app *app, const char publish_id[SL_ID_LE
     return app->publish_ids.count > 0 &&
            bsearch(publish_id, sl_img_items(&app->publish_ids), app->publish_ids.count, SL_ID_LEN,
                    compare_ids) != NULL;
+}
+
+bool
+sl_img_app_admits(const struct sl_img_app *app, struct sl_str address)
+{
+    struct sl_range from;
+    const struct sl_range *ranges = sl_img_items(&app->acl);
+    bool held = false;
+    if (app->acl_mode == SL_ACL_NONE) {
+        return true;
+    }
+    if (!sl_range_parse(address, &from)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < app->acl.count && !held; i++) {
+        held = sl_range_holds(&ranges[i], &from);
+    }
+    return held == (app->acl_mode == SL_ACL_PERMIT);
 }
 
 static const struct image_env *

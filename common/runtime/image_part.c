@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_write.h"
 
+#include "common/runtime/range.h"
+
 #include <stdlib.h>
 
 struct shard {
@@ -60,6 +62,15 @@ write_app(struct shard *shard, const struct sl_app *app)
     if (app->publish_id_count > 0) {
         qsort(ids, app->publish_id_count, SL_ID_LEN, compare_ids);
     }
+    struct sl_range *ranges =
+        image_put_list(writer, &record->acl, app->acl_count, sizeof(*ranges), 1);
+    if (ranges == NULL && app->acl_count > 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < app->acl_count; i++) {
+        (void)sl_range_parse(sl_str(app->acl[i]), &ranges[i]); // checked when it was decoded
+    }
+    record->acl_mode = (uint8_t)app->acl_mode;
     if (image_put_text(writer, &record->name, app->name) != 0 ||
         image_put_text(writer, &record->key, app->key) != 0 ||
         image_put_text(writer, &record->secret, app->secret) != 0 ||

@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_READER_VERSION 1 // the newest entry format that this build can honour
+#define SL_READER_VERSION 2 // the newest entry format that this build can honour
 
 enum sl_method {
     SL_METHOD_GET,
@@ -129,6 +129,13 @@ struct sl_host {
     bool debugging; // counts towards the daily limit
 };
 
+// How a list of addresses is meant.
+enum sl_acl_mode {
+    SL_ACL_NONE,   // not at all
+    SL_ACL_PERMIT, // only these
+    SL_ACL_DENY,   // all but these
+};
+
 // kind "app", key app id.
 struct sl_app {
     const char *id;
@@ -140,6 +147,9 @@ struct sl_app {
     size_t code_count;              //
     const char *const *publish_ids; // (API, environment) pairs it may call; sorted
     size_t publish_id_count;
+    enum sl_acl_mode acl_mode; // from where it may call
+    const char *const *acl;    // ranges (range.h)
+    size_t acl_count;
 };
 
 // One special throttle: replaces the app's or the user's limit.

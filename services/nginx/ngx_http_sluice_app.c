@@ -1,4 +1,4 @@
-// ngx_http_sluice_app.c - may the app call this API in this environment?
+// ngx_http_sluice_app.c - may the app call from here, and may it call this API in this environment?
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
@@ -7,8 +7,14 @@ ngx_int_t
 ngx_http_sluice_app(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     (void)r;
-    if (ctx->app == NULL || sl_img_app_may_call(ctx->app, ctx->publish_id)) {
+    if (ctx->app == NULL) {
         return NGX_OK;
     }
-    return ngx_http_sluice_fail(ctx, SL_E_GW_APP_UNAUTHORIZED);
+    if (!sl_img_app_admits(ctx->app, ngx_http_sluice_view(&ctx->client_addr))) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_APP_ACL);
+    }
+    if (!sl_img_app_may_call(ctx->app, ctx->publish_id)) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_APP_UNAUTHORIZED);
+    }
+    return NGX_OK;
 }

@@ -29,6 +29,10 @@ static const char specials_sql[] =
 static const char app_sql[] = "SELECT id, name, app_key, app_secret, domain_id FROM app "
                               "WHERE instance_id = $1 AND id = $2 AND status = 1";
 
+static const char app_acl_sql[] =
+    "SELECT a.acl_type, x FROM app_acl a CROSS JOIN jsonb_array_elements_text(a.acl_values) x "
+    "WHERE a.instance_id = $1 AND a.app_id = $2";
+
 static const char app_codes_sql[] = "SELECT id, app_code FROM app_code "
                                     "WHERE instance_id = $1 AND app_id = $2 ORDER BY id";
 
@@ -222,6 +226,23 @@ open_codes(const struct compile *c, const char *key, struct sl_app *app, struct 
     return 0;
 }
 
+// From where the app may call; no row: from anywhere.
+static int
+read_acl(const struct compile *c, const char *key, struct sl_app *app, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch(c, app_acl_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    app->acl_count = sl_rows_count(rows);
+    app->acl = compile_list(c->arena, rows, 1);
+    if (app->acl_count > 0) {
+        bool permits = strcmp(sl_rows_text(rows, 0, 0), "PERMIT") == 0;
+        app->acl_mode = permits ? SL_ACL_PERMIT : SL_ACL_DENY;
+    }
+    return 0;
+}
+
 int
 compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
             struct sl_error *err)
@@ -242,6 +263,7 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
                            .domain_id = sl_rows_text(rows, 0, 4)};
     app->secret = open_text(c, "app_secret", app->id, sl_rows_bytes(rows, 0, 3), err);
     if (app->secret == NULL || open_codes(c, key, app, err) != 0 ||
+        read_acl(c, key, app, err) != 0 ||
         fetch(c, app_publications_sql, key, &publications, err) != 0) {
         return -1;
     }

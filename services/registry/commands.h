@@ -18,6 +18,11 @@ sl_handler_fn group_check;
 sl_handler_fn app_reset_secret;
 sl_handler_fn app_validate;
 
+// 3.28.14-3.28.16: from where an app may call (APP_UNKNOWN; PARAM_INVALID naming a wrong value).
+sl_handler_fn app_acl_set;
+sl_handler_fn app_acl_read;
+sl_handler_fn app_acl_remove;
+
 // 3.28.9: an AppCode that the client did not choose.
 sl_handler_fn app_code_generate;
 

@@ -126,6 +126,8 @@ put_app(struct sl_image_builder *builder, const json_t *object)
 
     entry.app.codes = texts(object, "codes", &entry.app.code_count);
     entry.app.publish_ids = texts(object, "publish_ids", &entry.app.publish_id_count);
+    entry.app.acl = texts(object, "acl", &entry.app.acl_count);
+    entry.app.acl_mode = (enum sl_acl_mode)number(object, "acl_mode");
     put(builder, entry.app.id, &entry);
 }
 

@@ -485,6 +485,20 @@ class Auth(ModuleTest):
         reply = self.node.request("GET", "/foreign", [("X-Apig-AppCode", CODE)], tls=True)
         self.refused(reply, 403, "APIG.0304", "The app is not authorized to access the API.")
 
+    def test_an_app_calls_from_where_its_list_lets_it(self):
+        header = [("X-Apig-AppCode", CODE)]
+        for mode, acl, status in ((1, ["10.0.0.0/8", "127.0.0.0/30"], 200), (1, ["10.0.0.0/8"], 403),
+                                  (2, ["127.0.0.1-127.0.0.9"], 403), (2, ["10.0.0.0/8", "::1"], 200)):
+            changed = image()
+            changed["apps"][0].update(acl_mode=mode, acl=acl)
+            self.addCleanup(self.node.publish, image())
+            self.node.publish(changed)
+            reply = self.node.request("GET", "/signed", header, tls=True)
+            if status == 403:
+                self.refused(reply, 403, "APIG.0405", "The app is not accessed from a trusted IP address.")
+            else:
+                self.assertEqual(reply.status, 200, (mode, acl, reply.body))
+
     def test_a_reset_secret_counts_at_once(self):
         changed = image()
         changed["apps"][0]["secret"] = "another-secret-of-the-same-app"

@@ -174,6 +174,27 @@ an_app_with_its_secret_codes_and_what_it_may_call(void **state)
 }
 
 static void
+an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it(void **state)
+{
+    struct fixture *f = *state;
+    struct compiled compiled;
+    insert_app(f);
+    assert_int_equal(compile(f, f->gateway, "app", APP, &compiled), 0);
+    assert_int_equal(compiled.min_reader, 1);
+    insert(f, "INSERT INTO app_acl (instance_id, app_id, acl_type, acl_values) VALUES"
+              " ('@', '" APP "', 'DENY', '[\"10.0.0.0/8\", \"::1\"]')");
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_APP, APP);
+    assert_int_equal(entry.app.acl_mode, SL_ACL_DENY);
+    assert_int_equal(entry.app.acl_count, 2);
+    assert_string_equal(entry.app.acl[1], "::1");
+    assert_int_equal(compile(f, f->gateway, "app", APP, &compiled), 0);
+    assert_int_equal(compiled.min_reader, 2);
+    insert(f, "UPDATE app_acl SET acl_type = 'PERMIT' WHERE instance_id = '@'");
+    entry = compile_entry_of(f, SL_KIND_APP, APP);
+    assert_int_equal(entry.app.acl_mode, SL_ACL_PERMIT);
+}
+
+static void
 a_secret_that_does_not_open_makes_no_entry(void **state)
 {
     struct fixture *f = *state;
@@ -347,6 +368,7 @@ main(void)
         FIXTURE_TEST(a_group_and_its_debugging_domain),
         FIXTURE_TEST(a_policy_with_its_window_and_limits),
         FIXTURE_TEST(an_app_with_its_secret_codes_and_what_it_may_call),
+        FIXTURE_TEST(an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it),
         FIXTURE_TEST(a_secret_that_does_not_open_makes_no_entry),
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
         FIXTURE_TEST(an_api_is_an_entry_while_it_is_online),

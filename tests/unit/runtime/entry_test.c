@@ -57,9 +57,10 @@ some_app(void)
 {
     static const char *const codes[] = {"code-a", "code-b"};
     static const char *const publish_ids[] = {ID_1, ID_2};
-    return (struct sl_entry){
-        .kind = SL_KIND_APP,
-        .app = {ID_1, "shop", "key", "secret", "domain", codes, 2, publish_ids, 2}};
+    static const char *const acl[] = {"10.0.0.0/8", "::1"};
+    return (struct sl_entry){.kind = SL_KIND_APP,
+                             .app = {ID_1, "shop", "key", "secret", "domain", codes, 2, publish_ids,
+                                     2, SL_ACL_DENY, acl, 2}};
 }
 
 static struct sl_entry

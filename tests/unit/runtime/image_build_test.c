@@ -36,7 +36,8 @@ put_app(struct kit *kit, const char *key, const char *secret, const char *const 
                                       "00000000000000000000000000000003"};
     struct sl_entry entry = {
         .kind = SL_KIND_APP,
-        .app = {APP_1, "shop", key, secret, "domain", codes, code_count, ids, 2},
+        .app = {APP_1, "shop", key, secret, "domain", codes, code_count, ids, 2, SL_ACL_NONE, NULL,
+                0},
     };
     kit_put(kit, APP_1, &entry);
 }
