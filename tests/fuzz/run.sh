@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # run.sh [SECONDS] [NAME…] - the long form: every fuzz target under libFuzzer, ASan and UBSan.
 # What it finds stays in build-fuzz/found/; a fixed input joins corpus/NAME.
+# run.sh paths [TARGETS] - a million request targets through a real node of build/ to an echo.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+if [ "${1:-}" = paths ]; then
+  exec /usr/bin/python3 tests/unit/nginx/path_test.py build "${2:-1000000}"
+fi
 seconds=${1:-600}
 shift || true
 CC=clang-14 cmake -B build-fuzz -G Ninja -DSLUICE_FUZZ=ON -DSLUICE_SANITIZE=address,undefined >/dev/null
