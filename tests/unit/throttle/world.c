@@ -165,11 +165,14 @@ deliver(struct world *world, struct letter letter)
 static void
 deliver_due(struct world *world)
 {
-    for (size_t i = 0; i < LETTERS; i++) {
-        struct letter letter = world->letters[i];
-        if (letter.at_ms == 0 || letter.at_ms > world->now_ms) {
+    while (world->letters_top > 0 && world->letters[world->letters_top - 1].at_ms == 0) {
+        world->letters_top--;
+    }
+    for (size_t i = 0; i < world->letters_top; i++) {
+        if (world->letters[i].at_ms == 0 || world->letters[i].at_ms > world->now_ms) {
             continue;
         }
+        struct letter letter = world->letters[i];
         world->letters[i].at_ms = 0;
         world->letters[i].body = NULL;
         bool is_cut =
@@ -341,6 +344,7 @@ ask(struct sim_node *node, int key, bool again)
                      (long long)world->admitted[key][at], (long long)world->limit[key]);
         }
     }
+    world->refused[key] += answer == SL_COUNTER_REFUSED ? 1 : 0;
     return answer == SL_COUNTER_WAIT;
 }
 
@@ -354,6 +358,18 @@ wait_for(struct sim_node *node, int key)
             return;
         }
     }
+    node->world->refused[key]++;
+}
+
+void
+offer(struct sim_node *node, int key)
+{
+    struct world *world = node->world;
+    uint32_t window = sl_counter_window(world->now_ms, world->window_s[key]);
+    world->offered[key][window - world->first_window[key]]++;
+    if (ask(node, key, false)) {
+        wait_for(node, key);
+    }
 }
 
 static void
@@ -361,8 +377,13 @@ run_node(struct sim_node *node)
 {
     struct world *world = node->world;
     for (size_t i = 0; i < WAITING; i++) {
-        if (node->waiting[i].until_ms != 0 && (!ask(node, node->waiting[i].key, true) ||
-                                               node->waiting[i].until_ms <= world->now_ms)) {
+        int key = node->waiting[i].key;
+        if (node->waiting[i].until_ms == 0) {
+            continue;
+        }
+        bool waits = ask(node, key, true);
+        if (!waits || node->waiting[i].until_ms <= world->now_ms) {
+            world->refused[key] += waits ? 1 : 0;
             node->waiting[i].until_ms = 0;
         }
     }
@@ -372,11 +393,7 @@ run_node(struct sim_node *node)
             if (!chance(world, load)) {
                 continue;
             }
-            uint32_t window = sl_counter_window(world->now_ms, world->window_s[key]);
-            world->offered[key][window - world->first_window[key]]++;
-            if (ask(node, key, false)) {
-                wait_for(node, key);
-            }
+            offer(node, key);
         }
     }
     if (node->grants != NULL) {
@@ -440,10 +457,16 @@ lose_memory(struct sim_node *node)
 struct world *
 open_world(unsigned seed, int nodes, int owners)
 {
+    return open_world_at(seed, nodes, owners, 1800000000000LL + rand_r(&seed) % 3600000);
+}
+
+struct world *
+open_world_at(unsigned seed, int nodes, int owners, int64_t now_ms)
+{
     struct world *world = calloc(1, sizeof(*world));
     assert_non_null(world);
     world->seed = seed;
-    world->now_ms = 1800000000000LL + (int64_t)dice(world, 3600000);
+    world->now_ms = now_ms;
     world->node_count = nodes;
     world->owner_count = owners;
     world->slow_ms = 3;

@@ -15,7 +15,7 @@
 #define OWNERS    2
 #define KEYS      2
 #define LETTERS   4096
-#define WAITING   64
+#define WAITING   256
 #define WINDOWS   64
 #define WAIT_MS   20
 #define LEASE_MS  1500
@@ -102,8 +102,10 @@ struct world {
     struct account_ceiling ceilings[KEYS]; //
     int ceiling_writes;                    // rows written or learnt
     struct letter letters[LETTERS];
+    size_t letters_top;              // those from here on are free
     int64_t admitted[KEYS][WINDOWS]; // by window less the first one
     int64_t offered[KEYS][WINDOWS];
+    int64_t refused[KEYS]; // in all windows
     uint32_t first_window[KEYS];
 };
 
@@ -121,6 +123,8 @@ bool world_is_database(const struct letter *letter);
 
 // A world in which everything works: nodes, owners, two keys with random limits and loads.
 struct world *open_world(unsigned seed, int nodes, int owners);
+// The same at a time of the caller's choice.
+struct world *open_world_at(unsigned seed, int nodes, int owners, int64_t now_ms);
 void close_world(struct world *world);
 
 // Lets a millisecond pass.
@@ -134,6 +138,9 @@ void kill_owner(struct world *world, int index);
 
 // Every process dies at once and every memory is lost; owners and agents start again.
 void reboot(struct world *world);
+
+// A request comes to the node: asks, and waits when that may help.
+void offer(struct sim_node *node, int key);
 
 // A request asks node for a unit; fails the test when more pass than the limit allows. True: it
 // waits.

@@ -27,6 +27,7 @@ post_once(struct world *world, const struct letter *letter)
                 world->now_ms + 1 +
                 dice(world, chance(world, world->stray) ? 250 : (uint32_t)world->slow_ms);
             json_incref(letter->body);
+            world->letters_top = i >= world->letters_top ? i + 1 : world->letters_top;
             return;
         }
     }
@@ -59,6 +60,7 @@ world_post(struct world *world, struct letter letter)
             if (world->letters[i].at_ms == 0) {
                 world->letters[i] = failure;
                 world->letters[i].at_ms = world->now_ms + 300;
+                world->letters_top = i >= world->letters_top ? i + 1 : world->letters_top;
                 break;
             }
         }
