@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/str.h"
 #include "services/node/nginx_conf.h"
 #include "services/node/nginx_signal.h"
 
@@ -112,15 +113,21 @@ static size_t
 children_of(pid_t pid, pid_t ret_children[WORKERS_MAX])
 {
     char path[64];
-    long child = 0;
+    char text[WORKERS_MAX * 12] = "";
     size_t count = 0;
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
     FILE *file = fopen(path, "re");
-    while (file != NULL && count < WORKERS_MAX && fscanf(file, "%ld", &child) == 1) {
-        ret_children[count++] = (pid_t)child;
+    if (file == NULL) {
+        return 0;
     }
-    if (file != NULL) {
-        fclose(file);
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    struct sl_str rest = sl_str_trim((struct sl_str){text, len});
+    while (rest.len > 0 && count < WORKERS_MAX) {
+        int64_t child = 0;
+        if (sl_str_int(sl_str_split(&rest, ' '), &child)) {
+            ret_children[count++] = (pid_t)child;
+        }
     }
     return count;
 }
