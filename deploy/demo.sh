@@ -161,7 +161,7 @@ throttle_it() {
         -H "X-Apig-AppCode: $APP_CODE")"
     for ((number = 0; number < CALLS; number++)); do
         node=$SLUICE_DATA_TLS_URL
-        ((number % 2)) && node=$DATA2_TLS_URL
+        ((number % 2)) && node=$SLUICE_DATA2_TLS_URL
         status=$(curl -sk -o "$WORK/reply.json" -w '%{http_code}' "$node/greet/world" \
             -H "Host: $DOMAIN" -H "X-Apig-AppCode: $APP_CODE")
         printf '    %s' "$status"
@@ -220,7 +220,6 @@ main() {
     # shellcheck source=/dev/null
     source "$ENV_FILE"
     GATEWAY=$SLUICE_ENDPOINT/v2/$SLUICE_PROJECT_ID/apigw/instances/$SLUICE_INSTANCE_ID
-    DATA2_TLS_URL=https://$HOST:$PORT_NODE2_TLS
     RUN=$(date +%H%M%S)_$$
     APP_CODE=$(openssl rand -hex 32)
     log_in

@@ -24,7 +24,7 @@ WORKERS = {"registry": "registry", "identity": "identity", "publisher": "publish
 MODULE = "services/nginx/ngx_http_sluice_module.so"
 PORTS = {"commands": 7001, "workers": 7002, "events": 7003, "front": 7443, "front_health": 7090,
          "http": 8080, "https": 8443, "node_health": 7190, "echo": 7180, "manage": 6443, "peer": 7191,
-         "data": 6080}
+         "data": 6080, "data_tls": 6444}
 
 
 class Cluster:
@@ -45,6 +45,7 @@ class Cluster:
         self.id = uuid.uuid4().hex[:10]
         self.units = {}
         self.hosts = {}
+        self.settings = {}  # of each process with a configuration file
         self.env = {}
         self.log = self.home / "log"
         self.secrets = self.home / "secrets"
@@ -134,17 +135,17 @@ class Cluster:
         return self.units[name]
 
     def use(self, unit, build):
-        """Lets a unit's next start be from another build."""
-        if unit.name.startswith("nginx-"):
-            # The agent renders the module's path, and runs already from that build.
-            return
-        unit.command = [build / "bin" / word.name if isinstance(word, pathlib.Path)
-                        and word.parent.name == "bin" else word for word in unit.command]
-        if unit.name.startswith("node-"):
-            config = self._config_path(unit.name)
-            text = config.read_text(encoding="utf-8")
-            config.write_text(re.sub(r"(?m)^nginx_module: .*$", "nginx_module: "
-                                     f"{build}/{MODULE}", text), encoding="utf-8")
+        """Lets a unit's next start be from another build, with the settings that it knows."""
+        if unit.name not in self.settings:
+            return  # nginx: the agent renders the module's path
+        binary = build / f"bin/sluice-{unit.name.rpartition('-')[0]}"
+        known = run(binary, "--help").stdout
+        settings = {key: value for key, value in self.settings[unit.name].items()
+                    if f"\n  {key} " in known}
+        if "nginx_module" in settings:
+            settings["nginx_module"] = build / MODULE
+        self._write(unit.name, settings)
+        unit.command = [binary] + unit.command[1:]
 
     # ---- keys and configuration ----
 
@@ -153,11 +154,14 @@ class Cluster:
 
     def _configure(self, name, **settings):
         """Writes a process's configuration file; answers its command line."""
-        lines = [f"{key}: {'true' if value is True else value}\n"
-                 for key, value in {"log_level": "info", **settings}.items()]
-        self._config_path(name).write_text("".join(lines), encoding="utf-8")
+        self.settings[name] = {"log_level": "info", **settings}
+        self._write(name, self.settings[name])
         binary = self.build / f"bin/sluice-{name.rpartition('-')[0]}"
         return [binary, "--config", self._config_path(name)]
+
+    def _write(self, name, settings):
+        self._config_path(name).write_text("".join(
+            f"{key}: {value}\n" for key, value in settings.items()), encoding="utf-8")
 
     def _admin_binary(self, binary, *words):
         environ = dict(os.environ)
@@ -249,9 +253,11 @@ class Cluster:
             for kind, names, port, health in (
                 ("fronts", [f"control-{n}" for n in self.control_numbers], "front",
                  "front_health"),
+                ("tls", [f"node-{n}" for n in self.node_numbers], "https", "node_health"),
                 ("nodes", [f"node-{n}" for n in self.node_numbers], "http", "node_health"))}
         text = (TREE / "tests/chaos/haproxy.cfg").read_text()
-        for word, value in {"MANAGE": f"{here}:{PORTS['manage']}", "NODES": servers["nodes"],
+        for word, value in {"DATA_TLS": f"{here}:{PORTS['data_tls']}", "NODES_TLS": servers["tls"],
+                            "MANAGE": f"{here}:{PORTS['manage']}", "NODES": servers["nodes"],
                             "DATA": f"{here}:{PORTS['data']}", "FRONTS": servers["fronts"],
                             "SOCKET": self.home / "haproxy.sock"}.items():
             text = text.replace(f"@{word}@", str(value))
@@ -262,6 +268,22 @@ class Cluster:
                   ready=functools.partial(listens, *self.echo.split(":")))
         self._start("echo")
         self._start("haproxy")
+
+    def demo(self):
+        """Runs deploy/demo.sh through the balancers; answers the finished process."""
+        data_tls = f"https://{self.hosts['client'].address}:{PORTS['data_tls']}"
+        env = {"SLUICE_ENDPOINT": self.endpoint, "SLUICE_DOMAIN_NAME": "chaos",
+               "SLUICE_PROJECT_ID": self.env["project"], "SLUICE_INSTANCE_ID": self.env["gateway"],
+               "SLUICE_USERNAME": "admin", "SLUICE_PASSWORD": self.env["password"],
+               "SLUICE_DATA_URL": self.data_url, "SLUICE_DATA2_URL": self.data_url,
+               "SLUICE_DATA_TLS_URL": data_tls, "SLUICE_DATA2_TLS_URL": data_tls,
+               "SLUICE_ECHO_ADDR": self.echo}
+        place = self.home / "demo"
+        place.mkdir(exist_ok=True)
+        (place / "quickstart.env").write_text("".join(f"{k}={v}\n" for k, v in env.items()))
+        return run(TREE / "deploy/demo.sh", check=False, env=dict(
+            os.environ, SLUICE_VAR=str(place), SLUICE_BUILD=str(self.build),
+            CURL_CA_BUNDLE=str(self.secrets / "tls.crt")))
 
     def balanced(self):
         """Whether both balancers find every server ready."""
@@ -277,8 +299,8 @@ class Cluster:
         wait_until(lambda: self._answers_admin("domain", "list"), START_S, "the workers")
         self.admin("domain", "create", "chaos")
         project = self.admin("project", "create", "chaos", "--domain", "chaos", field="id")
-        self.admin("user", "create", "admin", "--domain", "chaos", "--generate", "--policy",
-                   "APIG FullAccess")
+        user = json.loads(self.admin("user", "create", "admin", "--domain", "chaos", "--generate",
+                                     "--policy", "APIG FullAccess"))
         key = json.loads(self.admin("access-key", "create", "--user", "admin", "--domain",
                                     "chaos"))
         gateway = self.admin("gateway", "create", "chaos", "--project", project, "--address",
@@ -286,7 +308,7 @@ class Cluster:
         self.admin("gateway", "set", gateway, "quota_throttles=1000000", "api_default_limit=0",
                    "domain_call_limit=0")
         self.env = {"project": project, "gateway": gateway, "ak": key["access"],
-                    "sk": key["secret"]}
+                    "sk": key["secret"], "password": user["password"]}
 
     def _answers_admin(self, *words):
         try:

@@ -1,5 +1,6 @@
 """A row of the failure table: what is struck, what is expected, what was measured."""
 import dataclasses
+import signal
 import threading
 import time
 
@@ -10,6 +11,7 @@ from stack import wait_until
 
 BEFORE_S = 1.0  # of load before a strike
 AFTER_S = 3.0  # and after all is whole: longer than silence takes to be noticed
+ASKED = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGQUIT, -signal.SIGINT)
 WHOLE_S = 90  # nothing takes longer; the row fails
 
 
@@ -168,6 +170,7 @@ class Table:
             print(f"skip {row.name}: {reason}", flush=True)
             return
         begun = time.monotonic()
+        ends = {name: len(unit.ends) for name, unit in self.cluster.units.items()}
         scene = Scene(self.cluster, self.api, self.load)
         scene.lasts(BEFORE_S)
         whole = None
@@ -178,8 +181,17 @@ class Table:
             scene.faults.append(f"{type(fault).__name__}: {fault}")
         scene.lasts(AFTER_S)
         self._settle()
+        self._ends(scene, ends)
         self._judge(row, scene, begun, whole)
         self.load.quiet.clear()
+
+    def _ends(self, scene, before):
+        """No process of ours may end but as it was told to."""
+        for name, unit in self.cluster.units.items():
+            odd = [status for status in unit.ends[before.get(name, 0):] if status not in ASKED]
+            if odd and not name.startswith("postgres"):
+                scene.check(all(status > 0 for status in odd), f"{name} crashed: {odd}")
+                scene.note(f"{name} ended with {odd}")
 
     def _whole(self, scene):
         wait_until(lambda: not self.cluster.not_serving(), WHOLE_S,

@@ -3,12 +3,20 @@ import time
 
 import client
 import gone
+import load
 import signer
 from hosts import run
 from row import Row
 from stack import wait_until
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+def demo(scene):
+    """Nothing is struck: the main job works through the balancers, from a token to a refusal."""
+    done = scene.cluster.demo()
+    scene.check(done.returncode == 0, f"the demo failed:\n{done.stdout[-2000:]}{done.stderr}")
+    scene.healed()
 
 
 def every_bus(scene):
@@ -26,6 +34,7 @@ def two_minutes(scene):
     units = [cluster.units[f"{kind}-{number}"] for kind in ("node", "nginx")]
     # It is assigned, and known to the others, before anything breaks; then it is started.
     scene.lasts(3)
+    scene.load.writes_per_s = 2  # what is asked again and again adds up
 
     def meanwhile():
         for unit in units:
@@ -39,6 +48,7 @@ def two_minutes(scene):
         scene.lasts(120)
 
     gone.control_plane(scene, meanwhile)
+    scene.load.writes_per_s = load.WRITES_PER_S
     for unit in units:
         unit.wait(60)
 
@@ -85,6 +95,7 @@ def lasts(scene):
 
 
 ROWS = [
+    Row("nothing; the demo through the balancers", demo),
     Row("kill -9 of every bus at once", every_bus, refused_calls=100),
     Row("the whole control plane is away for two minutes, a new node starts", two_minutes,
         refused_calls=100, unfinished=10000, whole_s=60),

@@ -1,6 +1,7 @@
 """Links that are cut, both ways or one, that lose packets, or are slow."""
 from databases import isolated
 from row import Row
+from stack import wait_until
 
 CUT_S = 12
 
@@ -28,6 +29,14 @@ def bus_cut(scene):
                                      ("output", "ip daddr", "sport"))]
     host.filter(*rules)
     return host
+
+
+def events_lost(scene):
+    """No event reaches a node, commands do: it learns from its reports that it is behind."""
+    node = scene.cluster.hosts["node-1"]
+    node.filter("input tcp sport 7003")
+    wait_until(scene.api.live, 5, "a publication live on every node without events")
+    return node
 
 
 def node_cut(*ways):
@@ -66,6 +75,7 @@ def slow(name, rate):
 
 ROWS = [
     Row("a bus is cut off from the workers of other hosts", for_a_while(bus_cut)),
+    Row("no event reaches a node", for_a_while(events_lost)),
     Row("a node is cut off from the control plane", for_a_while(node_cut("in", "out")),
         refused_calls=200),
     Row("a node hears nothing from the control plane", for_a_while(node_cut("in")),

@@ -1,5 +1,6 @@
 """Every process is restarted once, one at a time, as an upgrade does it: nobody notices."""
 from row import Row
+from stack import wait_until
 
 ORDER = ("front", "registry", "identity", "publisher", "throttle", "bus", "node", "nginx")
 
@@ -14,14 +15,27 @@ def restart(kind):
 
 
 def upgrade(scene):
-    """Every process goes over to the other build, one at a time, and back."""
+    """Every process goes over to the other build, one at a time, and back.
+
+    A node is changed while its nginx is stopped: a reload would mix two modules in one process.
+    """
     cluster = scene.cluster
     for build in (cluster.other, cluster.build):
-        for kind in ORDER:
+        for kind in ORDER[:-2]:
             for unit in cluster.kind(kind):
                 cluster.use(unit, build)
                 scene.drain(unit)
-        scene.lasts(3)
+        for agent, nginx in zip(cluster.kind("node"), cluster.kind("nginx")):
+            nginx.stop()
+            cluster.use(agent, build)
+            agent.restart()
+            wait_until(scene.api.live, 30, f"{agent.name} to follow again")
+            nginx.start()
+            nginx.wait(30)
+            wait_until(cluster.balanced, 20, "the balancers to use every server")
+        wait_until(scene.api.live, 30, "a publication live on every node")
+        odd = [unit.name for unit in cluster.units.values() if any(s > 0 for s in unit.ends)]
+        scene.check(not odd, f"did not stay up on {build}: {odd}")
         scene.note(f"every process ran {build.name}")
     scene.healed()
 
