@@ -239,6 +239,19 @@ stop_threads(struct sl_worker *worker)
     pthread_mutex_unlock(&worker->lock);
 }
 
+// Leaves for the health listener how many buses answer.
+static void
+note_live(struct sl_worker *worker, int64_t now_ms)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
+        live += sl_link_is_live(&worker->links[i], now_ms);
+    }
+    pthread_mutex_lock(&worker->lock);
+    worker->buses_live = live;
+    pthread_mutex_unlock(&worker->lock);
+}
+
 void *
 worker_run_io(void *arg)
 {
@@ -253,6 +266,7 @@ worker_run_io(void *arg)
             read_bus(worker, i, now_ms);
         }
         send_all(worker);
+        note_live(worker, now_ms);
         glance = look(worker);
         for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
             keep_registered(worker, i, &glance, now_ms);

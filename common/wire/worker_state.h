@@ -42,8 +42,22 @@ struct outgoing {
 struct deferred {
     struct deferred *next;         //
     uint64_t token;                // of the call
+    int64_t taken_us;              // when it was taken (sl_mono_us)
     size_t bus;                    //
     char bus_token[SL_TOKEN_SIZE]; //
+};
+
+// How commands ended: by the class of their status.
+enum worker_outcome {
+    WORKER_DONE,
+    WORKER_REFUSED, // the caller's fault
+    WORKER_FAILED,  // ours
+    WORKER_OUTCOMES,
+};
+
+struct worker_tally {
+    uint64_t by_outcome[WORKER_OUTCOMES]; // commands answered
+    uint64_t time_us;                     // from taken to answered, all together
 };
 
 struct worker_thread {
@@ -71,6 +85,8 @@ struct sl_worker {
     uint64_t last_token;                   // lock; of calls
     size_t threads_open;                   // lock; with a context
     size_t threads_running;                // lock
+    size_t buses_live;                     // lock; that answer
+    struct worker_tally tally;             // lock; what was answered
     bool is_draining;                      // lock; takes no work, ends when it is done
     bool is_stopping;                      // lock; handler threads end
 

@@ -81,6 +81,16 @@ sl_call_defer(struct sl_call *call)
     return call->token;
 }
 
+static enum worker_outcome
+outcome_of(const struct sl_reply *reply)
+{
+    if (!reply->failed) {
+        return WORKER_DONE;
+    }
+    return sl_error_status(reply->error.code) >= sl_error_status(SL_E_INTERNAL) ? WORKER_FAILED
+                                                                                : WORKER_REFUSED;
+}
+
 void
 sl_worker_reply(struct sl_worker *worker, uint64_t token, const struct sl_reply *reply)
 {
@@ -92,6 +102,10 @@ sl_worker_reply(struct sl_worker *worker, uint64_t token, const struct sl_reply 
     struct deferred *found = *at;
     if (found != NULL) {
         *at = found->next;
+    }
+    if (found != NULL) {
+        worker->tally.by_outcome[outcome_of(reply)]++;
+        worker->tally.time_us += (uint64_t)(sl_mono_us() - found->taken_us);
     }
     pthread_mutex_unlock(&worker->lock);
     assert(found != NULL); // once a token
@@ -107,6 +121,7 @@ note_call(struct sl_worker *worker, const struct job *job)
     struct deferred *note = calloc(1, sizeof(*note));
     assert(note != NULL);
     note->bus = job->bus;
+    note->taken_us = sl_mono_us();
     memcpy(note->bus_token, job->bus_token, sizeof(note->bus_token));
     pthread_mutex_lock(&worker->lock);
     note->token = ++worker->last_token;

@@ -127,6 +127,7 @@ broker_new(const struct broker_options *options, struct sl_error *err)
     }
     broker->name = options->self->name;
     broker->now_ms = sl_mono_ms();
+    pthread_mutex_init(&broker->lock, NULL);
     sl_buf_init(&broker->envelope, SL_MESSAGE_MAX + MESSAGE_SLACK);
     broker->fleet = fleet_new();
     broker->flights = flights_new();
@@ -167,6 +168,7 @@ broker_free(struct broker **broker)
     fleet_free(&gone->fleet);
     peers_free(&gone->peers);
     sl_buf_clear(&gone->envelope);
+    pthread_mutex_destroy(&gone->lock);
     free(gone);
 }
 
@@ -195,6 +197,31 @@ drain(struct broker *broker, void *socket, void (*take)(struct broker *, struct 
         }
         frames_clear(&message);
     }
+}
+
+static void
+leave_figures(struct broker *broker)
+{
+    const struct broker_figures figures = {
+        .passed = broker->passed,
+        .refused = broker->refused,
+        .published = broker->published,
+        .in_flight = flights_count(broker->flights),
+        .workers = fleet_count(broker->fleet),
+        .peers = peers_count(broker->peers),
+    };
+    pthread_mutex_lock(&broker->lock);
+    broker->figures = figures;
+    pthread_mutex_unlock(&broker->lock);
+}
+
+struct broker_figures
+broker_figures(struct broker *broker)
+{
+    pthread_mutex_lock(&broker->lock);
+    struct broker_figures figures = broker->figures;
+    pthread_mutex_unlock(&broker->lock);
+    return figures;
 }
 
 void
@@ -231,6 +258,7 @@ broker_run(struct broker *broker, int stop_fd)
         }
         if (broker->now_ms >= next_tick_ms) {
             broker_tick(broker);
+            leave_figures(broker);
             next_tick_ms = broker->now_ms + TICK_MS;
         }
     }

@@ -21,6 +21,19 @@ struct broker_options {
 struct broker *broker_new(const struct broker_options *options, struct sl_error *err);
 void broker_free(struct broker **broker);
 
+// What a bus has done and holds.
+struct broker_figures {
+    uint64_t passed;    // commands handed to workers
+    uint64_t refused;   // commands that no worker could take
+    uint64_t published; // events forwarded
+    uint64_t in_flight; // commands that workers hold
+    uint64_t workers;   // connected
+    uint64_t peers;     // on the allow-list
+};
+
+// The figures of at most 50 ms ago. Any thread.
+struct broker_figures broker_figures(struct broker *broker);
+
 // Works until `stop_fd` is readable.
 void broker_run(struct broker *broker, int stop_fd);
 

@@ -4,6 +4,8 @@
 #ifndef SL_BUS_BROKER_STATE_H
 #define SL_BUS_BROKER_STATE_H
 
+#include <pthread.h>
+
 #include "common/base/buf.h"
 #include "services/bus/broker.h"
 #include "services/bus/flight.h"
@@ -24,6 +26,9 @@ struct broker {
     uint64_t passed;         // commands handed to workers
     uint64_t refused;        // commands answered B
     uint64_t published;      // events forwarded
+
+    pthread_mutex_t lock;          // guards `figures`
+    struct broker_figures figures; // as the last tick left them
 };
 
 // Who sent a message: the row of the connection's peer, or NULL when the allow-list no longer has

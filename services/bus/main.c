@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/config.h"
 #include "common/base/log.h"
+#include "common/wire/health.h"
+#include "gen/metric.h"
 #include "services/bus/broker.h"
 
 #include <signal.h>
@@ -18,6 +20,7 @@ struct settings {
     const char *bind_commands;
     const char *bind_workers;
     const char *bind_events;
+    const char *health_listen;
     const char *log_level;
 };
 
@@ -32,6 +35,8 @@ static const struct sl_setting rows[] = {
         .help = "where clients connect, if not as peer_file says; several by blanks"),
     ROW(bind_events, .fallback = "", .help = "the same for followers"),
     ROW(bind_workers, .fallback = "", .help = "the same for workers"),
+    ROW(health_listen, .fallback = "",
+        .help = "address:port or unix:path of /healthz, /readyz and /metrics; empty: none"),
     ROW(log_level, .fallback = "info", .help = "debug, info, warning or alert"),
     ROW(peer_file, .help = "name, key pair and addresses of this bus; mode 0600"),
 };
@@ -71,6 +76,51 @@ open_stop_fd(void)
     return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
+// A bus that runs is ready: whether workers are there is theirs to say.
+static const char *
+find_reason(void *arg)
+{
+    (void)arg;
+    return NULL;
+}
+
+static void
+write_metrics(void *arg, struct sl_buf *text)
+{
+    const struct broker_figures figures = broker_figures(arg);
+    const struct {
+        const char *head;
+        const char *name;
+        uint64_t value;
+    } values[] = {
+        {SL_METRIC(BUS_COMMANDS_PASSED_TOTAL), figures.passed},
+        {SL_METRIC(BUS_COMMANDS_REFUSED_TOTAL), figures.refused},
+        {SL_METRIC(BUS_EVENTS_TOTAL), figures.published},
+        {SL_METRIC(BUS_IN_FLIGHT), figures.in_flight},
+        {SL_METRIC(BUS_WORKERS), figures.workers},
+        {SL_METRIC(BUS_PEERS), figures.peers},
+    };
+    for (size_t i = 0; i < SL_COUNT(values); i++) {
+        sl_buf_addf(text, "%s%s %llu\n", values[i].head, values[i].name,
+                    (unsigned long long)values[i].value);
+    }
+}
+
+static int
+serve(struct broker *broker, const char *listen, int stop_fd, struct sl_error *err)
+{
+    const struct sl_health_answers answers = {find_reason, write_metrics, broker};
+    SL_AUTO(sl_health) health = NULL;
+    if (listen[0] != '\0') {
+        health = sl_health_new(listen, &answers, err);
+        if (health == NULL) {
+            return -1;
+        }
+    }
+    broker_run(broker, stop_fd);
+    return 0;
+}
+
 static int
 run(const char *config, struct sl_arena *arena, struct sl_error *err)
 {
@@ -94,11 +144,11 @@ run(const char *config, struct sl_arena *arena, struct sl_error *err)
         return -1;
     }
     sl_log(SL_INFO, "bus is up", SL_LOG_STR("commands", binds.commands));
-    broker_run(broker, stop_fd);
+    int rc = serve(broker, settings.health_listen, stop_fd, err);
     sl_log(SL_INFO, "bus stops");
     broker_free(&broker);
     close(stop_fd);
-    return 0;
+    return rc;
 }
 
 int

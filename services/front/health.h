@@ -7,17 +7,13 @@
 #ifndef SL_FRONT_HEALTH_H
 #define SL_FRONT_HEALTH_H
 
+#include "common/wire/health.h"
 #include "services/front/front.h"
-
-struct health;
 
 // Why the front is not ready, a line of text; NULL when it is. Any thread.
 const char *health_reason(struct front *front);
 
-// Starts listening on "address:port". NULL with *err filled.
-struct health *health_new(struct front *front, const char *listen, struct sl_error *err);
-
-// Stops and frees. Empties the pointer.
-void health_free(struct health **health);
+// Starts listening, as sl_health_new() does. NULL with *err filled; sl_health_free() ends it.
+struct sl_health *health_new(struct front *front, const char *listen, struct sl_error *err);
 
 #endif

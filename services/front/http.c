@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/front/http.h"
 
+#include "common/wire/listen.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,6 @@
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
 #include "services/front/deadline.h"
-#include "services/front/listen.h"
 #include "services/front/reply.h"
 
 #define HEADERS_MS       10000                // for a request's line and headers
@@ -269,7 +270,7 @@ open_listener(struct http *http, const struct http_options *options, struct sl_e
     } else if (!options->plain) {
         return sl_fail(err, SL_E_CONFIG, "tls_certificate is needed, or plain: true on loopback");
     }
-    http->listener = listen_open(options->listen, &loopback, err);
+    http->listener = sl_listen_open(options->listen, &loopback, err);
     if (http->listener >= 0 && http->certificate == NULL && !loopback) {
         return sl_fail(err, SL_E_CONFIG, "plain HTTP is for loopback only");
     }

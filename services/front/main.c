@@ -194,9 +194,9 @@ open_parts(struct front *front, const struct sl_peer *peer, struct sl_error *err
 
 // Suspended requests are answered as the bus client goes; only then may HTTP stop.
 static void
-close_parts(struct front *front, struct http **http, struct health **health)
+close_parts(struct front *front, struct http **http, struct sl_health **health)
 {
-    health_free(health);
+    sl_health_free(health);
     sl_bus_client_free(&front->bus);
     http_free(http);
     if (front->auth != NULL) {
@@ -239,7 +239,7 @@ run(const struct settings *settings, struct sl_arena *arena, struct sl_error *er
     struct sl_peer peer = {.bus_count = 0};
     struct front front = {.forwarded_for = settings->forwarded_for};
     struct http *http = NULL;
-    struct health *health = NULL;
+    struct sl_health *health = NULL;
     raise_file_limit();
     block_signals(&signals);
     if (sl_peer_load(settings->peer_file, arena, &peer, err) != 0) {

@@ -8,6 +8,7 @@
 #include "common/base/config.h"
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
+#include "common/wire/worker_health.h"
 #include "services/identity/pool.h"
 
 #define ARENA_MAX (1024 * 1024)
@@ -18,6 +19,7 @@ struct settings {
     const char *seal_key_file;
     const char *endpoint;
     const char *region;
+    const char *health_listen;
     const char *log_level;
     int64_t threads;
     int64_t hash_threads;
@@ -34,6 +36,8 @@ static const struct sl_setting rows[] = {
         .help = "public URL of the management API, for the catalog"),
     ROW(hash_threads, .type = SL_SETTING_INT, .fallback = "2", .min = 1, .max = 4,
         .help = "threads that hash passwords"),
+    ROW(health_listen, .fallback = "",
+        .help = "address:port or unix:path of /healthz, /readyz and /metrics; empty: none"),
     ROW(log_level, .fallback = "info", .help = "debug, info, warning or alert"),
     ROW(peer_file, .help = "who we are on the bus; mode 0600"),
     ROW(region, .fallback = "sluice", .help = "region of the catalog"),
@@ -73,7 +77,13 @@ serve(struct identity *identity, const struct sl_peer *peer, const struct settin
         return -1;
     }
     struct sl_worker *worker = sl_worker_new(&options, err);
-    int rc = worker != NULL ? sl_worker_wait(worker) : -1;
+    struct sl_health *health = NULL;
+    int rc =
+        worker != NULL ? sl_worker_health_open(worker, settings->health_listen, &health, err) : -1;
+    if (rc == 0) {
+        rc = sl_worker_wait(worker);
+    }
+    sl_health_free(&health);
     pool_stop(identity->pool);
     sl_worker_free(&worker);
     pool_free(&identity->pool);

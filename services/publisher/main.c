@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
 #include "common/wire/bus_client.h"
+#include "common/wire/worker_health.h"
 #include "services/publisher/action.h"
 #include "services/publisher/nodes.h"
 #include "services/publisher/pass.h"
@@ -18,6 +19,7 @@ struct settings {
     const char *peer_file;
     const char *database;
     const char *seal_key_file;
+    const char *health_listen;
     const char *log_level;
     const char *name;
     int64_t threads;
@@ -26,6 +28,8 @@ struct settings {
 static const struct sl_setting rows[] = {
     {"database", SL_SETTING_TEXT, offsetof(struct settings, database), NULL, 0, 0,
      "libpq connection string"},
+    {"health_listen", SL_SETTING_TEXT, offsetof(struct settings, health_listen), "", 0, 0,
+     "address:port or unix:path of /healthz, /readyz and /metrics; empty: none"},
     {"log_level", SL_SETTING_TEXT, offsetof(struct settings, log_level), "info", 0, 0,
      "debug, info, warning or alert"},
     {"name", SL_SETTING_TEXT, offsetof(struct settings, name), "publisher", 0, 0,
@@ -109,16 +113,19 @@ serve(struct publisher *publisher, const struct settings *settings, const struct
     }
     int rc = -1;
     struct sl_bus_client *client = NULL;
+    struct sl_health *health = NULL;
     publisher->worker = sl_worker_new(&options, err);
     if (publisher->worker != NULL) {
         pass_start(publisher->pass);
         client = sl_bus_client_new(&client_options, err);
     }
     if (client != NULL &&
-        sl_bus_subscribe(client, "wake/publisher", on_wake, publisher, err) == 0) {
+        sl_bus_subscribe(client, "wake/publisher", on_wake, publisher, err) == 0 &&
+        sl_worker_health_open(publisher->worker, settings->health_listen, &health, err) == 0) {
         sl_log(SL_INFO, "publisher started");
         rc = sl_worker_wait(publisher->worker);
     }
+    sl_health_free(&health);
     sl_bus_client_free(&client);
     pass_stop(publisher->pass);
     sl_worker_free(&publisher->worker);

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
 #include "common/db/migrate.h"
+#include "common/wire/worker_health.h"
 #include "services/registry/commands.h"
 
 #include <stdio.h>
@@ -47,6 +48,7 @@ static const char *const services[] = {"registry"};
 
 struct settings {
     const char *database;
+    const char *health_listen;
     const char *log_level;
     const char *migrations;
     const char *peer_file;
@@ -61,6 +63,8 @@ struct settings {
 
 static const struct sl_setting rows[] = {
     ROW(database, .help = "PostgreSQL, as a libpq connection string"),
+    ROW(health_listen, .fallback = "",
+        .help = "address:port or unix:path of /healthz, /readyz and /metrics; empty: none"),
     ROW(log_level, .fallback = "info", .help = "debug, info, warning or alert"),
     ROW(migrations, .fallback = "/usr/share/sluice/sql",
         .help = "directory of NNNN_what.sql files, applied by --migrate"),
@@ -131,11 +135,16 @@ serve(const struct settings *settings, struct sl_arena *arena, struct sl_error *
     if (worker == NULL) {
         return -1;
     }
-    sl_log(SL_INFO, "registry is up", SL_LOG_STR("peer", peer.name));
-    sl_worker_wait(worker);
-    sl_log(SL_INFO, "registry stops");
+    struct sl_health *health = NULL;
+    int rc = sl_worker_health_open(worker, settings->health_listen, &health, err);
+    if (rc == 0) {
+        sl_log(SL_INFO, "registry is up", SL_LOG_STR("peer", peer.name));
+        sl_worker_wait(worker);
+        sl_log(SL_INFO, "registry stops");
+    }
+    sl_health_free(&health);
     sl_worker_free(&worker);
-    return 0;
+    return rc;
 }
 
 static int

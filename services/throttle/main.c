@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
 #include "common/wire/worker.h"
+#include "common/wire/worker_health.h"
 #include "services/throttle/keeper.h"
 
 #define CONFIG_ARENA_MAX (64 * 1024)
@@ -18,6 +19,7 @@
 struct settings {
     const char *peer_file;
     const char *database;
+    const char *health_listen;
     const char *log_level;
     int64_t threads;
 };
@@ -25,6 +27,8 @@ struct settings {
 static const struct sl_setting rows[] = {
     {"database", SL_SETTING_TEXT, offsetof(struct settings, database), NULL, 0, 0,
      "libpq connection string"},
+    {"health_listen", SL_SETTING_TEXT, offsetof(struct settings, health_listen), "", 0, 0,
+     "address:port or unix:path of /healthz, /readyz and /metrics; empty: none"},
     {"log_level", SL_SETTING_TEXT, offsetof(struct settings, log_level), "info", 0, 0,
      "debug, info, warning or alert"},
     {"peer_file", SL_SETTING_TEXT, offsetof(struct settings, peer_file), NULL, 0, 0,
@@ -115,11 +119,14 @@ serve(struct process *process, const struct settings *settings, const struct sl_
                                         .thread_close = thread_close,
                                         .arg = process};
     process->worker = sl_worker_new(&options, err);
+    struct sl_health *health = NULL;
     int rc = -1;
-    if (process->worker != NULL && keeper_start(process->keeper, err) == 0) {
+    if (process->worker != NULL && keeper_start(process->keeper, err) == 0 &&
+        sl_worker_health_open(process->worker, settings->health_listen, &health, err) == 0) {
         sl_log(SL_INFO, "throttle started");
         rc = sl_worker_wait(process->worker);
     }
+    sl_health_free(&health);
     keeper_stop(process->keeper);
     sl_worker_free(&process->worker);
     keeper_free(&process->keeper);

@@ -1,4 +1,9 @@
-"""front and nodes show every declared metric, and what becomes of an API's calls is counted under its id"""
+"""every process shows its declared metrics, and what becomes of an API's calls is counted under its id"""
+import glob
+import http.client
+import pathlib
+import socket
+
 import client
 import metrics
 
@@ -11,8 +16,47 @@ def told(world, variable, process):
     return metrics.check(reply.body.decode(), process)
 
 
+def ask_unix(path, target):
+    """A request over a unix socket: status and body."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(20)
+    connection.sock.connect(path)
+    connection.request("GET", target)
+    reply = connection.getresponse()
+    body = reply.read().decode()
+    connection.close()
+    return reply.status, body
+
+
+def others(world):
+    """unit → where it listens, as its configuration says."""
+    found = {}
+    for path in sorted(glob.glob(f"{world.stack.var}/config/*.yaml")):
+        for line in pathlib.Path(path).read_text().splitlines():
+            if line.startswith("health_listen: unix:"):
+                found[pathlib.Path(path).stem] = line.split("unix:", 1)[1]
+    return found
+
+
+def figures(world):
+    """Every bus and worker is alive and ready and shows what it should; the sums of all of them."""
+    sums = {}
+    units = others(world)
+    assert {name.split("-")[0] for name in units} == {"bus", "registry", "identity", "publisher", "throttle"}, units
+    for unit, path in units.items():
+        assert ask_unix(path, "/healthz") == (200, "ok\n"), unit
+        assert ask_unix(path, "/readyz") == (200, "ready\n"), unit
+        status, body = ask_unix(path, "/metrics")
+        assert status == 200, f"{unit}: {body}"
+        for name, value in metrics.check(body, "bus" if unit.startswith("bus") else "worker").items():
+            sums[name] = sums.get(name, 0) + value
+    return sums
+
+
 def story(world):
     told(world, "SLUICE_METRICS_FRONT", "front")
+    before = figures(world)
     world.group("g")
     for name in ("open", "few", "lost"):
         world.api(name, **({"backend": {"url_domain": "127.0.0.1:1"}} if name == "lost" else {}))
@@ -24,6 +68,11 @@ def story(world):
     for name, classes in wanted.items():
         answers = [world.call("GET", f"/{name}", 2) for _ in classes]
         assert [f"{reply.status // 100}xx" for reply in answers] == classes, answers
+    after = figures(world)
+    assert after['sluice_worker_commands_total{outcome="done"}'] - before[
+        'sluice_worker_commands_total{outcome="done"}'] >= 10, after
+    assert after["sluice_bus_commands_passed_total"] - before["sluice_bus_commands_passed_total"] >= 10, after
+    assert after["sluice_worker_bus_live"] == 2 * 6 and after["sluice_bus_peers"] >= 2 * 8, after
     now = told(world, "SLUICE_METRICS_NODE2", "node")
     for name, classes in wanted.items():
         api = world.names[name]["id"]

@@ -111,7 +111,7 @@ struct fixture {
     struct auth auth;
     struct front front;
     struct http *http;
-    struct health *health;
+    struct sl_health *health;
 };
 
 // Sends bytes, answers everything until the other side closes.
@@ -503,7 +503,7 @@ static int
 end(void **state)
 {
     struct fixture *f = *state;
-    health_free(&f->health);
+    sl_health_free(&f->health);
     http_free(&f->http);
     validate_free(&f->front.validator);
     metrics_free(&f->front.metrics);

@@ -1,7 +1,7 @@
-// listen.c - sockets for the two listeners.
+// listen.c - listening sockets, of TCP and of this machine.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/front/listen.h"
+#include "common/wire/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,9 +9,11 @@
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 511
+#define BACKLOG     511
+#define UNIX_PREFIX "unix:"
 
 static bool
 is_loopback(const struct sockaddr *address)
@@ -63,9 +65,35 @@ bind_socket(const struct addrinfo *found)
     return fd;
 }
 
-int
-listen_open(const char *address, bool *ret_loopback, struct sl_error *err)
+static int
+open_unix(const char *path, struct sl_error *err)
 {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path)) {
+        return sl_fail(err, SL_E_CONFIG, "a unix path must have 1 to 107 characters");
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)unlink(path);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(fd, BACKLOG) != 0) {
+        int saved = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        (void)sl_fail(err, SL_E_CONFIG, "a listen address cannot be bound");
+        return sl_error_detail(err, "%s: errno %d", path, saved);
+    }
+    return fd;
+}
+
+int
+sl_listen_open(const char *address, bool *ret_loopback, struct sl_error *err)
+{
+    if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+        *ret_loopback = true;
+        return open_unix(address + strlen(UNIX_PREFIX), err);
+    }
     char host[64];
     char port[8];
     const struct addrinfo hints = {.ai_family = AF_UNSPEC,
