@@ -2,6 +2,7 @@
 from errors import c_string
 
 HTTP_METHODS = ("get", "post", "put", "delete", "patch")
+FAILURE = "Failure"  # the component that all operations have as their `default` response
 CHUNK = 4000  # characters of one literal; concatenated by the compiler
 
 
@@ -25,6 +26,10 @@ def document(contract, error_rows):
         body["tags"] = [operation.area.name]
         if operation.action == "public":
             body["security"] = []
+        if FAILURE in contract.components["responses"]:
+            # What any operation may say: a wrong method, type or size, a gateway that is busy.
+            body["responses"] = {**body["responses"],
+                                 "default": {"$ref": f"#/components/responses/{FAILURE}"}}
         paths.setdefault(operation.path, {})[operation.method.lower()] = body
     return {
         "openapi": "3.0.3",

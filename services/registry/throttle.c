@@ -1,8 +1,10 @@
-// throttle.c - what is special about throttling policies: no limit exceeds the wider one, and what
-// belongs to a policy goes with it.
+// throttle.c - what is special about throttling policies: no limit exceeds the wider one, a window
+// has at most 2^32 seconds (136 years), and what belongs to a policy goes with it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/resource.h"
+
+#include <string.h>
 
 // A limit and the ones that it may not exceed, the closest first; absent ones do not count.
 struct bound {
@@ -17,15 +19,38 @@ static const struct bound bounds[] = {
     {"ip_call_limits", "api_call_limits"},
 };
 
+static const struct unit {
+    const char *name;
+    uint32_t seconds;
+} units[] = {{"SECOND", 1}, {"MINUTE", 60}, {"HOUR", 3600}, {"DAY", 86400}};
+
+// What the column will hold, or NULL.
+static const json_t *
+after(const struct change *change, const char *column)
+{
+    const json_t *value = json_object_get(change->row, column);
+    return value != NULL ? value : json_object_get(change->before, column);
+}
+
 // The value that the column will have, or 0 when it has none.
 static json_int_t
 value_after(const struct change *change, const char *column)
 {
-    const json_t *value = json_object_get(change->row, column);
-    if (value == NULL) {
-        value = json_object_get(change->before, column);
+    return json_integer_value(after(change, column));
+}
+
+static int
+check_window(const struct change *change, struct sl_error *err)
+{
+    const char *unit = json_string_value(after(change, "time_unit"));
+    json_int_t interval = value_after(change, "time_interval");
+    for (size_t i = 0; i < SL_COUNT(units); i++) {
+        if (unit != NULL && strcmp(units[i].name, unit) == 0 &&
+            interval > UINT32_MAX / units[i].seconds) {
+            return sl_fail(err, SL_E_PARAM_RANGE, "time_interval");
+        }
     }
-    return json_integer_value(value);
+    return 0;
 }
 
 static int
@@ -38,7 +63,7 @@ check_bounds(struct change *change, struct sl_error *err)
             return sl_fail(err, SL_E_PARAM_RANGE, bounds[i].narrow);
         }
     }
-    return 0;
+    return check_window(change, err);
 }
 
 // Its excluded throttles go with it; what they used of their quotas, too.

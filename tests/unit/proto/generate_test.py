@@ -212,6 +212,13 @@ class Output(unittest.TestCase):
         document = openapi.document(contract_of(change), ERRORS)
         self.assertEqual(at(document, THING)["inner"]["type"], "object")
 
+    def test_every_operation_may_fail_as_all_do(self):
+        def change(document):
+            document["components"]["responses"] = {"Failure": {"description": "Any other refusal"}}
+        document = openapi.document(contract_of(change), ERRORS)
+        self.assertEqual(at(document, POST)["responses"]["default"], {"$ref": "#/components/responses/Failure"})
+        self.assertNotIn("default", at(openapi.document(contract_of(), ERRORS), POST)["responses"])
+
     def test_a_public_operation_asks_for_no_security(self):
         contract = contract_of(lambda d: at(d, POST).update({"x-action": "public"}))
         areas.check(contract, ERRORS)

@@ -81,6 +81,37 @@ no_limit_exceeds_the_wider_one(void **state)
 }
 
 static void
+a_window_that_no_node_can_count_is_refused(void **state)
+{
+    static const struct {
+        const char *unit;
+        const char *interval;
+        bool fits;
+    } rows[] = {
+        {"SECOND", "2147483647", true}, {"DAY", "49710", true},     {"DAY", "49711", false},
+        {"HOUR", "1193046", true},      {"HOUR", "1193047", false}, {"MINUTE", "71582788", true},
+        {"MINUTE", "71582789", false},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        const char *body = sl_arena_printf(f->arena,
+                                           "{\"name\": \"t_%zu\", \"api_call_limits\": 1,"
+                                           " \"time_unit\": \"%s\", \"time_interval\": %s}",
+                                           i, rows[i].unit, rows[i].interval);
+        assert_int_equal(fixture_call(f, "throttle.create", "", "", body), rows[i].fits ? 0 : -1);
+        if (!rows[i].fits) {
+            assert_int_equal(f->err.code, SL_E_PARAM_RANGE);
+            assert_string_equal(f->err.args[0], "time_interval");
+        }
+    }
+    const char *id = new_policy(f, "hours");
+    assert_int_equal(fixture_call(f, "throttle.update", fixture_path(f, "throttle_id", id), "",
+                                  "{\"time_interval\": 1193047}"),
+                     -1);
+    assert_string_equal(f->err.args[0], "time_interval");
+}
+
+static void
 policies_of_an_api_are_listed_with_their_bindings(void **state)
 {
     struct fixture *f = *state;
@@ -243,6 +274,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_policy_is_answered_whole),
         FIXTURE_TEST(no_limit_exceeds_the_wider_one),
+        FIXTURE_TEST(a_window_that_no_node_can_count_is_refused),
         FIXTURE_TEST(policies_of_an_api_are_listed_with_their_bindings),
         FIXTURE_TEST(a_changed_policy_is_republished_once),
         FIXTURE_TEST(a_bound_policy_stays_until_it_is_unbound),
