@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "services/nginx/ngx_http_sluice_path.h"
+#include "tests/lib/path_reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -58,8 +59,10 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct sl_str raw = {(const char *)bytes, len};
     struct sl_str path = {NULL, 0};
     char *room = malloc(len > 0 ? len : 1);
+    bool passed;
 
     assert(room != NULL);
+    assert(len > PATH_READER_MAX || path_reader_fault(raw, &passed) == NULL);
     if (ngx_http_sluice_path_canonical(raw, room, &path)) {
         check_shape(path);
         check_again(path);
