@@ -46,7 +46,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def answer(self):
         if self.path.startswith("/sluggish"):
-            pause(3)
+            pause(4)
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         if self.headers.get("Transfer-Encoding") == "chunked":
