@@ -20,6 +20,8 @@ static const char *const match_words[] = {"NORMAL", "SWA", NULL};
 static const char *const auth_words[] = {"NONE", "APP", "IAM", "AUTHORIZER", NULL};
 static const char *const backend_words[] = {"HTTP", "MOCK", "FUNCTION", "GRPC", NULL};
 static const char *const location_words[] = {"PATH", "QUERY", "HEADER", NULL};
+static const char *const condition_origin_words[] = {"param", "source", "system", NULL};
+static const char *const condition_type_words[] = {"exact", "enum", "pattern", NULL};
 static const char *const origin_words[] = {"REQUEST", "CONSTANT", "SYSTEM", NULL};
 
 static const struct entry_field http_fields[] = {
@@ -47,6 +49,13 @@ static const struct entry_field req_param_fields[] = {
     {"location", FIELD_WORD, AT(sl_req_param, location), .words = location_words},
     {"required", FIELD_BOOL, AT(sl_req_param, required)},
     {"pass_through", FIELD_BOOL, AT(sl_req_param, pass_through)},
+    {"checked", FIELD_BOOL, AT(sl_req_param, checked)},
+    {"enumerations", FIELD_TEXT, AT(sl_req_param, enumerations)},
+    {"is_number", FIELD_BOOL, AT(sl_req_param, is_number)},
+    {"has_min", FIELD_BOOL, AT(sl_req_param, has_min)},
+    {"has_max", FIELD_BOOL, AT(sl_req_param, has_max)},
+    {"min", FIELD_INT, AT(sl_req_param, min), .min = INT64_MIN, .max = INT64_MAX},
+    {"max", FIELD_INT, AT(sl_req_param, max), .min = INT64_MIN, .max = INT64_MAX},
 };
 static const struct entry_table req_param_table = {req_param_fields, SL_COUNT(req_param_fields),
                                                    sizeof(struct sl_req_param)};
@@ -59,6 +68,28 @@ static const struct entry_field backend_param_fields[] = {
 };
 static const struct entry_table backend_param_table = {
     backend_param_fields, SL_COUNT(backend_param_fields), sizeof(struct sl_backend_param)};
+
+static const struct entry_field condition_fields[] = {
+    {"name", FIELD_TEXT, AT(sl_condition, name)},
+    {"value", FIELD_TEXT, .required = true, AT(sl_condition, value)},
+    {"origin", FIELD_WORD, AT(sl_condition, origin), .words = condition_origin_words},
+    {"type", FIELD_WORD, AT(sl_condition, type), .words = condition_type_words},
+};
+static const struct entry_table condition_table = {condition_fields, SL_COUNT(condition_fields),
+                                                   sizeof(struct sl_condition)};
+
+static const struct entry_field policy_fields[] = {
+    {"name", FIELD_TEXT, .required = true, AT(sl_policy, name)},
+    {"any", FIELD_BOOL, AT(sl_policy, any)},
+    {"http", FIELD_MAP, AT(sl_policy, http), .sub = &http_table},
+    {"mock", FIELD_MAP, AT(sl_policy, mock), .sub = &mock_table},
+    {"conditions", FIELD_LIST, LIST_AT(sl_policy, conditions, condition_count),
+     .sub = &condition_table},
+    {"backend_params", FIELD_LIST, LIST_AT(sl_policy, backend_params, backend_param_count),
+     .sub = &backend_param_table},
+};
+static const struct entry_table policy_table = {policy_fields, SL_COUNT(policy_fields),
+                                                sizeof(struct sl_policy)};
 
 static const struct entry_field api_fields[] = {
     {"publish_id", FIELD_ID, .required = true, AT(sl_api, publish_id)},
@@ -82,6 +113,7 @@ static const struct entry_field api_fields[] = {
      .sub = &req_param_table},
     {"backend_params", FIELD_LIST, LIST_AT(sl_api, backend_params, backend_param_count),
      .sub = &backend_param_table},
+    {"policies", FIELD_LIST, LIST_AT(sl_api, policies, policy_count), .sub = &policy_table},
 };
 
 static const struct entry_field group_fields[] = {
@@ -177,6 +209,13 @@ uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
     assert(entry->kind < SL_KIND_COUNT);
-    // Readers of version 1 would let the app call from anywhere.
-    return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;
+    if (entry->kind != SL_KIND_API) {
+        // Readers of version 1 would let the app call from anywhere.
+        return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;
+    }
+    bool checks = entry->api.policy_count > 0;
+    for (size_t i = 0; i < entry->api.req_param_count && !checks; i++) {
+        checks = entry->api.req_params[i].checked;
+    }
+    return checks ? 3 : 1; // older readers would pass over what is checked
 }

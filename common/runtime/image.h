@@ -19,7 +19,7 @@
 #include "common/base/str.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    3  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    4  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -46,8 +46,10 @@ sl_img_items(const struct sl_img_list *field)
 }
 
 struct sl_img_req_param {
-    struct sl_img_str name, default_value;
-    uint8_t location, required, pass_through, pad; // enum sl_location
+    struct sl_img_str name, default_value, enumerations;
+    uint8_t location, required, pass_through, checked; // enum sl_location
+    uint8_t is_number, has_min, has_max, pad;
+    int64_t min, max;
 };
 
 struct sl_img_backend_param {
@@ -56,19 +58,37 @@ struct sl_img_backend_param {
     int16_t req_param;        // index of the request parameter it takes; -1: none
 };
 
+// Where calls go: the API's own backend, or that of a policy.
+struct sl_img_target {
+    struct sl_img_str host, path, mock_body;
+    struct sl_img_list backend_params;
+    uint32_t timeout_ms;
+    int32_t retry_count;
+    uint16_t port, mock_status;
+    uint8_t method, tls, pad[2];
+};
+
+struct sl_img_condition {
+    struct sl_img_str name, value;
+    uint8_t origin, type; // enum sl_condition_origin, enum sl_condition_type
+    int16_t req_param;    // index of the request parameter; -1: none
+};
+
+struct sl_img_policy {
+    struct sl_img_target target;
+    struct sl_img_list conditions;
+    uint8_t any, pad[3];
+};
+
 struct sl_img_api {
     char publish_id[SL_ID_LEN], api_id[SL_ID_LEN], group_id[SL_ID_LEN], throttle_id[SL_ID_LEN];
     struct sl_img_str env_id; // "DEFAULT_ENVIRONMENT_RELEASE_ID" is longer than an id
     struct sl_img_str name, env_name, path;
-    struct sl_img_str backend_host, backend_path, mock_body;
-    struct sl_img_list req_params, backend_params;
+    struct sl_img_target target;
+    struct sl_img_list req_params, policies;
     struct sl_img_list captures; // sl_img_str: names of the path's {name} parts, in order
-    uint32_t timeout_ms;
-    int32_t retry_count;
-    uint16_t backend_port, mock_status;
     uint8_t method, match_mode, schemes, auth;
-    uint8_t app_code, backend_type, backend_tls, backend_method;
-    uint8_t has_throttle, pad[3];
+    uint8_t app_code, backend_type, has_throttle, pad;
 };
 
 struct sl_img_group {

@@ -228,13 +228,20 @@ upstream_list(struct sl_image_builder *builder, const struct image_upstream *ups
     return image_list_of(builder, IMAGE_UPSTREAM, sl_str(upstream->host));
 }
 
-static int
-use_upstream(struct sl_image_builder *builder, const struct sl_api *api)
+// The host of an HTTP API's own backend (0) or of a policy (from 1); NULL after the last.
+static const char *
+backend_host(const struct sl_api *api, size_t index)
 {
-    if (api->backend_type != SL_BACKEND_HTTP) {
-        return 0;
+    if (api->backend_type != SL_BACKEND_HTTP || index > api->policy_count) {
+        return NULL;
     }
-    struct image_upstream *upstream = upstream_of(builder, api->http.host);
+    return index == 0 ? api->http.host : api->policies[index - 1].http.host;
+}
+
+static int
+use_host(struct sl_image_builder *builder, const char *host)
+{
+    struct image_upstream *upstream = upstream_of(builder, host);
     if (upstream == NULL) {
         return -1;
     }
@@ -245,16 +252,34 @@ use_upstream(struct sl_image_builder *builder, const struct sl_api *api)
 }
 
 static void
-drop_upstream(struct sl_image_builder *builder, const struct sl_api *api)
+drop_host(struct sl_image_builder *builder, const char *host)
 {
-    if (api->backend_type != SL_BACKEND_HTTP) {
-        return;
-    }
-    struct image_upstream *upstream = zhashx_lookup(builder->upstreams, api->http.host);
+    struct image_upstream *upstream = zhashx_lookup(builder->upstreams, host);
     if (upstream != NULL && upstream->uses > 0 && --upstream->uses == 0 && upstream->known) {
         // What it resolved to stays known: the host often comes back with the next entry.
         image_list_remove(upstream_list(builder, upstream), upstream);
     }
+}
+
+static void
+drop_upstreams(struct sl_image_builder *builder, const struct sl_api *api)
+{
+    const char *host;
+    for (size_t i = 0; (host = backend_host(api, i)) != NULL; i++) {
+        drop_host(builder, host);
+    }
+}
+
+// Counts every host even when memory runs out: drop_upstreams() then takes all of them back.
+static int
+use_upstreams(struct sl_image_builder *builder, const struct sl_api *api)
+{
+    const char *host;
+    int rc = 0;
+    for (size_t i = 0; (host = backend_host(api, i)) != NULL; i++) {
+        rc |= use_host(builder, host);
+    }
+    return rc;
 }
 
 static bool
@@ -396,7 +421,7 @@ attach(struct sl_image_builder *builder, const struct sl_entry *entry)
     if (entry->kind == SL_KIND_API) {
         struct image_routes *routes =
             image_routes_of(builder, entry->api.group_id, entry->api.env_name);
-        if (routes == NULL || use_upstream(builder, &entry->api) != 0) {
+        if (routes == NULL || use_upstreams(builder, &entry->api) != 0) {
             return -1;
         }
         return image_list_add(&routes->list, &entry->api);
@@ -419,7 +444,7 @@ detach(struct sl_image_builder *builder, const struct sl_entry *entry)
             image_routes_of(builder, entry->api.group_id, entry->api.env_name);
         if (routes != NULL) {
             image_list_remove(&routes->list, &entry->api);
-            drop_upstream(builder, &entry->api);
+            drop_upstreams(builder, &entry->api);
         }
         return;
     }

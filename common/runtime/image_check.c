@@ -68,36 +68,90 @@ table_valid(const struct bounds *bounds, const struct sl_img_list *table, size_t
     return table->count <= 1 || empty > 0;
 }
 
+// Whether an index names a declared parameter, or none.
+static bool
+req_param_valid(const struct sl_img_api *api, int16_t index)
+{
+    return index >= -1 && index < (int64_t)api->req_params.count;
+}
+
+static bool
+target_valid(const struct bounds *bounds, const struct sl_img_api *api,
+             const struct sl_img_target *target)
+{
+    if (!text_valid(bounds, &target->host) || !text_valid(bounds, &target->path) ||
+        !text_valid(bounds, &target->mock_body) ||
+        !list_valid(bounds, &target->backend_params, sizeof(struct sl_img_backend_param),
+                    _Alignof(struct sl_img_backend_param))) {
+        return false;
+    }
+    const struct sl_img_backend_param *sent = sl_img_items(&target->backend_params);
+    for (uint32_t i = 0; i < target->backend_params.count; i++) {
+        if (!text_valid(bounds, &sent[i].name) || !text_valid(bounds, &sent[i].value) ||
+            !req_param_valid(api, sent[i].req_param)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+conditions_valid(const struct bounds *bounds, const struct sl_img_api *api,
+                 const struct sl_img_policy *policy)
+{
+    if (!list_valid(bounds, &policy->conditions, sizeof(struct sl_img_condition),
+                    _Alignof(struct sl_img_condition))) {
+        return false;
+    }
+    const struct sl_img_condition *conditions = sl_img_items(&policy->conditions);
+    for (uint32_t i = 0; i < policy->conditions.count; i++) {
+        if (!text_valid(bounds, &conditions[i].name) || !text_valid(bounds, &conditions[i].value) ||
+            !req_param_valid(api, conditions[i].req_param)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+policies_valid(const struct bounds *bounds, const struct sl_img_api *api)
+{
+    if (!list_valid(bounds, &api->policies, sizeof(struct sl_img_policy),
+                    _Alignof(struct sl_img_policy))) {
+        return false;
+    }
+    const struct sl_img_policy *policies = sl_img_items(&api->policies);
+    for (uint32_t i = 0; i < api->policies.count; i++) {
+        if (!target_valid(bounds, api, &policies[i].target) ||
+            !conditions_valid(bounds, api, &policies[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 api_valid(const struct bounds *bounds, const struct sl_img_api *api)
 {
-    const struct sl_img_str *texts[] = {&api->env_id,   &api->name,         &api->env_name,
-                                        &api->path,     &api->backend_host, &api->backend_path,
-                                        &api->mock_body};
+    const struct sl_img_str *texts[] = {&api->env_id, &api->name, &api->env_name, &api->path};
     for (size_t i = 0; i < SL_COUNT(texts); i++) {
         if (!text_valid(bounds, texts[i])) {
             return false;
         }
     }
     if (!texts_valid(bounds, &api->captures) || api->captures.count > SL_PATH_PARAMS_MAX ||
-        !list_valid(bounds, &api->req_params, sizeof(struct sl_img_req_param), 4) ||
-        !list_valid(bounds, &api->backend_params, sizeof(struct sl_img_backend_param), 4)) {
+        !list_valid(bounds, &api->req_params, sizeof(struct sl_img_req_param),
+                    _Alignof(struct sl_img_req_param))) {
         return false;
     }
     const struct sl_img_req_param *wanted = sl_img_items(&api->req_params);
     for (uint32_t i = 0; i < api->req_params.count; i++) {
-        if (!text_valid(bounds, &wanted[i].name) || !text_valid(bounds, &wanted[i].default_value)) {
+        if (!text_valid(bounds, &wanted[i].name) || !text_valid(bounds, &wanted[i].default_value) ||
+            !text_valid(bounds, &wanted[i].enumerations)) {
             return false;
         }
     }
-    const struct sl_img_backend_param *sent = sl_img_items(&api->backend_params);
-    for (uint32_t i = 0; i < api->backend_params.count; i++) {
-        if (!text_valid(bounds, &sent[i].name) || !text_valid(bounds, &sent[i].value) ||
-            sent[i].req_param >= (int64_t)api->req_params.count) {
-            return false;
-        }
-    }
-    return true;
+    return target_valid(bounds, api, &api->target) && policies_valid(bounds, api);
 }
 
 static bool

@@ -133,63 +133,6 @@ compare_routes(const void *left, const void *right)
 // -- records
 
 static int
-write_req_params(struct image_writer *writer, struct sl_img_api *record, const struct sl_api *api)
-{
-    struct sl_img_req_param *params =
-        image_put_list(writer, &record->req_params, api->req_param_count, sizeof(*params),
-                       _Alignof(struct sl_img_req_param));
-    if (params == NULL) {
-        return api->req_param_count == 0 ? 0 : -1;
-    }
-    for (size_t i = 0; i < api->req_param_count; i++) {
-        const struct sl_req_param *from = &api->req_params[i];
-        params[i].location = (uint8_t)from->location;
-        params[i].required = from->required;
-        params[i].pass_through = from->pass_through;
-        if (image_put_text(writer, &params[i].name, from->name) != 0 ||
-            image_put_text(writer, &params[i].default_value, from->default_value) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-// The request parameter that a backend parameter takes its value from; -1: none.
-static int16_t
-req_param_index(const struct sl_api *api, const struct sl_backend_param *param)
-{
-    for (size_t i = 0; param->origin == SL_FROM_REQUEST && i < api->req_param_count; i++) {
-        if (strcmp(api->req_params[i].name, param->value) == 0) {
-            return (int16_t)i;
-        }
-    }
-    return -1;
-}
-
-static int
-write_backend_params(struct image_writer *writer, struct sl_img_api *record,
-                     const struct sl_api *api)
-{
-    struct sl_img_backend_param *params =
-        image_put_list(writer, &record->backend_params, api->backend_param_count, sizeof(*params),
-                       _Alignof(struct sl_img_backend_param));
-    if (params == NULL) {
-        return api->backend_param_count == 0 ? 0 : -1;
-    }
-    for (size_t i = 0; i < api->backend_param_count; i++) {
-        const struct sl_backend_param *from = &api->backend_params[i];
-        params[i].location = (uint8_t)from->location;
-        params[i].origin = (uint8_t)from->origin;
-        params[i].req_param = req_param_index(api, from);
-        if (image_put_text(writer, &params[i].name, from->name) != 0 ||
-            image_put_text(writer, &params[i].value, from->value) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int
 write_captures(struct image_writer *writer, struct sl_img_api *record, const struct route *route)
 {
     size_t count = 0;
@@ -214,35 +157,6 @@ write_captures(struct image_writer *writer, struct sl_img_api *record, const str
     return names == NULL && count > 0 ? -1 : 0;
 }
 
-static void
-copy_id(char ret_id[SL_ID_LEN], const char *id)
-{
-    // An id is SL_ID_LEN characters or none (entry.c checked it); the record has no terminator.
-    memcpy(ret_id, id, strnlen(id, SL_ID_LEN));
-}
-
-static void
-fill_numbers(struct sl_img_api *record, const struct sl_api *api)
-{
-    record->timeout_ms = api->http.timeout_ms;
-    record->retry_count = api->http.retry_count;
-    record->backend_port = api->http.port;
-    record->mock_status = api->mock.status;
-    record->method = (uint8_t)api->method;
-    record->match_mode = (uint8_t)api->match_mode;
-    record->schemes = (uint8_t)api->schemes;
-    record->auth = (uint8_t)api->auth;
-    record->app_code = api->app_code;
-    record->backend_type = (uint8_t)api->backend_type;
-    record->backend_tls = api->http.tls;
-    record->backend_method = (uint8_t)api->http.method;
-    record->has_throttle = api->throttle_id[0] != '\0';
-    copy_id(record->publish_id, api->publish_id);
-    copy_id(record->api_id, api->api_id);
-    copy_id(record->group_id, api->group_id);
-    copy_id(record->throttle_id, api->throttle_id);
-}
-
 static int
 write_record(struct image_writer *writer, struct route *route)
 {
@@ -252,25 +166,7 @@ write_record(struct image_writer *writer, struct route *route)
         return -1;
     }
     route->record = record;
-    fill_numbers(record, api);
-    const struct {
-        struct sl_img_str *field;
-        const char *text;
-    } texts[] = {
-        {&record->backend_host, api->http.host}, {&record->backend_path, api->http.path},
-        {&record->env_name, api->env_name},      {&record->path, api->path},
-        {&record->env_id, api->env_id},          {&record->name, api->name},
-        {&record->mock_body, api->mock.body},
-    };
-    for (size_t i = 0; i < SL_COUNT(texts); i++) {
-        if (image_put_text(writer, texts[i].field, texts[i].text) != 0) {
-            return -1;
-        }
-    }
-    if (write_captures(writer, record, route) != 0 || write_req_params(writer, record, api) != 0) {
-        return -1;
-    }
-    return write_backend_params(writer, record, api);
+    return write_captures(writer, record, route) != 0 ? -1 : image_write_api(writer, record, api);
 }
 
 static int

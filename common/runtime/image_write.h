@@ -61,6 +61,10 @@ bool image_segment_valid(const void *base, size_t size_bytes);
 int image_write_routes(struct image_writer *writer, uint64_t seed, const struct sl_api **apis,
                        size_t count, struct sl_error *err) SL_MUST_CHECK;
 
+// Fills the record of an API, which lies in the region, but for its captures.
+int image_write_api(struct image_writer *writer, struct sl_img_api *record,
+                    const struct sl_api *api) SL_MUST_CHECK;
+
 // The shard of a part that stands in a fixed slot; `items` are the part's structs (IMAGE_KEY and
 // IMAGE_CODE: struct sl_app; IMAGE_UPSTREAM: struct image_upstream).
 int image_write_part(struct image_writer *writer, uint32_t slot, uint64_t seed,

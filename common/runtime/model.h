@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_READER_VERSION 2 // the newest entry format that this build can honour
+#define SL_READER_VERSION 3 // the newest entry format that this build can honour
 
 enum sl_method {
     SL_METHOD_GET,
@@ -56,6 +56,16 @@ enum sl_origin_kind {
     SL_FROM_CONSTANT,
     SL_FROM_SYSTEM
 };
+enum sl_condition_origin {
+    SL_BY_PARAM,  // a declared request parameter
+    SL_BY_SOURCE, // the client's address
+    SL_BY_SYSTEM  // req_path or req_method
+};
+enum sl_condition_type {
+    SL_MATCH_EXACT,
+    SL_MATCH_ENUM,   // one of a comma list
+    SL_MATCH_PATTERN // a regular expression is found in it
+};
 
 // One declared request parameter.
 struct sl_req_param {
@@ -64,6 +74,12 @@ struct sl_req_param {
     enum sl_location location;
     bool required;
     bool pass_through;
+    bool checked;             // enumerations, is_number and the bounds hold
+    bool is_number;           // a decimal number; else a text
+    bool has_min;             //
+    bool has_max;             //
+    int64_t min, max;         // of the number, or of the text's characters
+    const char *enumerations; // "a,b": what it may be; "" anything
 };
 
 // One parameter of the backend request.
@@ -89,6 +105,26 @@ struct sl_mock_backend {
     uint16_t status;
 };
 
+// What decides between a policy's backend and the API's own.
+struct sl_condition {
+    const char *name;  // of the parameter or the system value
+    const char *value; // what it is compared with
+    enum sl_condition_origin origin;
+    enum sl_condition_type type;
+};
+
+// A backend for the calls that meet its conditions; of the API's own kind.
+struct sl_policy {
+    const char *name;
+    bool any; // one condition is enough; else all must hold
+    struct sl_http_backend http;
+    struct sl_mock_backend mock;
+    const struct sl_condition *conditions;
+    size_t condition_count;
+    const struct sl_backend_param *backend_params;
+    size_t backend_param_count;
+};
+
 // kind "api", key publish_id: one API in one environment, compiled from its published version.
 struct sl_api {
     const char *publish_id;
@@ -112,6 +148,8 @@ struct sl_api {
     size_t req_param_count;
     const struct sl_backend_param *backend_params;
     size_t backend_param_count;
+    const struct sl_policy *policies; // the first whose conditions hold takes the call
+    size_t policy_count;
 };
 
 // kind "group", key group id.

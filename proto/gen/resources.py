@@ -33,6 +33,9 @@ class Tables:
             for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", sql, re.S):
                 self.columns[name] = set(re.findall(r"^\s+\"?([a-z_]+)\"?\s+[a-z]", body, re.M))
                 self.constraints[name] = set(re.findall(r"CONSTRAINT (\w+)", body))
+            for name, body in re.findall(r"ALTER TABLE (\w+)\s+(ADD .*?);", sql, re.S):
+                self.columns.setdefault(name, set()).update(re.findall(r"ADD COLUMN \"?([a-z_]+)", body))
+                self.constraints.setdefault(name, set()).update(re.findall(r"CONSTRAINT (\w+)", body))
 
 
 class Descriptor:

@@ -116,8 +116,9 @@ struct ngx_http_sluice_ctx_s {
     const struct sl_img_gateway *gateway;
     const struct sl_img_group *group;
     const struct sl_img_api *api;
-    const struct sl_img_app *app; // NULL: no app called
-    struct sl_route route;        // captures are views into `path`
+    const struct sl_img_app *app;       // NULL: no app called
+    const struct sl_img_target *target; // the backend that the call goes to; set by _param.c
+    struct sl_route route;              // captures are views into `path`
 
     // The refusal, allocated when needed; NULL while there is none.
     struct sl_error *error;

@@ -72,7 +72,7 @@ static ngx_int_t
 find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **ret_backend)
 {
     ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
-    struct sl_str host = sl_img_text(&ctx->api->backend_host);
+    struct sl_str host = sl_img_text(&ctx->target->host);
     const struct sl_img_upstream *upstream = sl_image_upstream(smcf->image, host);
     const struct sl_img_address *addresses;
     struct backend *backend;
@@ -91,8 +91,8 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
     }
     addresses = sl_img_items(&upstream->addresses);
     for (ngx_uint_t i = 0; i < count; i++) {
-        fill_peer(&backend->peers[i], &addresses[i], htons(ctx->api->backend_port));
-        if (ctx->api->backend_tls) {
+        fill_peer(&backend->peers[i], &addresses[i], htons(ctx->target->port));
+        if (ctx->target->tls) {
             ngx_http_sluice_tls_identity(ngx_http_sluice_view(&ctx->tls_name),
                                          backend->peers[i].key.identity);
         }
@@ -105,15 +105,15 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
 
 // The documented retries: -1 is one, of what may be repeated; n is exactly n, whatever the method.
 static void
-set_retries(struct backend *backend, const struct sl_img_api *api)
+set_retries(struct backend *backend, const struct sl_img_target *target)
 {
     backend->next_types = NGX_HTTP_UPSTREAM_FT_ERROR | NGX_HTTP_UPSTREAM_FT_TIMEOUT;
-    if (api->retry_count < 0) {
+    if (target->retry_count < 0) {
         backend->tries = 2;
         return;
     }
-    backend->tries = (ngx_uint_t)api->retry_count + 1;
-    if (api->retry_count > 0) {
+    backend->tries = (ngx_uint_t)target->retry_count + 1;
+    if (target->retry_count > 0) {
         backend->next_types |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
     }
 }
@@ -122,8 +122,8 @@ set_retries(struct backend *backend, const struct sl_img_api *api)
 static ngx_int_t
 set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    struct sl_str host = sl_img_text(&ctx->api->backend_host);
-    uint16_t port = ctx->api->backend_port;
+    struct sl_str host = sl_img_text(&ctx->target->host);
+    uint16_t port = ctx->target->port;
     bool is_ipv6 = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
     u_char *text = ngx_pnalloc(r->pool, host.len + sizeof("[]:65535"));
 
@@ -138,7 +138,7 @@ set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (is_ipv6) {
         *text++ = ']';
     }
-    if (port != (ctx->api->backend_tls ? PORT_HTTPS : PORT_HTTP)) {
+    if (port != (ctx->target->tls ? PORT_HTTPS : PORT_HTTP)) {
         *text++ = ':';
         text = ngx_http_sluice_digits(text, port, 1);
     }
@@ -170,7 +170,7 @@ set_names(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->backend_host.len == 0 && set_host(r, ctx) != NGX_OK) { // no mapping set it
         return NGX_ERROR;
     }
-    ctx->backend_tls = ctx->api->backend_tls != 0;
+    ctx->backend_tls = ctx->target->tls != 0;
     return ctx->backend_tls ? set_tls_name(r, ctx) : NGX_OK;
 }
 
@@ -204,13 +204,13 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
         location = NGX_HTTP_SLUICE_STREAMED;
     }
-    set_retries(backend, ctx->api);
-    backend->tls = ctx->api->backend_tls;
-    backend->timeout_ms = ctx->api->timeout_ms;
+    set_retries(backend, ctx->target);
+    backend->tls = ctx->target->tls;
+    backend->timeout_ms = ctx->target->timeout_ms;
     backend->ctx = ctx;
     ctx->backend = backend;
     ctx->backend_called = 1;
-    r->method_name = method_name(r, ctx->api->backend_method); // what the proxy sends
+    r->method_name = method_name(r, ctx->target->method); // what the proxy sends
     rc = ngx_http_sluice_forward(r, ctx);
     if (rc != NGX_OK) {
         return rc;

@@ -6,6 +6,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_pattern.h"
 
 #include "common/crypto/crypto.h"
 
@@ -200,11 +201,11 @@ dispatch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->api->backend_type != SL_BACKEND_MOCK) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_BACKEND);
     }
-    ctx->mock_body = ngx_http_sluice_copy(r->pool, sl_img_text(&ctx->api->mock_body));
+    ctx->mock_body = ngx_http_sluice_copy(r->pool, sl_img_text(&ctx->target->mock_body));
     if (ctx->mock_body.data == NULL) {
         return NGX_ERROR;
     }
-    ctx->mock_status = ctx->api->mock_status;
+    ctx->mock_status = ctx->target->mock_status;
     r->content_handler = ngx_http_sluice_mock;
     return NGX_OK;
 }
@@ -240,6 +241,7 @@ walk(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->group = NULL;
     ctx->api = NULL;
     ctx->app = NULL;
+    ctx->target = NULL;
     switch (rc) {
     case NGX_OK:
         return NGX_OK;
@@ -480,5 +482,6 @@ exit_process(ngx_cycle_t *cycle)
     ngx_http_sluice_limit_exit(cycle, smcf);
     ngx_http_sluice_auth_exit();
     ngx_http_sluice_tls_exit();
+    ngx_http_sluice_pattern_exit();
     sl_image_free(&smcf->image);
 }

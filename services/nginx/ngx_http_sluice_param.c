@@ -4,6 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice_param.h"
 
+#include "services/nginx/ngx_http_sluice_value.h"
+
 #include "common/base/clock.h"
 
 #define VARIABLE_MAX 64 // bytes of a formatted system variable
@@ -147,7 +149,18 @@ find_value(const struct param_work *work, enum sl_location location, struct sl_s
     }
 }
 
-// Reads every declared parameter; refuses when a required one is absent.
+static ngx_int_t
+refuse_value(const struct param_work *work, const struct sl_img_req_param *param, const char *why)
+{
+    char text[SL_ERROR_ARG_MAX];
+
+    (void)snprintf(text, sizeof(text), "%.*s", SL_STR_FMT(sl_img_text(&param->name)));
+    return ngx_http_sluice_fail(work->ctx, SL_E_GW_ORCHESTRATION, location_names[param->location],
+                                text, why);
+}
+
+// Reads every declared parameter; refuses a required one that is absent, and a value that the
+// declaration does not allow.
 static ngx_int_t
 read_values(struct param_work *work)
 {
@@ -157,14 +170,11 @@ read_values(struct param_work *work)
     for (uint32_t i = 0; i < api->req_params.count; i++) {
         struct sl_str name = sl_img_text(&params[i].name);
         struct param_value *value = &work->values[i];
+        const char *fault;
 
         value->present = find_value(work, params[i].location, name, &value->text);
         if (!value->present && params[i].required) {
-            char text[SL_ERROR_ARG_MAX];
-
-            (void)snprintf(text, sizeof(text), "%.*s", SL_STR_FMT(name));
-            return ngx_http_sluice_fail(work->ctx, SL_E_GW_ORCHESTRATION,
-                                        location_names[params[i].location], text, "required");
+            return refuse_value(work, &params[i], "required");
         }
         if (!value->present && params[i].default_value.len > 0) {
             // What points into the image is copied: it goes out with the backend request.
@@ -176,6 +186,10 @@ read_values(struct param_work *work)
             }
             value->text = ngx_http_sluice_view(&copy);
             value->present = value->defaulted = true;
+        }
+        fault = value->present ? ngx_http_sluice_value_fault(&params[i], value->text) : NULL;
+        if (fault != NULL) {
+            return refuse_value(work, &params[i], fault);
         }
     }
     return NGX_OK;
@@ -258,10 +272,11 @@ static void
 map_parameters(struct param_work *work)
 {
     const struct sl_img_api *api = work->ctx->api;
-    const struct sl_img_backend_param *mapped = sl_img_items(&api->backend_params);
+    const struct sl_img_target *target = work->ctx->target;
+    const struct sl_img_backend_param *mapped = sl_img_items(&target->backend_params);
     const struct sl_img_req_param *params = sl_img_items(&api->req_params);
 
-    for (uint32_t i = 0; i < api->backend_params.count; i++) {
+    for (uint32_t i = 0; i < target->backend_params.count; i++) {
         struct sl_str name = sl_img_text(&mapped[i].name);
         struct sl_str text = sl_img_text(&mapped[i].value);
         struct param_value *from =
@@ -294,18 +309,26 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct param_work work = {.request = r, .ctx = ctx};
     size_t declared = ctx->api->req_params.count;
-    size_t mapped = ctx->api->backend_params.count;
+    size_t mapped;
     ngx_int_t rc;
 
     work.values = ngx_pcalloc(r->pool, (declared + 1) * sizeof(*work.values));
-    work.additions = ngx_palloc(r->pool, (declared + mapped + 1) * sizeof(*work.additions));
-    if (work.values == NULL || work.additions == NULL) {
+    if (work.values == NULL) {
         return NGX_ERROR;
     }
     ngx_http_sluice_hop_by_hop(r, ctx);
     rc = read_values(&work);
-    if (rc != NGX_OK || ctx->api->backend_type != SL_BACKEND_HTTP) {
+    if (rc != NGX_OK) {
         return rc;
+    }
+    ctx->target = ngx_http_sluice_policy_choose(&work);
+    if (ctx->api->backend_type != SL_BACKEND_HTTP) {
+        return NGX_OK;
+    }
+    mapped = ctx->target->backend_params.count;
+    work.additions = ngx_palloc(r->pool, (declared + mapped + 1) * sizeof(*work.additions));
+    if (work.additions == NULL) {
+        return NGX_ERROR;
     }
     map_parameters(&work);
     rc = ngx_http_sluice_target_uri(&work);

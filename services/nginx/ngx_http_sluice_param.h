@@ -46,6 +46,10 @@ struct sl_str ngx_http_sluice_query_decode(ngx_pool_t *pool, struct sl_str raw);
 bool ngx_http_sluice_path_value(const struct param_work *work, struct sl_str name,
                                 struct sl_str *ret_text);
 
+// The backend that takes the call: of the first policy that applies, else the API's own. It lies in
+// the image.
+const struct sl_img_target *ngx_http_sluice_policy_choose(const struct param_work *work);
+
 // Writes ctx->backend_uri. Refuses (GW_BAD_REQUEST) what would change the path's shape.
 ngx_int_t ngx_http_sluice_target_uri(struct param_work *work);
 

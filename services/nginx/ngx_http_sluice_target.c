@@ -104,7 +104,7 @@ template_value(const struct param_work *work, struct sl_str name, struct sl_str 
 static size_t
 path_room(const struct param_work *work)
 {
-    size_t room = sl_img_text(&work->ctx->api->backend_path).len + work->ctx->route.remainder.len;
+    size_t room = sl_img_text(&work->ctx->target->path).len + work->ctx->route.remainder.len;
 
     for (size_t i = 0; i < work->addition_count; i++) {
         room += work->additions[i].text.len;
@@ -160,7 +160,7 @@ append_path(const struct param_work *work, u_char *out)
     struct sl_str remainder = work->ctx->route.remainder;
     u_char *begin = out;
 
-    out = append_template(work, out, sl_img_text(&work->ctx->api->backend_path));
+    out = append_template(work, out, sl_img_text(&work->ctx->target->path));
     if (out == NULL || out == begin) {
         return out;
     }

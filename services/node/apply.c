@@ -146,6 +146,9 @@ want_backend(struct apply *apply, const struct sl_entry *entry)
 {
     if (entry->kind == SL_KIND_API && entry->api.backend_type == SL_BACKEND_HTTP) {
         resolve_want(apply->options.resolve, entry->api.http.host);
+        for (size_t i = 0; i < entry->api.policy_count; i++) {
+            resolve_want(apply->options.resolve, entry->api.policies[i].http.host);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/api_params.h"
+#include "services/registry/api_policy.h"
 #include "services/registry/commands.h"
 
 #include "common/base/clock.h"
@@ -56,15 +57,16 @@ stamp_object(const struct change *change, const char *column, json_t *object, st
     return rc == 0 ? 0 : sl_fail(err, SL_E_INTERNAL);
 }
 
-static int
-check_timeout(struct change *change, const json_t *backend, struct sl_error *err)
+int
+api_check_timeout(struct change *change, const json_t *backend, const char *name,
+                  struct sl_error *err)
 {
     int64_t longest = 0;
     if (instance_number(change->m, TIMEOUT_SETTING, &longest, err) != 0) {
         return -1;
     }
     if (json_integer_value(json_object_get(backend, "timeout")) > longest) {
-        return sl_fail(err, SL_E_PARAM_RANGE, "backend_api.timeout");
+        return sl_fail(err, SL_E_PARAM_RANGE, name);
     }
     return 0;
 }
@@ -84,7 +86,7 @@ prepare_web(struct change *change, struct sl_error *err)
     if (json_object_get(backend, "url_domain") == NULL) {
         return sl_fail(err, SL_E_PARAM_MISSING, "backend_api.url_domain");
     }
-    if (check_timeout(change, backend, err) != 0) {
+    if (api_check_timeout(change, backend, "backend_api.timeout", err) != 0) {
         return -1;
     }
     json_object_set_new(backend, "vpc_channel_status", json_integer(2));
@@ -150,7 +152,7 @@ prepare(struct change *change, struct sl_error *err)
     if ((is_mock(change) ? prepare_mock : prepare_web)(change, err) != 0) {
         return -1;
     }
-    return api_params_prepare(change, err);
+    return api_params_prepare(change, err) != 0 ? -1 : api_policy_prepare(change, err);
 }
 
 // An API that moves takes its place in the other group's quota.

@@ -181,6 +181,15 @@ complete_req_param(json_t *param)
     set_default(param, "pass_through", 1);
 }
 
+// A bound that nothing can meet is a mistake; a maximum of 0 is none.
+static int
+check_bounds(const json_t *param, const char *min, const char *max, struct sl_error *err)
+{
+    json_int_t lowest = json_integer_value(json_object_get(param, min));
+    json_int_t highest = json_integer_value(json_object_get(param, max));
+    return highest != 0 && highest < lowest ? sl_fail(err, SL_E_PARAM_INVALID, max) : 0;
+}
+
 static int
 prepare_req_params(struct change *change, struct sl_error *err)
 {
@@ -191,6 +200,10 @@ prepare_req_params(struct change *change, struct sl_error *err)
         return -1;
     }
     for (size_t i = 0; i < json_array_size(params); i++) {
+        if (check_bounds(json_array_get(params, i), "min_num", "max_num", err) != 0 ||
+            check_bounds(json_array_get(params, i), "min_size", "max_size", err) != 0) {
+            return -1;
+        }
         complete_req_param(json_array_get(params, i));
         keep_id(json_array_get(params, i), json_object_get(change->before, "req_params"));
     }
@@ -252,20 +265,10 @@ link_backend_param(json_t *param, const json_t *req_params)
     json_object_set(param, "req_param_id", json_object_get(source, "id"));
 }
 
-// New request parameters may have new ids, so stored mappings are linked again too.
-static int
-prepare_backend_params(struct change *change, struct sl_error *err)
+int
+api_params_of_backend(json_t *params, const json_t *stored, const json_t *req_params,
+                      const char *uri, struct sl_error *err)
 {
-    const json_t *req_params = api_value(change, "req_params");
-    const json_t *backend = api_value(change, "backend_api");
-    const char *uri = json_is_object(backend) ? member(backend, "req_uri") : NULL;
-    if (json_object_get(change->row, "backend_params") == NULL) {
-        json_t *copy = json_deep_copy(json_object_get(change->before, "backend_params"));
-        if (copy != NULL) {
-            json_object_set_new(change->row, "backend_params", copy);
-        }
-    }
-    json_t *params = json_object_get(change->row, "backend_params");
     if (check_names(params, "backend_params", err) != 0) {
         return -1;
     }
@@ -274,10 +277,33 @@ prepare_backend_params(struct change *change, struct sl_error *err)
         if (check_backend_param(param, req_params, uri, err) != 0) {
             return -1;
         }
-        keep_id(param, json_object_get(change->before, "backend_params"));
+        keep_id(param, stored);
         link_backend_param(param, req_params);
     }
     return uri != NULL ? check_backend_path(uri, params, err) : 0;
+}
+
+const json_t *
+api_params_find(const json_t *req_params, const char *name)
+{
+    return find_param(req_params, sl_str(name), NULL);
+}
+
+// New request parameters may have new ids, so stored mappings are linked again too.
+static int
+prepare_backend_params(struct change *change, struct sl_error *err)
+{
+    const json_t *backend = api_value(change, "backend_api");
+    const char *uri = json_is_object(backend) ? member(backend, "req_uri") : NULL;
+    if (json_object_get(change->row, "backend_params") == NULL) {
+        json_t *copy = json_deep_copy(json_object_get(change->before, "backend_params"));
+        if (copy != NULL) {
+            json_object_set_new(change->row, "backend_params", copy);
+        }
+    }
+    return api_params_of_backend(json_object_get(change->row, "backend_params"),
+                                 json_object_get(change->before, "backend_params"),
+                                 api_value(change, "req_params"), uri, err);
 }
 
 int

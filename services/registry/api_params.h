@@ -22,4 +22,13 @@ int api_params_prepare(struct change *change, struct sl_error *err) SL_MUST_CHEC
 int api_params_shape(struct sl_arena *arena, const char *uri, const char **ret_shape,
                      struct sl_error *err) SL_MUST_CHECK;
 
+// Checks the parameters of a backend, gives each its id (that of the stored one of the same name
+// and place) and its link to the request parameter. `uri` is the backend's path, NULL for none.
+// Refuses as api_params_prepare() does.
+int api_params_of_backend(json_t *params, const json_t *stored, const json_t *req_params,
+                          const char *uri, struct sl_error *err) SL_MUST_CHECK;
+
+// The request parameter of this name, whatever its case; NULL when none is declared.
+const json_t *api_params_find(const json_t *req_params, const char *name);
+
 #endif

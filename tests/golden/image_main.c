@@ -88,7 +88,8 @@ answer_route(struct kit *kit, const json_t *asked)
     }
     return json_pack("{s:o, s:o, s:o, s:o, s:i}", "api", field_of(&route.api->name), "captures",
                      captures, "remainder", str_of(route.remainder), "backend",
-                     field_of(&route.api->backend_host), "timeout_ms", (int)route.api->timeout_ms);
+                     field_of(&route.api->target.host), "timeout_ms",
+                     (int)route.api->target.timeout_ms);
 }
 
 static json_t *

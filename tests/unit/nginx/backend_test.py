@@ -243,5 +243,128 @@ class Retry(Told):
             self.assertEqual(sorted(self.node.request("POST", "/r").status for _ in range(4)), [200, 200, 502, 502])
 
 
+def param(name, **fields):
+    return {"name": name, "location": "QUERY", "pass_through": True, "checked": True, **fields}
+
+
+# what is declared, the query, the fault that is named: runtime.md 8.1.
+CHECKS = [
+    ({"enumerations": "red,green"}, "p=red", None),
+    ({"enumerations": "red,green"}, "p=blue", "not in enumerations"),
+    ({"enumerations": "red,green"}, "p=blue&p=red", "not in enumerations"),
+    ({"enumerations": "a b"}, "p=a+b", None),
+    ({"is_number": True}, "p=1.5", None),
+    ({"is_number": True}, "p=one", "not a number"),
+    ({"is_number": True, "has_min": True, "min": 1, "has_max": True, "max": 9}, "p=9", None),
+    ({"is_number": True, "has_min": True, "min": 1, "has_max": True, "max": 9}, "p=9.1", "out of range"),
+    ({"is_number": True, "has_min": True, "min": 1, "has_max": True, "max": 9}, "p=0", "out of range"),
+    ({"has_min": True, "min": 2, "has_max": True, "max": 3}, "p=%C3%A4%C3%B6%C3%BC", None),
+    ({"has_min": True, "min": 2, "has_max": True, "max": 3}, "p=a", "out of range"),
+    ({"has_min": True, "min": 2, "has_max": True, "max": 3}, "p=abcd", "out of range"),
+    ({"has_min": True, "min": 2, "default": "a"}, "", "out of range"),
+    ({"has_min": True, "min": 2}, "", None),
+    ({"has_min": True, "min": 2}, "p=", "out of range"),
+    ({"has_min": True, "min": 2, "checked": False}, "p=a", None),
+]
+
+
+class Checks(Told):
+    def test_a_value_that_is_not_allowed_is_refused_and_named(self):
+        with Backend() as backend:
+            self.publish([api(i + 1, f"/c{i}", backend, req_params=[param("p", **row[0])])
+                          for i, row in enumerate(CHECKS)])
+            for i, (declared, query, fault) in enumerate(CHECKS):
+                with self.subTest(declared=declared, query=query):
+                    reply = self.node.request("GET", f"/c{i}?{query}")
+                    if fault is None:
+                        self.assertEqual(reply.status, 200, reply.body)
+                        continue
+                    self.refused(reply, 400, "APIG.0106")
+                    self.assertEqual(reply.json()["error_msg"],
+                                     f"Orchestration error: Invalid query parameter: p, {fault}")
+
+    def test_headers_and_paths_are_checked_too(self):
+        with Backend() as backend:
+            self.publish([api(1, "/u/{id}", backend, http={"path": "/u"}, req_params=[
+                param("id", location="PATH", is_number=True), param("X-Color", location="HEADER", enumerations="red")])])
+            self.assertEqual(self.node.request("GET", "/u/7", [("x-color", "red")]).status, 200)
+            self.refused(self.node.request("GET", "/u/a"), 400, "APIG.0106")
+            self.refused(self.node.request("GET", "/u/7", [("X-Color", "blue")]), 400, "APIG.0106")
+            self.assertEqual(len(backend.seen), 1)
+
+
+def condition(origin, value, name="", kind="exact"):
+    return {"origin": origin, "value": value, "name": name, "type": kind}
+
+
+# any, conditions, call, whether the policy takes it: runtime.md 9.
+POLICIES = [
+    (False, [condition("param", "gold", "kind")], "/p?kind=gold", True),
+    (False, [condition("param", "gold", "KIND")], "/p?kind=gold", True),
+    (False, [condition("param", "gold", "kind")], "/p?kind=silver", False),
+    (False, [condition("param", "gold", "kind")], "/p", False),
+    (False, [condition("param", "plain", "level")], "/p", True),
+    (False, [condition("param", "gold,silver", "kind", "enum")], "/p?kind=silver", True),
+    (False, [condition("param", "gold,silver", "kind", "enum")], "/p?kind=gold,silver", False),
+    (False, [condition("param", "^g.*d$", "kind", "pattern")], "/p?kind=good", True),
+    (False, [condition("param", "l", "kind", "pattern")], "/p?kind=silver", True),
+    (False, [condition("param", "^(a+)+$x", "kind", "pattern")], "/p?kind=" + "a" * 60, False),
+    (False, [condition("source", "192.0.2.1,127.0.0.0/8")], "/p", True),
+    (False, [condition("source", "192.0.2.0/24")], "/p", False),
+    (False, [condition("system", "/p", "req_path")], "/p?x=1", True),
+    (False, [condition("system", "^/q", "req_path", "pattern")], "/p", False),
+    (False, [condition("system", "PUT,GET", "req_method", "enum")], "/p", True),
+    (False, [condition("param", "gold", "kind"), condition("source", "192.0.2.0/24")], "/p?kind=gold", False),
+    (True, [condition("param", "gold", "kind"), condition("source", "192.0.2.0/24")], "/p?kind=gold", True),
+    (True, [condition("param", "gold", "kind"), condition("source", "192.0.2.0/24")], "/p", False),
+]
+
+
+class Policies(Told):
+    DECLARED = [param("kind", checked=False), param("level", checked=False, default="plain")]
+
+    def own(self, other, number, path, policies, **more):
+        return api(number, path, other, http={"path": "/own"}, req_params=self.DECLARED, policies=policies, **more)
+
+    def policy(self, backend, name, conditions, **fields):
+        http = {"host": "back.test", "path": f"/{name}", "port": backend.port, "method": "ANY", "timeout_ms": 2000,
+                "retry_count": 0, **fields.pop("http", {})}
+        return {"name": name, "http": http, "conditions": conditions, **fields}
+
+    def test_conditions_decide(self):
+        with Backend() as backend:
+            for number, (wants_any, conditions, target, taken) in enumerate(POLICIES):
+                with self.subTest(number=number, conditions=conditions):
+                    self.publish([self.own(backend, 1, "/p", [self.policy(backend, "mine", conditions, any=wants_any)])])
+                    self.assertEqual(self.got(target)["target"].partition("?")[0], "/mine" if taken else "/own")
+
+    def test_the_first_that_applies_takes_the_call(self):
+        always = [condition("source", "0.0.0.0/0")]
+        with Backend() as backend:
+            self.publish([self.own(backend, 1, "/p", [
+                self.policy(backend, "never", [condition("param", "x", "kind")]),
+                self.policy(backend, "first", always), self.policy(backend, "second", always)])])
+            self.assertEqual(self.got("/p")["target"], "/first?level=plain")
+
+    def test_a_policy_has_all_of_a_backend_of_its_own(self):
+        sent = [{"name": "X-Kind", "value": "kind", "location": "HEADER", "origin": "REQUEST"},
+                {"name": "Host", "value": NAMES[0], "location": "HEADER", "origin": "CONSTANT"}]
+        with Backend(tls=True) as backend, Backend() as other:
+            self.publish([self.own(other, 1, "/p", [self.policy(
+                backend, "gold", [condition("param", "gold", "kind")], backend_params=sent,
+                http={"tls": True, "method": "PUT"})])])
+            got = self.got("/p?kind=gold")
+            self.assertEqual((got["method"], got["sni"], got["headers"]["x-kind"]), ("PUT", NAMES[0], "gold"))
+            self.assertNotIn("x-kind", self.got("/p?kind=silver")["headers"])
+            self.assertEqual([len(backend.seen), len(other.seen)], [1, 1])
+
+    def test_a_mock_has_policies_too(self):
+        self.publish([self.own(9, 1, "/p", [
+            {"name": "gold", "mock": {"body": "gold", "status": 200}, "conditions": [condition("param", "gold", "kind")]}],
+            backend_type="MOCK", mock={"body": "own", "status": 200})])
+        self.assertEqual(self.node.request("GET", "/p?kind=gold").body, b"gold")
+        self.assertEqual(self.node.request("GET", "/p").body, b"own")
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

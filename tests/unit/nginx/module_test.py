@@ -487,8 +487,8 @@ class Auth(ModuleTest):
 
     def test_an_app_calls_from_where_its_list_lets_it(self):
         header = [("X-Apig-AppCode", CODE)]
-        for mode, acl, status in ((1, ["10.0.0.0/8", "127.0.0.0/30"], 200), (1, ["10.0.0.0/8"], 403),
-                                  (2, ["127.0.0.1-127.0.0.9"], 403), (2, ["10.0.0.0/8", "::1"], 200)):
+        for mode, acl, status in (("PERMIT", ["10.0.0.0/8", "127.0.0.0/30"], 200), ("PERMIT", ["10.0.0.0/8"], 403),
+                                  ("DENY", ["127.0.0.1-127.0.0.9"], 403), ("DENY", ["10.0.0.0/8", "::1"], 200)):
             changed = image()
             changed["apps"][0].update(acl_mode=mode, acl=acl)
             self.addCleanup(self.node.publish, image())

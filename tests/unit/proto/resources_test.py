@@ -22,6 +22,9 @@ CREATE TABLE thing (
     CONSTRAINT thing_name_key UNIQUE (instance_id, name)
 );
 CREATE VIEW thing_json AS SELECT instance_id, id, name AS body FROM thing;
+ALTER TABLE thing
+    ADD COLUMN tint text, -- later
+    ADD COLUMN depth integer;
 CREATE TABLE loose (
     id text PRIMARY KEY
 );
@@ -54,6 +57,9 @@ class Refusals(unittest.TestCase):
 
     def test_the_sample_itself_is_accepted(self):
         descriptor()
+
+    def test_a_column_that_came_later_is_accepted(self):
+        descriptor(writable=["name", "tint", "depth"])
 
     def test_a_word_that_nothing_obeys(self):
         self.refused("colour", colour="red")

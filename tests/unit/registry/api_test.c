@@ -123,6 +123,14 @@ every_broken_rule_has_its_own_code(void **state)
          " \"location\": \"HEADER\"}]",
          SL_E_PARAM_INVALID},
         {"/u", "/", ", \"tags\": [\"a\", \"a\"]", SL_E_TAG_EXISTS},
+        {"/u", "/",
+         ", \"req_params\": [{\"name\": \"n\", \"type\": \"NUMBER\", \"location\": \"QUERY\","
+         " \"min_num\": 5, \"max_num\": 4}]",
+         SL_E_PARAM_INVALID},
+        {"/u", "/",
+         ", \"req_params\": [{\"name\": \"n\", \"type\": \"STRING\", \"location\": \"QUERY\","
+         " \"min_size\": 5, \"max_size\": 4}]",
+         SL_E_PARAM_INVALID},
     };
     struct fixture *f = *state;
     const char *group = new_group(f, "g01");

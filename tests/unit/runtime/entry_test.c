@@ -13,9 +13,17 @@
 #define ID_3 "33333333333333333333333333333333"
 
 static const struct sl_req_param req_params[] = {
-    {"id", "", SL_IN_PATH, true, false},
-    {"page", "1", SL_IN_QUERY, false, true},
+    {.name = "id", .default_value = "", .location = SL_IN_PATH, .required = true},
+    {.name = "page", .default_value = "1", .location = SL_IN_QUERY, .pass_through = true},
 };
+static const struct sl_req_param checked_params[] = {{.name = "n",
+                                                      .location = SL_IN_HEADER,
+                                                      .checked = true,
+                                                      .is_number = true,
+                                                      .has_min = true,
+                                                      .min = INT64_MIN,
+                                                      .max = INT64_MAX,
+                                                      .enumerations = "1,2"}};
 static const struct sl_backend_param backend_params[] = {
     {"user", "id", SL_IN_PATH, SL_FROM_REQUEST},
     {"x-who", "$context.sourceIp", SL_IN_HEADER, SL_FROM_SYSTEM},
@@ -50,6 +58,33 @@ some_api(void)
                 .backend_param_count = SL_COUNT(backend_params),
             },
     };
+}
+
+// With a checked parameter and two policies; the first has conditions, the second none.
+static struct sl_entry
+some_policies(void)
+{
+    static const struct sl_condition conditions[] = {
+        {"n", "^1", SL_BY_PARAM, SL_MATCH_PATTERN},
+        {"", "10.0.0.0/8", SL_BY_SOURCE, SL_MATCH_EXACT},
+        {"req_method", "GET,PUT", SL_BY_SYSTEM, SL_MATCH_ENUM}};
+    static const struct sl_policy policies[] = {
+        {.name = "one",
+         .any = true,
+         .http = {"one.example", "/one", 443, true, SL_METHOD_PUT, 700, 3},
+         .mock = {"", 200},
+         .conditions = conditions,
+         .condition_count = SL_COUNT(conditions),
+         .backend_params = backend_params,
+         .backend_param_count = SL_COUNT(backend_params)},
+        {.name = "two", .http = {"two.example", "/", 80, false, SL_METHOD_ANY, 1, 0}},
+    };
+    struct sl_entry entry = some_api();
+    entry.api.req_params = checked_params;
+    entry.api.req_param_count = SL_COUNT(checked_params);
+    entry.api.policies = policies;
+    entry.api.policy_count = SL_COUNT(policies);
+    return entry;
 }
 
 static struct sl_entry
@@ -124,6 +159,64 @@ an_api_comes_back_as_it_went_out(void **state)
     assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), 0);
     assert_same_api(&back.api, &entry.api);
     assert_string_equal(back.api.mock.body, "");
+}
+
+static void
+assert_same_policies(const struct sl_api *a, const struct sl_api *b)
+{
+    assert_int_equal(a->policy_count, b->policy_count);
+    const struct sl_policy *one = &a->policies[0];
+    assert_string_equal(one->name, "one");
+    assert_true(one->any);
+    assert_false(a->policies[1].any);
+    assert_string_equal(one->http.host, "one.example");
+    assert_int_equal(one->http.method, SL_METHOD_PUT);
+    assert_int_equal(one->condition_count, 3);
+    assert_string_equal(one->conditions[0].value, "^1");
+    assert_int_equal(one->conditions[0].type, SL_MATCH_PATTERN);
+    assert_int_equal(one->conditions[1].origin, SL_BY_SOURCE);
+    assert_string_equal(one->conditions[2].name, "req_method");
+    assert_string_equal(one->backend_params[1].value, "$context.sourceIp");
+    assert_string_equal(a->policies[1].http.host, "two.example");
+    const struct sl_req_param *param = &a->req_params[0];
+    assert_true(param->checked && param->is_number && param->has_min && !param->has_max);
+    assert_int_equal(param->min, INT64_MIN);
+    assert_int_equal(param->max, INT64_MAX);
+    assert_string_equal(param->enumerations, "1,2");
+}
+
+static void
+policies_and_checks_come_back_as_they_went_out(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_error err;
+    struct sl_entry entry = some_policies();
+    struct sl_entry back;
+    struct sl_str bytes;
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), 0);
+    assert_same_policies(&back.api, &entry.api);
+    struct sl_entry *copy = sl_entry_copy(&back);
+    assert_non_null(copy);
+    assert_same_policies(&copy->api, &entry.api);
+    free(copy);
+}
+
+static void
+what_an_old_reader_would_pass_over_needs_a_newer_one(void **state)
+{
+    (void)state;
+    struct sl_entry entry = some_api();
+    assert_int_equal(sl_entry_min_reader(&entry), 1);
+    entry.api.req_params = checked_params;
+    entry.api.req_param_count = SL_COUNT(checked_params);
+    assert_int_equal(sl_entry_min_reader(&entry), 3);
+    entry = some_policies();
+    entry.api.req_param_count = 0;
+    assert_int_equal(sl_entry_min_reader(&entry), 3);
+    entry = some_app();
+    assert_int_equal(sl_entry_min_reader(&entry), 2);
 }
 
 static void
@@ -296,6 +389,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_api_comes_back_as_it_went_out),
+        cmocka_unit_test(policies_and_checks_come_back_as_they_went_out),
+        cmocka_unit_test(what_an_old_reader_would_pass_over_needs_a_newer_one),
         cmocka_unit_test(a_decoded_entry_encodes_to_the_same_bytes),
         cmocka_unit_test(a_copy_stands_on_its_own),
         cmocka_unit_test(every_truncation_is_refused),

@@ -167,8 +167,9 @@ static void
 an_api_carries_its_parameters_and_their_links(void **state)
 {
     struct kit *kit = *state;
-    static const struct sl_req_param wanted[] = {{"id", "", SL_IN_PATH, true, false},
-                                                 {"q", "dflt", SL_IN_QUERY, false, false}};
+    static const struct sl_req_param wanted[] = {
+        {.name = "id", .default_value = "", .location = SL_IN_PATH, .required = true},
+        {.name = "q", .default_value = "dflt", .location = SL_IN_QUERY}};
     static const struct sl_backend_param sent[] = {
         {"user", "id", SL_IN_PATH, SL_FROM_REQUEST},
         {"c", "constant", SL_IN_HEADER, SL_FROM_CONSTANT}};
@@ -196,16 +197,16 @@ an_api_carries_its_parameters_and_their_links(void **state)
     const struct sl_img_api *api = sl_image_api(kit->image, GROUP_1, SL_STR("RELEASE"), APP_1);
     assert_non_null(api);
     const struct sl_img_req_param *in = sl_img_items(&api->req_params);
-    const struct sl_img_backend_param *out = sl_img_items(&api->backend_params);
+    const struct sl_img_backend_param *out = sl_img_items(&api->target.backend_params);
     assert_true(sl_str_equal(sl_img_text(&in[1].default_value), SL_STR("dflt")));
     assert_int_equal(out[0].req_param, 0);
     assert_int_equal(out[1].req_param, -1);
-    assert_int_equal(api->backend_port, 8443);
-    assert_int_equal(api->backend_method, SL_METHOD_PUT);
-    assert_int_equal(api->retry_count, -1);
+    assert_int_equal(api->target.port, 8443);
+    assert_int_equal(api->target.method, SL_METHOD_PUT);
+    assert_int_equal(api->target.retry_count, -1);
     assert_int_equal(api->has_throttle, 1);
     assert_int_equal(api->app_code, 1);
-    assert_true(sl_str_equal(sl_img_text(&api->backend_path), SL_STR("/v/{user}")));
+    assert_true(sl_str_equal(sl_img_text(&api->target.path), SL_STR("/v/{user}")));
 }
 
 static void

@@ -9,8 +9,18 @@
 #define APP_1 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb1"
 #define API_1 "00000000000000000000000000000001"
 
-static const struct sl_req_param req_params[] = {{"id", "", SL_IN_PATH, true, false}};
+static const struct sl_req_param req_params[] = {
+    {.name = "id", .default_value = "", .location = SL_IN_PATH, .required = true}};
 static const struct sl_backend_param backend_params[] = {{"to", "id", SL_IN_PATH, SL_FROM_REQUEST}};
+static const struct sl_condition conditions[] = {{"id", "7", SL_BY_PARAM, SL_MATCH_EXACT}};
+static const struct sl_policy policies[] = {
+    {.name = "p",
+     .http = {"policy.example", "/p/{to}", 80, false, SL_METHOD_ANY, 5000, 0},
+     .mock = {"", 0},
+     .conditions = conditions,
+     .condition_count = 1,
+     .backend_params = backend_params,
+     .backend_param_count = 1}};
 static const char *const codes[] = {"code-a", "code-b"};
 static const char *const publish_ids[] = {API_1};
 
@@ -34,7 +44,9 @@ static const struct sl_entry api = {
             .req_params = req_params,
             .req_param_count = 1,
             .backend_params = backend_params,
-            .backend_param_count = 1},
+            .backend_param_count = 1,
+            .policies = policies,
+            .policy_count = 1},
 };
 static const struct sl_entry app = {
     .kind = SL_KIND_APP,

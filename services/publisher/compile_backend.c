@@ -1,0 +1,218 @@
+// compile_backend.c - the backend of a published definition, and those of its policies.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/publisher/compile_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PORT_HTTP          80
+#define PORT_HTTPS         443
+#define DEFAULT_TIMEOUT_MS 5000
+#define MOCK_STATUS        200
+
+static const struct compile_word origins[] = {
+    {"CONSTANT", SL_FROM_CONSTANT},
+    {"REQUEST", SL_FROM_REQUEST},
+    {"SYSTEM", SL_FROM_SYSTEM},
+    {NULL, 0},
+};
+static const struct compile_word condition_origins[] = {
+    {"param", SL_BY_PARAM}, {"source", SL_BY_SOURCE}, {"system", SL_BY_SYSTEM}, {NULL, 0}};
+static const struct compile_word condition_types[] = {
+    {"enum", SL_MATCH_ENUM}, {"exact", SL_MATCH_EXACT}, {"pattern", SL_MATCH_PATTERN}, {NULL, 0}};
+static const struct compile_word effect_modes[] = {{"ALL", 0}, {"ANY", 1}, {NULL, 0}};
+
+static int
+compile_backend_params(struct sl_arena *arena, const json_t *list,
+                       const struct sl_backend_param **ret_params, size_t *ret_count,
+                       struct sl_error *err)
+{
+    size_t count = json_array_size(list);
+    struct sl_backend_param *params = sl_arena_array(arena, count + 1, sizeof(*params));
+    for (size_t i = 0; params != NULL && i < count; i++) {
+        const json_t *from = json_array_get(list, i);
+        int location = compile_word(from, "location", compile_locations, err);
+        int origin = compile_word(from, "origin", origins, err);
+        if (location < 0 || origin < 0) {
+            return -1;
+        }
+        params[i] = (struct sl_backend_param){
+            .name = compile_text(arena, from, "name"),
+            .value = compile_text(arena, from, "value"),
+            .location = (enum sl_location)location,
+            .origin = (enum sl_origin_kind)origin,
+        };
+    }
+    *ret_params = params;
+    *ret_count = count;
+    return sl_arena_check(arena, err);
+}
+
+static void
+lower(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        if (*c >= 'A' && *c <= 'Z') {
+            *c = (char)(*c + ('a' - 'A'));
+        }
+    }
+}
+
+// Splits `host[:port]` (or `[v6]:port`) in place; the host in lower case.
+static int
+split_address(char *address, struct sl_http_backend *backend, struct sl_error *err)
+{
+    char *host = address;
+    char *after = address;
+    if (*host == '[') {
+        host++;
+        after = strchr(host, ']');
+        if (after == NULL) {
+            return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "url_domain");
+        }
+        *after++ = '\0';
+    }
+    char *colon = strchr(after, ':');
+    if (colon != NULL) {
+        int64_t port = 0;
+        *colon = '\0';
+        if (!sl_str_int(sl_str(colon + 1), &port) || port < 1 || port > UINT16_MAX) {
+            return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "url_domain");
+        }
+        backend->port = (uint16_t)port;
+    }
+    lower(host);
+    backend->host = host;
+    return host[0] != '\0' ? 0 : sl_fail(err, SL_E_ENTRY_BROKEN, "api", "url_domain");
+}
+
+// Where the definition says; `http` is filled.
+static int
+compile_http(struct sl_arena *arena, const json_t *from, struct sl_http_backend *http,
+             struct sl_error *err)
+{
+    int scheme = compile_word(from, "req_protocol", compile_schemes, err);
+    int method = compile_word(from, "req_method", compile_methods, err);
+    if (scheme < 0 || method < 0) {
+        return -1;
+    }
+    char *address = sl_arena_dup(arena, compile_text(arena, from, "url_domain"));
+    json_int_t timeout_ms = json_integer_value(json_object_get(from, "timeout"));
+    int64_t retries = -1;
+    // Absent or "-1": the default rule.
+    (void)sl_str_int(sl_str(compile_text(arena, from, "retry_count")), &retries);
+    *http = (struct sl_http_backend){
+        .path = compile_text(arena, from, "req_uri"),
+        .port = scheme == SL_SCHEME_HTTPS ? PORT_HTTPS : PORT_HTTP,
+        .tls = scheme == SL_SCHEME_HTTPS,
+        .method = (enum sl_method)method,
+        .timeout_ms = timeout_ms > 0 ? (uint32_t)timeout_ms : DEFAULT_TIMEOUT_MS,
+        .retry_count = (int32_t)retries,
+    };
+    return address == NULL ? sl_arena_check(arena, err) : split_address(address, http, err);
+}
+
+static struct sl_mock_backend
+compile_mock(struct sl_arena *arena, const json_t *from)
+{
+    return (struct sl_mock_backend){.body = compile_text(arena, from, "result_content"),
+                                    .status = MOCK_STATUS};
+}
+
+// What the left side of a condition is called: the parameter, or the system value.
+static const char *
+condition_name(struct sl_arena *arena, const json_t *from, int origin)
+{
+    if (origin == SL_BY_SYSTEM) {
+        const char *name = compile_text(arena, from, "sys_param_name");
+        bool is_path = strcmp(name, "req_path") == 0 || strcmp(name, "reqPath") == 0;
+        return is_path ? "req_path" : "req_method";
+    }
+    return origin == SL_BY_PARAM ? compile_text(arena, from, "req_param_name") : "";
+}
+
+static int
+compile_conditions(struct sl_arena *arena, const json_t *list, struct sl_policy *policy,
+                   struct sl_error *err)
+{
+    size_t count = json_array_size(list);
+    struct sl_condition *conditions = sl_arena_array(arena, count + 1, sizeof(*conditions));
+    for (size_t i = 0; conditions != NULL && i < count; i++) {
+        const json_t *from = json_array_get(list, i);
+        int origin = compile_word(from, "condition_origin", condition_origins, err);
+        int type = origin == SL_BY_SOURCE
+                       ? SL_MATCH_EXACT
+                       : compile_word(from, "condition_type", condition_types, err);
+        if (origin < 0 || type < 0) {
+            return -1;
+        }
+        conditions[i] = (struct sl_condition){
+            .name = condition_name(arena, from, origin),
+            .value = compile_text(arena, from, "condition_value"),
+            .origin = (enum sl_condition_origin)origin,
+            .type = (enum sl_condition_type)type,
+        };
+    }
+    policy->conditions = conditions;
+    policy->condition_count = count;
+    return sl_arena_check(arena, err);
+}
+
+static int
+compile_policy(struct sl_arena *arena, const json_t *from, bool is_mock, struct sl_policy *policy,
+               struct sl_error *err)
+{
+    int any = compile_word(from, "effect_mode", effect_modes, err);
+    if (any < 0) {
+        return -1;
+    }
+    policy->name = compile_text(arena, from, "name");
+    policy->any = any == 1;
+    if (is_mock) {
+        policy->mock = compile_mock(arena, from);
+    } else if (compile_http(arena, from, &policy->http, err) != 0) {
+        return -1;
+    }
+    return compile_conditions(arena, json_object_get(from, "conditions"), policy, err) != 0
+               ? -1
+               : compile_backend_params(arena, json_object_get(from, "backend_params"),
+                                        &policy->backend_params, &policy->backend_param_count, err);
+}
+
+static int
+compile_policies(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
+                 struct sl_error *err)
+{
+    bool is_mock = api->backend_type == SL_BACKEND_MOCK;
+    const json_t *list = json_object_get(definition, is_mock ? "policy_mocks" : "policy_https");
+    size_t count = json_array_size(list);
+    struct sl_policy *policies = sl_arena_array(arena, count + 1, sizeof(*policies));
+    for (size_t i = 0; policies != NULL && i < count; i++) {
+        policies[i] = (struct sl_policy){.name = ""};
+        if (compile_policy(arena, json_array_get(list, i), is_mock, &policies[i], err) != 0) {
+            return -1;
+        }
+    }
+    api->policies = policies;
+    api->policy_count = count;
+    return sl_arena_check(arena, err);
+}
+
+int
+compile_backend(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
+                struct sl_error *err)
+{
+    if (api->backend_type == SL_BACKEND_MOCK) {
+        api->mock = compile_mock(arena, json_object_get(definition, "mock_info"));
+    } else if (api->backend_type != SL_BACKEND_HTTP) {
+        return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "backend_type");
+    } else if (compile_http(arena, json_object_get(definition, "backend_api"), &api->http, err) !=
+               0) {
+        return -1;
+    }
+    return compile_backend_params(arena, json_object_get(definition, "backend_params"),
+                                  &api->backend_params, &api->backend_param_count, err) != 0
+               ? -1
+               : compile_policies(arena, definition, api, err);
+}

@@ -1,0 +1,31 @@
+// compile_json.h - reading the members of a published definition.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_PUBLISHER_COMPILE_JSON_H
+#define SL_PUBLISHER_COMPILE_JSON_H
+
+#include "services/publisher/compile.h"
+
+// A word and what model.h makes of it; lists of them end in {NULL, 0}.
+struct compile_word {
+    const char *text; // as the API writes it
+    int value;        // as model.h counts it
+};
+
+extern const struct compile_word compile_methods[];
+extern const struct compile_word compile_schemes[]; // bits of enum sl_scheme_set
+extern const struct compile_word compile_locations[];
+
+// A text member; "" when it is absent. A copy in the arena: the JSON goes before the entry does.
+const char *compile_text(struct sl_arena *arena, const json_t *object, const char *name);
+
+// The value of a word member; -1 (ENTRY_BROKEN, naming it) for any other word.
+int compile_word(const json_t *object, const char *name, const struct compile_word *words,
+                 struct sl_error *err) SL_MUST_CHECK;
+
+// The backend of the API, its parameters and its policies, by api->backend_type. Refuses
+// (ENTRY_BROKEN) what no node can call.
+int compile_backend(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
+                    struct sl_error *err) SL_MUST_CHECK;
+
+#endif

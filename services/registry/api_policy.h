@@ -1,0 +1,19 @@
+// api_policy.h - the backend policies of an API: policy_https and policy_mocks.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_REGISTRY_API_POLICY_H
+#define SL_REGISTRY_API_POLICY_H
+
+#include "services/registry/engine.h"
+
+// Checks the policies of a changed API and completes them: ids, links to request parameters,
+// defaults. Policies of the other backend type are emptied, and refused when the body has some.
+// Refuses: POLICY_NAME_EXISTS (twice in one API), PARAM_MISSING and PARAM_INVALID (naming the
+// member), PARAM_RANGE (timeout), and what api_params_of_backend() refuses.
+int api_policy_prepare(struct change *change, struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses (PARAM_RANGE, calling it `name`) a timeout that the gateway does not allow.
+int api_check_timeout(struct change *change, const json_t *backend, const char *name,
+                      struct sl_error *err) SL_MUST_CHECK;
+
+#endif
