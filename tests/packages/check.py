@@ -116,7 +116,13 @@ class Checks:
             assert "sluice 0" in place.run(f"/usr/lib/sluice/sluice-{role}", "--version"), role
             told = place.run(f"/usr/lib/sluice/sluice-{role}", "--config", f"/etc/sluice/{role}.yaml", status=1)
             assert f"/etc/sluice/{role}.peer" in told, f"{role} complains of something else than its peer file: {told}"
-        place.run("sluice-admin", "--help")
+        as_owner = ("runuser", "-u", "sluice", "--", "sluice-admin")
+        place.run(*as_owner, "bus", "new", "bus", "--out", "/etc/sluice/bus.peer", "--commands", "tcp://127.0.0.1:1",
+                  "--workers", "tcp://127.0.0.1:2", "--events", "tcp://127.0.0.1:3")
+        place.run(*as_owner, "peer", "new", "front", "--role", "front", "--bus", "/etc/sluice/bus.peer", "--allow",
+                  "/etc/sluice/allow", "--out", "/etc/sluice/front.peer")
+        assert place.run("stat", "-c", "%U %a", "/etc/sluice/front.peer", "/etc/sluice/allow/front.peer") == (
+            "sluice 600\n" * 2)
         for unit in UNITS:
             assert place.run("systemctl", "is-enabled", unit) == "enabled\n", unit
         place.write("/tmp/nginx.conf", "load_module modules/ngx_http_sluice_module.so;\nevents {}\nhttp {}\n")
