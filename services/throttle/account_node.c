@@ -129,8 +129,12 @@ account_contact(struct account *account, const char *gateway_id, const char *nod
     }
     node->durable = *contact;
     node->durable.vouched = NULL; // the caller's
-    if (node->boot[0] == '\0' && contact->lost_until_ms > node->lost_ms) {
-        node->lost_ms = contact->lost_until_ms; // alone since when: account_vouched()
+    if (node->boot[0] == '\0' && contact->lost_until_ms != 0) {
+        // Lost before the memory that came after it was written of; alone since when:
+        // account_vouched().
+        int64_t written_ms = contact->until_ms - ACCOUNT_CONTACT_MS;
+        int64_t lost_ms = contact->lost_until_ms < written_ms ? contact->lost_until_ms : written_ms;
+        node->lost_ms = lost_ms > node->lost_ms ? lost_ms : node->lost_ms;
     }
     if (strcmp(node->boot, contact->boot) == 0) {
         node->wants_contact = false;
@@ -153,7 +157,7 @@ account_vouched(struct account *account, const char *gateway_id, const char *nod
         if (vouched != NULL && is_same && vouched[i] > node->confirmed[i]) {
             node->confirmed[i] = vouched[i];
         }
-        if (alone != NULL && !is_heard && node->alone_ms[i] == LONG_AGO) {
+        if (alone != NULL && is_same && alone[i] > node->alone_ms[i]) {
             node->alone_ms[i] = alone[i];
         }
     }

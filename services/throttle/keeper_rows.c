@@ -9,10 +9,10 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-#define FLUSH_KEYS 1000  // keys of one write
-#define CONTACTS   256   // rows written at once
-#define CEILINGS   500   // ceilings written at once
-#define VOUCH_MS   15000 // between writes of what nodes vouch for
+#define FLUSH_KEYS 1000 // keys of one write
+#define CONTACTS   256  // rows written at once
+#define CEILINGS   500  // ceilings written at once
+#define VOUCH_MS   5000 // between writes of what nodes vouch for
 
 // -- nodes and their rows
 

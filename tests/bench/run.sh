@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# run.sh proxy|publish|instructions [OPTIONS] - the benches; see --help. Builds plain first, prints to standard output.
+# run.sh proxy|publish|instructions|limits [OPTIONS] - the benches; see --help. Builds plain first, prints to standard output.
 #
 #   proxy    CPU per proxied request against plain proxy_pass of the same nginx, in interleaved pairs
 #   publish  milliseconds from a publish to the first 200 on both nodes
 #   instructions
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
+#   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
 #
 # The figures in RESULTS.md come from these.
 #
@@ -13,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 case ${1:-} in
 '' | -h | --help)
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     [[ -x build/venv/bin/python ]] && build/venv/bin/python tests/bench/bench.py --help
     exit 0
     ;;

@@ -173,6 +173,10 @@ deliver_due(struct world *world)
             continue;
         }
         struct letter letter = world->letters[i];
+        bool is_for_owner = letter.kind == TO_OWNER || world_is_database(&letter);
+        if (is_for_owner && letter.owner >= 0 && world->owners[letter.owner].is_stopped) {
+            continue; // in its socket
+        }
         world->letters[i].at_ms = 0;
         world->letters[i].body = NULL;
         bool is_cut =
@@ -187,8 +191,8 @@ deliver_due(struct world *world)
 
 // -- owners
 
-static void
-load_rows(struct sim_owner *owner)
+void
+world_load_rows(struct sim_owner *owner)
 {
     for (int i = 0; i < owner->world->node_count; i++) {
         account_contact(owner->account, GATEWAY, owner->world->nodes[i].id,
@@ -207,8 +211,8 @@ load_vouched(struct sim_owner *owner)
     }
 }
 
-static void
-start_owner(struct sim_owner *owner)
+void
+world_start_owner(struct sim_owner *owner)
 {
     char name[32];
     struct sl_error err;
@@ -223,7 +227,13 @@ start_owner(struct sim_owner *owner)
     }
     assert_int_equal(
         0, account_nodes(owner->account, GATEWAY, ids, (size_t)owner->world->node_count, &err));
-    load_rows(owner);
+    world_load_rows(owner);
+}
+
+static bool
+is_at_work(const struct sim_owner *owner)
+{
+    return owner->account != NULL && !owner->is_stopped;
 }
 
 // Gives shards without a living owner to those that live.
@@ -235,14 +245,15 @@ take_over(struct world *world)
     for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
         int owner = world->shard_owner[shard];
         if (owner >= 0 && world->owners[owner].account != NULL &&
+            !world->owners[owner].is_stopped &&
             account_epoch(world->owners[owner].account, shard) != 0) {
             continue;
         }
         int next = (int)(shard * (uint32_t)world->owner_count / SL_SHARDS);
-        for (int i = 0; i < OWNERS && world->owners[next].account == NULL; i++) {
+        for (int i = 0; i < OWNERS && !is_at_work(&world->owners[next]); i++) {
             next = (next + 1) % world->owner_count;
         }
-        if (world->owners[next].account == NULL) {
+        if (!is_at_work(&world->owners[next])) {
             return;
         }
         int64_t clean_ms = world->shard_epoch == 1 ? INT64_MIN : world->now_ms + ACCOUNT_AHEAD_MS;
@@ -252,9 +263,22 @@ take_over(struct world *world)
     }
     for (int i = 0; i < world->owner_count; i++) {
         if (took[i]) {
-            load_rows(&world->owners[i]);
+            world_load_rows(&world->owners[i]);
             load_vouched(&world->owners[i]);
             account_announce(world->owners[i].account, world->now_ms);
+        }
+    }
+}
+
+// It renews, and sees whose its shards are.
+static void
+look_at_table(struct sim_owner *owner)
+{
+    owner->awake_ms = 0;
+    owner->may_grant = true;
+    for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
+        if (owner->world->shard_owner[shard] != owner->index) {
+            account_disown(owner->account, shard);
         }
     }
 }
@@ -264,7 +288,7 @@ run_owners(struct world *world)
 {
     for (int i = 0; i < world->owner_count; i++) {
         struct sim_owner *owner = &world->owners[i];
-        if (owner->account == NULL) {
+        if (owner->account == NULL || owner->is_stopped) {
             continue;
         }
         if (world->now_ms % 50 == i) {
@@ -278,11 +302,16 @@ run_owners(struct world *world)
             }
         }
         if (world->now_ms % 250 == i || account_contacts_urgent(owner->account)) {
-            account_contacts(owner->account, world->now_ms, world->now_ms % 15000 == i, write_row,
+            account_contacts(owner->account, world->now_ms, world->now_ms % 5000 == i, write_row,
                              owner);
         }
         if (world->now_ms % 1000 == i) {
-            load_rows(owner);
+            world_load_rows(owner);
+        }
+    }
+    for (int i = 0; i < world->owner_count; i++) {
+        if (world->owners[i].awake_ms != 0 && world->now_ms >= world->owners[i].awake_ms) {
+            look_at_table(&world->owners[i]);
         }
     }
     if (world->takeover_ms != 0 && world->now_ms >= world->takeover_ms) {
@@ -291,21 +320,10 @@ run_owners(struct world *world)
     }
 }
 
-void
-kill_owner(struct world *world, int index)
-{
-    account_free(&world->owners[index].account);
-    if (world->takeover_ms == 0) {
-        world->takeover_ms = world->now_ms + LEASE_MS;
-    } else {
-        world->takeover_ms = world->now_ms + LEASE_MS; // its lease, too, has to end first
-    }
-}
-
 // -- nodes
 
-static void
-start_agent(struct sim_node *node)
+void
+world_start_agent(struct sim_node *node)
 {
     node->incarnation++;
     node->life++;
@@ -319,7 +337,7 @@ start_agent(struct sim_node *node)
     for (int i = 0; i < node->world->node_count; i++) {
         ids[i] = node->world->nodes[i].id;
     }
-    grants_members(node->grants, ids, (size_t)node->world->node_count, 7);
+    grants_members(node->grants, ids, (size_t)node->world->node_count, node->world->membership);
 }
 
 bool
@@ -435,21 +453,20 @@ open_node(struct world *world, int index)
         atomic_store(&node->counters->header->confirmed[i], world->now_ms);
     }
     node->incarnation = 0;
-    start_agent(node);
+    world_start_agent(node);
 }
 
-static void
-stop_agent(struct sim_node *node)
+void
+world_stop_agent(struct sim_node *node)
 {
     node->divides = node->grants != NULL ? grants_divides(node->grants) : node->divides;
     grants_free(&node->grants);
 }
 
-// The machine forgot what its counters were, and knows only what its state file says.
-static void
+void
 lose_memory(struct sim_node *node)
 {
-    stop_agent(node);
+    world_stop_agent(node);
     sl_counters_free(&node->counters);
     open_node(node->world, node->index);
 }
@@ -471,6 +488,7 @@ open_world_at(unsigned seed, int nodes, int owners, int64_t now_ms)
     world->owner_count = owners;
     world->slow_ms = 3;
     world->revision = 1;
+    world->membership = 7;
     for (int key = 0; key < KEYS; key++) {
         static const uint32_t LENGTHS[] = {1, 2, 5, 60, 3600};
         world->limit[key] = 1 + dice(world, dice(world, 2) == 0 ? 5 : 100);
@@ -497,7 +515,7 @@ open_world_at(unsigned seed, int nodes, int owners, int64_t now_ms)
     for (int i = 0; i < owners; i++) {
         world->owners[i].world = world;
         world->owners[i].index = i;
-        start_owner(&world->owners[i]);
+        world_start_owner(&world->owners[i]);
     }
     take_over(world);
     return world;
@@ -506,7 +524,7 @@ open_world_at(unsigned seed, int nodes, int owners, int64_t now_ms)
 void
 close_world(struct world *world)
 {
-    for (int i = 0; i < world->node_count; i++) {
+    for (int i = 0; i < NODES && world->nodes[i].counters != NULL; i++) {
         grants_free(&world->nodes[i].grants);
         sl_counters_free(&world->nodes[i].counters);
         unlink_counters(world->nodes[i].name);
@@ -528,71 +546,5 @@ step(struct world *world)
     run_owners(world);
     for (int i = 0; i < world->node_count; i++) {
         run_node(&world->nodes[i]);
-    }
-}
-
-void
-reboot(struct world *world)
-{
-    for (int i = 0; i < world->owner_count; i++) {
-        if (world->owners[i].account != NULL) {
-            kill_owner(world, i);
-        }
-        start_owner(&world->owners[i]);
-    }
-    for (int i = 0; i < world->node_count; i++) {
-        lose_memory(&world->nodes[i]);
-    }
-}
-
-void
-disturb(struct world *world)
-{
-    struct sim_node *node = &world->nodes[dice(world, (uint32_t)world->node_count)];
-    struct sim_owner *owner = &world->owners[dice(world, (uint32_t)world->owner_count)];
-    switch (dice(world, 10)) {
-    case 0:
-        node->is_cut = !node->is_cut;
-        break;
-    case 1:
-        node->is_cut = false;
-        break;
-    case 2:
-        if (owner->account != NULL) {
-            kill_owner(world, owner->index);
-        }
-        break;
-    case 3:
-        if (owner->account == NULL) {
-            start_owner(owner);
-            if (world->takeover_ms == 0) {
-                world->takeover_ms = world->now_ms + 1;
-            }
-        }
-        break;
-    case 4:
-        stop_agent(node);
-        start_agent(node);
-        break;
-    case 5:
-        node->load[dice(world, KEYS)] = (int)dice(world, 500);
-        break;
-    case 6:
-        world->loss = (int)dice(world, 200);
-        world->duplicates = (int)dice(world, 200);
-        break;
-    case 7:
-        stop_agent(node); // workers go on alone
-        break;
-    case 8:
-        if (chance(world, 300)) {
-            lose_memory(node);
-        } else if (chance(world, 200)) {
-            reboot(world);
-        }
-        break;
-    default:
-        world->slow_ms = 1 + (int)dice(world, 40);
-        break;
     }
 }

@@ -9,17 +9,17 @@
 #include "services/node/grants.h"
 #include "services/throttle/account.h"
 
-#define GATEWAY   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define POLICY    "0123456789abcdef0123456789abcdef"
-#define NODES     4
-#define OWNERS    2
-#define KEYS      2
-#define LETTERS   4096
-#define WAITING   256
-#define WINDOWS   64
-#define WAIT_MS   20
-#define LEASE_MS  1500
-#define LAST_WORD 0xffffffffU
+#define GATEWAY  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define POLICY   "0123456789abcdef0123456789abcdef"
+#define NODES    4
+#define OWNERS   2
+#define KEYS     2
+#define LETTERS  4096
+#define WAITING  256
+#define WINDOWS  64
+#define WAIT_MS  20
+#define LEASE_MS 1500
+#define RENEW_MS 300
 
 struct world;
 
@@ -78,11 +78,14 @@ struct sim_owner {
     int life;                // grows with every start
     struct account *account; // NULL: dead
     bool may_grant;
-    int writing; // ceilings that are under way
+    int writing;      // ceilings that are under way
+    int64_t awake_ms; // when it looks at the table after it was stopped; 0: it need not
+    bool is_stopped;  // SIGSTOP: it does nothing, and letters wait
 };
 
 struct world {
-    uint64_t revision; // of the image that the limits are from
+    uint64_t revision;  // of the image that the limits are from
+    int64_t membership; // of the list of nodes
     unsigned seed;
     int64_t now_ms;
     int node_count;
@@ -127,6 +130,13 @@ struct world *open_world(unsigned seed, int nodes, int owners);
 struct world *open_world_at(unsigned seed, int nodes, int owners, int64_t now_ms);
 void close_world(struct world *world);
 
+// For world_faults.c: starts an owner without shards; tells one what the database holds of nodes;
+// starts and ends a node's agent.
+void world_start_owner(struct sim_owner *owner);
+void world_load_rows(struct sim_owner *owner);
+void world_start_agent(struct sim_node *node);
+void world_stop_agent(struct sim_node *node);
+
 // Lets a millisecond pass.
 void step(struct world *world);
 
@@ -135,6 +145,23 @@ void disturb(struct world *world);
 
 // Kills an owner; the others take its shards when its lease is over.
 void kill_owner(struct world *world, int index);
+
+// Ends an owner as a clean stop does: the others have its shards at once.
+void retire_owner(struct world *world, int index);
+
+// Starts a killed owner again; it takes its part of the shards from the others.
+void revive_owner(struct world *world, int index);
+
+// Stops an owner as SIGSTOP does, so that its lease ends; and lets it go on, with all that it
+// missed and in the belief to own what it owned, until it looks at the table.
+void stop_owner(struct world *world, int index);
+void resume_owner(struct world *world, int index);
+
+// The machine of a node forgets what its counters were, and knows only what its state file says.
+void lose_memory(struct sim_node *node);
+
+// The first `count` nodes are the gateway's, from here on; the others' agents stand still.
+void set_node_count(struct world *world, int count);
 
 // Every process dies at once and every memory is lost; owners and agents start again.
 void reboot(struct world *world);
