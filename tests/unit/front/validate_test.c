@@ -287,8 +287,8 @@ a_field_without_effect_passes_only_at_its_default(void **state)
         {"{\"req_protocol\":\"GRPCS\"}", "req_protocol"},
         {"{\"backend_type\":\"FUNCTION\"}", "backend_type"},
         {"{\"response_id\":\"r\"}", "response_id"},
-        {"{\"policy_https\":[{}]}", "policy_https"},
-        {"{\"backend_api\":{\"req_protocol\":\"HTTPS\"}}", "backend_api.req_protocol"},
+        {"{\"policy_functions\":[{}]}", "policy_functions"},
+        {"{\"backend_api\":{\"req_protocol\":\"GRPCS\"}}", "backend_api.req_protocol"},
         {"{\"backend_api\":{\"vpc_channel_status\":1}}", "backend_api.vpc_channel_status"},
         {"{\"backend_api\":{\"enable_client_ssl\":true}}", "backend_api.enable_client_ssl"},
     };
@@ -298,12 +298,12 @@ a_field_without_effect_passes_only_at_its_default(void **state)
     }
     json_t *api =
         accepted(*state, "POST", APIS,
-                 api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"policy_https\":[],"
+                 api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"policy_functions\":[],"
                                   "\"func_info\":{},\"backend_api\":{"
                                   "\"enable_client_ssl\":false,"
                                   "\"vpc_channel_status\":2}}"))
             .body;
-    assert_null(json_object_get(api, "policy_https"));
+    assert_null(json_object_get(api, "policy_functions"));
     assert_null(json_object_get(api, "response_id"));
     assert_int_equal(sl_error_status(SL_E_FIELD_UNSUPPORTED), 501);
 }
