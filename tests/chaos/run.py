@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE / "lib"), str(HERE / "rows"), str(HERE.parent / "lib")]
 # pylint: disable=wrong-import-position
 from cluster import Cluster
 from contract import Contract
-from hosts import may_have_namespaces, run
+from hosts import go_ahead, may_have_namespaces, run
 from logs import SANITIZER
 from row import Api, Table
 from stack import TREE
@@ -81,6 +81,7 @@ def main():
     parser.add_argument("--only", default="", help="rows whose name or file has this in it")
     parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
     args = parser.parse_args()
+    go_ahead()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if args.long and may_have_namespaces():
         print(f"--long: {may_have_namespaces()}")

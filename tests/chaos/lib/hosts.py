@@ -13,7 +13,15 @@ import subprocess
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 SUBNET = "10.77.0"
-END_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+# Our own threads come before others on a busy machine, or their lateness would count as the
+# cluster's; what we start does not.
+AHEAD = 10 if os.geteuid() == 0 else 0
+END_WITH_US = ["nice", "-n", str(AHEAD), "setpriv", "--pdeathsig", "KILL"]
+
+
+def go_ahead():
+    """Puts this process before others."""
+    os.setpriority(os.PRIO_PROCESS, 0, -AHEAD)
 
 
 def run(*command, check=True, **more):
@@ -129,6 +137,16 @@ class Namespace(Host):
         """Loses that share of what arrives and leaves, loopback apart."""
         self.filter(*(f"{hook} {way}ifname eth0 numgen random mod 100 < {percent}"
                       for hook, way in (("input", "i"), ("output", "o"))))
+
+    def detour(self, ways):
+        """Leads new connections elsewhere: {(address, port): (address, port)}; {}: no longer."""
+        self.here("nft", "delete", "table", "ip", "detour", check=False)
+        if ways:
+            self.here("nft", "add table ip detour; add chain ip detour out "
+                      "{ type nat hook output priority -100; };" + " ".join(
+                          f"add rule ip detour out ip daddr {address} tcp dport {port} "
+                          f"dnat to {to}:{to_port};"
+                          for (address, port), (to, to_port) in ways.items()))
 
     def slow(self, rate=None):
         """Lets out at most `rate` (tc's words: 1mbit); None: as fast as it goes."""

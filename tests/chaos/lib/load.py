@@ -8,7 +8,6 @@ import asyncio
 import collections
 import itertools
 import json
-import os
 import threading
 import time
 import urllib.parse
@@ -82,7 +81,7 @@ class Load:
         self.quiet = threading.Event()  # while set, no write begins
         self._names = itertools.count(1)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="load")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
         manage, data = (urllib.parse.urlsplit(u) for u in (cluster.endpoint, cluster.data_url))
         self._manage, self._data = (manage.hostname, manage.port), (data.hostname, data.port)
         self._tls = pki.context(cluster.secrets)
@@ -94,12 +93,6 @@ class Load:
         """No more is begun; what was is waited for."""
         self._stop.set()
         self._thread.join()
-
-    def _main(self):
-        # What comes late here would count as the cluster's: before others on a busy machine.
-        if os.geteuid() == 0:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
-        asyncio.run(self._run())
 
     async def _run(self):
         await self._make_counters()

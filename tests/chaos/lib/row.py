@@ -1,9 +1,12 @@
 """A row of the failure table: what is struck, what is expected, what was measured."""
 import dataclasses
 import signal
+import sys
 import threading
 import time
 
+import cluster
+import relay
 import world
 from audit import Ledger
 from load import REPEAT, Load, Target
@@ -59,6 +62,27 @@ class Scene:
         """Restarts a unit as an upgrade does: asked to end, waited for, started, waited for."""
         unit.restart()
         wait_until(self.cluster.balanced, 20, "the balancers to use every server")
+
+    def far_away(self, hosts, targets, delay_s):
+        """Delays new connections of `hosts` to targets [(address, port)] by a relay; answers what
+        ends that, and with it the connections."""
+        place = self.cluster.hosts["backend"]
+        ways = {target: (place.address, 9000 + at) for at, target in enumerate(targets)}
+        unit = self.cluster.unit("relay", place, [
+            sys.executable, relay.__file__, str(delay_s), place.address,
+            *(f"{to[1]}={target[0]}:{target[1]}" for target, to in ways.items())],
+            ready=lambda: cluster.listens(place.address, 9000))
+        unit.start()
+        unit.wait(20)
+        for host in hosts:
+            host.detour(ways)
+
+        def end():
+            for host in hosts:
+                host.detour({})
+            unit.stop()
+            del self.cluster.units["relay"]
+        return end
 
     def wait_for_writes(self):
         """Waits until writes are acknowledged again."""

@@ -1,4 +1,5 @@
-"""What can happen to PostgreSQL: failover, a cut, read-only, slow, no connections."""
+"""What can happen to PostgreSQL: failover, a cut, a standby alone, slow, far, no connections."""
+from database import PORT
 from row import Row
 
 
@@ -68,6 +69,19 @@ def slow(scene):
     scene.healed()
 
 
+def far(scene):
+    """Every query of every worker takes two seconds."""
+    cluster = scene.cluster
+    host = scene.unit(f"postgres-{cluster.database.primary}").host
+    hosts = [one for name, one in cluster.hosts.items() if name.startswith("control-")]
+    end = scene.far_away(hosts, [(host.address, PORT)], 1.0)
+    cluster.database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                         "WHERE usename = 'sluice'")
+    scene.lasts(20)
+    end()
+    scene.healed()
+
+
 def isolated(cluster):
     return None if cluster.network.isolated else "hosts are not isolated"
 
@@ -78,6 +92,7 @@ ROWS = [
         needs=isolated),
     Row("only a read-only standby is left for 10 s", standby_alone, refused_calls=200),
     Row("PostgreSQL's connections are used up for 10 s", no_connections, refused_calls=200),
+    Row("every query takes 2 s for 20 s", far, refused_calls=200, whole_s=30, needs=isolated),
     Row("PostgreSQL behind 64 kbit/s for 15 s", slow, refused_calls=200, whole_s=30,
         needs=isolated),
 ]

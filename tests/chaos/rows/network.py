@@ -1,4 +1,6 @@
 """Links that are cut, both ways or one, that lose packets, or are slow."""
+import time
+
 from databases import isolated
 from row import Row
 from stack import wait_until
@@ -57,6 +59,20 @@ def host_cut(name):
     return damage
 
 
+def each_control_host(scene):
+    """One after another, each whole again before the next: one of them accounts for our limit."""
+    for host in control(scene):
+        for_a_while(host_cut(host.name))(scene)
+        wait_until(scene.cluster.balanced, 20, "the balancers to use every server")
+        scene.lasts(6)
+        begun = time.monotonic()
+        scene.lasts(3)
+        late = [c for c in list(scene.load.calls) if c.due > begun and c.status == 429
+                and c.kind == "signed"]
+        scene.check(not late, f"{len(late)} calls are limited 6 s after {host.name} came back")
+    scene.healed()
+
+
 def lossy(name, percent):
     def damage(scene):
         host = scene.cluster.hosts[name]
@@ -73,7 +89,20 @@ def slow(name, rate):
     return damage
 
 
+def far_node(scene):
+    """A node 200 ms away from every bus: what it counts and follows goes that way."""
+    unit = scene.unit("node-1")
+    end = scene.far_away([unit.host], [(host.address, port) for host in control(scene)
+                                       for port in (7001, 7003)], 0.1)
+    unit.restart()
+    scene.lasts(CUT_S)
+    wait_until(scene.api.live, 5, "a publication live on the far node too")
+    end()
+    scene.healed()
+
+
 ROWS = [
+    Row("a node is 200 ms away from every bus", far_node, refused_calls=300),
     Row("a bus is cut off from the workers of other hosts", for_a_while(bus_cut)),
     Row("no event reaches a node", for_a_while(events_lost)),
     Row("a node is cut off from the control plane", for_a_while(node_cut("in", "out")),
@@ -82,12 +111,13 @@ ROWS = [
         refused_calls=200),
     Row("a node is not heard by the control plane", for_a_while(node_cut("out")),
         refused_calls=200),
-    Row("a control host loses its network", for_a_while(host_cut("control-1"))),
+    # What a cut owner granted lasts two seconds; another is heard after four.
+    Row("each control host loses its network in turn", each_control_host, refused_calls=150),
     # Until two checks failed, a quarter of the calls goes there: 3 s of them.
     Row("a node loses its network", for_a_while(host_cut("node-1")), failed_calls=50,
         refused_calls=200),
     Row("a control host loses a packet in ten", for_a_while(lossy("control-1", 10))),
-    Row("a node's link carries 128 kbit/s", for_a_while(slow("node-1", "128kbit")),
+    Row("a node's link carries 1 Mbit/s", for_a_while(slow("node-1", "1mbit")),
         refused_calls=200),
 ]
 for _row in ROWS:

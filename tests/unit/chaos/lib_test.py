@@ -8,6 +8,7 @@ import io
 import os
 import pathlib
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -23,6 +24,7 @@ sys.modules["signer"] = types.SimpleNamespace(sign=lambda m, t, headers, b, k, s
 # pylint: disable=wrong-import-position
 import audit
 import load
+import relay
 import row
 from hosts import Flat
 from stack import wait_until
@@ -223,6 +225,44 @@ class LoadTest(unittest.TestCase):
 
     def test_a_call_that_is_hung_up_on_has_failed(self):
         self.assertEqual(self.serve([201]).calls[0].status, 0)
+
+
+class RelayTest(unittest.TestCase):
+    def test_what_goes_through_arrives_in_order_and_late_both_ways(self):
+        async def echo(reader, writer):
+            while data := await reader.read(100):
+                writer.write(data.upper())
+            writer.close()
+
+        async def go():
+            server = await asyncio.start_server(echo, "127.0.0.1", 0)
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            target = server.sockets[0].getsockname()[1]
+            relaying = asyncio.ensure_future(
+                relay.relay(0.2, "127.0.0.1", [(port, "127.0.0.1", target)]))
+            await asyncio.sleep(0)
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    break
+                except OSError:
+                    await asyncio.sleep(0)
+            begun = time.monotonic()
+            for part in (b"ab", b"cd", b"ef"):
+                writer.write(part)
+                await writer.drain()
+            writer.write_eof()
+            got = await reader.read()
+            passed = time.monotonic() - begun
+            writer.close()
+            relaying.cancel()
+            server.close()
+            return got, passed
+        got, passed = asyncio.run(asyncio.wait_for(go(), 20))
+        self.assertEqual(got, b"ABCDEF")
+        self.assertGreaterEqual(passed, 0.4)
 
 
 if __name__ == "__main__":
