@@ -174,6 +174,21 @@ log_failure(const struct sl_command *command, const struct sl_error *err)
                  SL_LOG_STR("request_id", command->request_id));
 }
 
+// One line for each command that a front sent: its request id joins it with the front's line. What
+// nodes send comes by itself, many times a second.
+static void
+log_command(const struct sl_call *call, const struct sl_reply *reply, int64_t took_us)
+{
+    const struct sl_command *command = call->command;
+    bool is_front = command->peer_role != NULL && strcmp(command->peer_role, "front") == 0;
+    const char *outcome = call->deferred  ? "deferred"
+                          : reply->failed ? sl_error_wire(reply->error.code)
+                                          : "done";
+    sl_log(is_front ? SL_INFO : SL_DEBUG, "command", SL_LOG_STR("request_id", command->request_id),
+           SL_LOG_STR("id", command->id), SL_LOG_STR("command", command->name),
+           SL_LOG_STR("outcome", outcome), SL_LOG_INT("us", took_us));
+}
+
 static void
 run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena, void *context)
 {
@@ -187,6 +202,7 @@ run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena,
                            .context = context,
                            .deadline_mono_ms = job->end_ms,
                            .token = note->token};
+    int64_t begun_us = sl_mono_us();
     int rc = sl_command_decode(arena, (struct sl_str){job->envelope, job->len}, &command, &err);
     if (rc == 0) {
         command.deadline_ms = job->end_ms - sl_mono_ms();
@@ -195,7 +211,9 @@ run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena,
     if (rc != 0) {
         log_failure(&command, &err);
         reply = sl_reply_of_error(&err);
-    } else if (call.deferred) {
+    }
+    log_command(&call, &reply, sl_mono_us() - begun_us);
+    if (rc == 0 && call.deferred) {
         return; // whoever has the token answers, or has answered
     }
     sl_worker_reply(worker, call.token, &reply);

@@ -55,16 +55,17 @@ struct request {
     struct MHD_Connection *connection;
     struct sl_arena *arena; // everything below that is not a constant
     enum request_state state;
-    char id[SL_ID_SIZE];      // X-Request-Id
-    const char *method;       // as received
-    struct sl_str raw_path;   // undecoded, without the query
-    struct sl_str raw_query;  // undecoded, after '?'
-    struct sl_buf body;       // as received, at most SL_BODY_MAX
-    size_t head_bytes;        // of the request line and headers
-    size_t body_seen;         // bytes that came, kept or not
-    struct route_match match; // row is NULL before it is found
-    struct answer answer;     //
-    int64_t start_us;         // sl_mono_us() of the first line
+    char id[SL_ID_SIZE];       // X-Request-Id
+    char trace_id[SL_ID_SIZE]; // of `traceparent`, else the id in lower case
+    const char *method;        // as received
+    struct sl_str raw_path;    // undecoded, without the query
+    struct sl_str raw_query;   // undecoded, after '?'
+    struct sl_buf body;        // as received, at most SL_BODY_MAX
+    size_t head_bytes;         // of the request line and headers
+    size_t body_seen;          // bytes that came, kept or not
+    struct route_match match;  // row is NULL before it is found
+    struct answer answer;      //
+    int64_t start_us;          // sl_mono_us() of the first line
 };
 
 // A request header's value, or NULL.

@@ -3,8 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/front/http.h"
 
-#include "common/wire/listen.h"
-
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 #include "common/crypto/crypto.h"
+#include "common/wire/listen.h"
 #include "services/front/deadline.h"
 #include "services/front/reply.h"
 
@@ -110,6 +111,7 @@ log_request(const struct request *request, int status, int64_t took_us)
     char path[256];
     snprintf(path, sizeof(path), "%.*s", SL_STR_FMT(request->raw_path));
     sl_log(SL_INFO, "request", SL_LOG_STR("request_id", request->id),
+           SL_LOG_STR("trace_id", request->trace_id),
            SL_LOG_STR("method", request->method != NULL ? request->method : ""),
            SL_LOG_STR("path", path), SL_LOG_INT("status", status), SL_LOG_INT("us", took_us));
 }
@@ -150,6 +152,21 @@ is_refused_unread(const struct request *request)
                                          MHD_HTTP_HEADER_EXPECT) != NULL));
 }
 
+// Takes the caller's trace (W3C Trace Context); without one the request's id names its own.
+static void
+take_trace(struct request *request)
+{
+    const char *parent = request_header(request, "traceparent");
+    struct sl_str trace_id = sl_str(request->id);
+    if (parent != NULL) {
+        (void)sl_trace_parse(sl_str(parent), &trace_id);
+    }
+    for (size_t i = 0; i < SL_ID_LEN; i++) {
+        request->trace_id[i] = (char)tolower((unsigned char)trace_id.ptr[i]);
+    }
+    request->trace_id[SL_ID_LEN] = '\0';
+}
+
 static enum MHD_Result
 begin(struct request *request, const char *method)
 {
@@ -160,6 +177,7 @@ begin(struct request *request, const char *method)
     } else {
         sl_random_id(request->id);
     }
+    take_trace(request);
     request->state = REQUEST_BODY;
     deadline_set(deadline_of(request->connection), BODY_MS);
     if (request->method == NULL) {

@@ -7,8 +7,8 @@
 // send, param.c in what mappings make, management in backend addresses.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "common/base/trace.h"
 #include "services/nginx/ngx_http_sluice.h"
-#include "services/nginx/ngx_http_sluice_trace.h"
 
 #define SPAN_ID_LEN 16  // hex digits
 #define FIXED_ROOM  384 // names, scheme, port, request id, trace
@@ -114,7 +114,7 @@ static u_char *
 append_trace(u_char *out, const ngx_http_sluice_ctx_t *ctx)
 {
     out = append(out, SL_STR("\r\ntraceparent: 00-"));
-    out = append(out, (struct sl_str){ctx->request_id, NGX_HTTP_SLUICE_TRACE_ID_LEN});
+    out = append(out, (struct sl_str){ctx->request_id, SL_TRACE_ID_LEN});
     *out++ = '-';
     out = append(out, (struct sl_str){ctx->request_id + SPAN_ID_LEN, SPAN_ID_LEN});
     return append(out, SL_STR("-01"));

@@ -7,8 +7,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
+#include "common/base/trace.h"
 #include "services/nginx/ngx_http_sluice_path.h"
-#include "services/nginx/ngx_http_sluice_trace.h"
 
 #define RANDOM_BUFFERED 4096   // bytes of randomness a worker fetches at a time
 #define FIELD_MAX       32768  // bytes of a target, or of one header
@@ -157,8 +157,8 @@ take_trace(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
             }
         }
     }
-    ctx->traced = parents == 1 &&
-                  ngx_http_sluice_trace_parse(ngx_http_sluice_view(&found->value), &ctx->trace_id);
+    ctx->traced =
+        parents == 1 && sl_trace_parse(ngx_http_sluice_view(&found->value), &ctx->trace_id);
     ctx->trace_stale = !ctx->traced && parents + states > 0;
 }
 

@@ -1,7 +1,7 @@
-// ngx_http_sluice_trace.c - the header `traceparent` of W3C Trace Context.
+// trace.c - the header `traceparent` of W3C Trace Context.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/nginx/ngx_http_sluice_trace.h"
+#include "common/base/trace.h"
 
 // Where the parts of `00-<trace id>-<parent id>-<flags>` begin, and how long they are.
 static const struct {
@@ -10,7 +10,7 @@ static const struct {
     bool zero_is_valid;
 } parts[] = {
     {.at = 0, .len = 2, .zero_is_valid = true},
-    {.at = 3, .len = NGX_HTTP_SLUICE_TRACE_ID_LEN},
+    {.at = 3, .len = SL_TRACE_ID_LEN},
     {.at = 36, .len = 16},
     {.at = 53, .len = 2, .zero_is_valid = true},
 };
@@ -37,13 +37,13 @@ part_holds(struct sl_str value, size_t at, size_t len, bool zero_is_valid)
 }
 
 bool
-ngx_http_sluice_trace_parse(struct sl_str value, struct sl_str *ret_trace_id)
+sl_trace_parse(struct sl_str value, struct sl_str *ret_trace_id)
 {
-    if (value.len < NGX_HTTP_SLUICE_TRACE_LEN || sl_str_starts(value, SL_STR("ff"))) {
+    if (value.len < SL_TRACE_LEN || sl_str_starts(value, SL_STR("ff"))) {
         return false;
     }
     // Version 00 ends here; what a later one appends is not ours to read.
-    if (sl_str_starts(value, SL_STR("00")) && value.len != NGX_HTTP_SLUICE_TRACE_LEN) {
+    if (sl_str_starts(value, SL_STR("00")) && value.len != SL_TRACE_LEN) {
         return false;
     }
     for (size_t i = 0; i < SL_COUNT(parts); i++) {

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/test.h"
 
-#include "services/nginx/ngx_http_sluice_trace.h"
+#include "common/base/trace.h"
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -19,7 +19,7 @@ a_valid_value_names_its_trace(void **state)
     };
     for (size_t i = 0; i < SL_COUNT(values); i++) {
         struct sl_str trace_id = {NULL, 0};
-        assert_true(ngx_http_sluice_trace_parse(sl_str(values[i]), &trace_id));
+        assert_true(sl_trace_parse(sl_str(values[i]), &trace_id));
         assert_true(sl_str_equal(trace_id, SL_STR(TRACE)));
     }
 }
@@ -47,7 +47,7 @@ what_the_recommendation_forbids_is_no_trace(void **state)
     };
     for (size_t i = 0; i < SL_COUNT(values); i++) {
         struct sl_str trace_id = SL_STR("untouched");
-        assert_false(ngx_http_sluice_trace_parse(sl_str(values[i]), &trace_id));
+        assert_false(sl_trace_parse(sl_str(values[i]), &trace_id));
         assert_true(sl_str_equal(trace_id, SL_STR("untouched")));
     }
 }
