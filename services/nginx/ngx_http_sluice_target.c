@@ -50,17 +50,19 @@ append_escaped(u_char *out, struct sl_str text, bool (*must_escape)(u_char))
 }
 
 // Whether the client's own parameter stays away from the backend: declared without pass_through,
-// or replaced by a mapping of the same name.
+// or the name of a mapping. A mapping that has nothing to say leaves the name unsaid: what a client
+// writes there would pass for the gateway's word.
 static bool
 is_withheld(const struct param_work *work, enum sl_location location, struct sl_str name)
 {
     const struct sl_img_api *api = work->ctx->api;
     const struct sl_img_req_param *params = sl_img_items(&api->req_params);
+    const struct sl_img_backend_param *mapped = sl_img_items(&work->ctx->target->backend_params);
     bool (*equal)(struct sl_str, struct sl_str) =
         location == SL_IN_HEADER ? sl_str_equal_nocase : sl_str_equal;
 
-    for (size_t i = 0; i < work->addition_count; i++) {
-        if (work->additions[i].location == location && equal(work->additions[i].name, name)) {
+    for (uint32_t i = 0; i < work->ctx->target->backend_params.count; i++) {
+        if (mapped[i].location == location && equal(sl_img_text(&mapped[i].name), name)) {
             return true;
         }
     }
@@ -194,9 +196,15 @@ touches(const struct param_work *work, enum sl_location location)
 {
     const struct sl_img_api *api = work->ctx->api;
     const struct sl_img_req_param *params = sl_img_items(&api->req_params);
+    const struct sl_img_backend_param *mapped = sl_img_items(&work->ctx->target->backend_params);
 
     for (size_t i = 0; i < work->addition_count; i++) {
         if (work->additions[i].location == location) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < work->ctx->target->backend_params.count; i++) {
+        if (mapped[i].location == location) {
             return true;
         }
     }

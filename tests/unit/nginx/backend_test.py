@@ -293,6 +293,20 @@ class Checks(Told):
             self.assertEqual(len(backend.seen), 1)
 
 
+class Mapped(Told):
+    def test_a_mapping_with_nothing_to_say_leaves_its_name_unsaid(self):
+        sent = [{"name": "X-App", "value": "$context.appId", "location": "HEADER", "origin": "SYSTEM"},
+                {"name": "X-Kind", "value": "kind", "location": "HEADER", "origin": "REQUEST"},
+                {"name": "app", "value": "$context.appId", "location": "QUERY", "origin": "SYSTEM"}]
+        with Backend() as backend:
+            self.publish([api(1, "/m", backend, backend_params=sent, req_params=[param("kind", checked=False)])])
+            got = self.got("/m?app=forged&b=1", headers=[("x-app", "forged"), ("X-Kind", "forged"), ("X-Own", "1")])
+            self.assertEqual(got["target"], "/m?b=1")
+            self.assertNotIn("x-app", got["headers"])
+            self.assertNotIn("x-kind", got["headers"])
+            self.assertEqual(got["headers"]["x-own"], "1")
+
+
 def condition(origin, value, name="", kind="exact"):
     return {"origin": origin, "value": value, "name": name, "type": kind}
 
