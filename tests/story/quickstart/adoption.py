@@ -14,8 +14,8 @@ TOLERATES = (r"database", r"UNAVAILABLE", r"connect", r"peer", r"worker")  # pos
 UNITS = ("postgres", "bus-1", "bus-2", "registry-1", "registry-2", "identity", "publisher",
          "throttle-1", "throttle-2", "front", "echo", "node-1", "node-2", "nginx-1", "nginx-2", "logs")
 KEYS = ("ENDPOINT PROJECT_ID INSTANCE_ID DOMAIN_NAME USERNAME PASSWORD READER_USERNAME "
-        "READER_PASSWORD AK SK DATA_URL DATA2_URL DATA_TLS_URL METRICS_FRONT METRICS_NODE1 "
-        "METRICS_NODE2 ECHO_ADDR").split()
+        "READER_PASSWORD AK SK DATA_URL DATA2_URL DATA_TLS_URL DATA2_TLS_URL METRICS_FRONT "
+        "METRICS_NODE1 METRICS_NODE2 ECHO_ADDR").split()
 UP = ("up", "--no-install", "--no-build", "--no-demo")
 
 
