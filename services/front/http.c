@@ -3,7 +3,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/front/http.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +161,8 @@ take_trace(struct request *request)
         (void)sl_trace_parse(sl_str(parent), &trace_id);
     }
     for (size_t i = 0; i < SL_ID_LEN; i++) {
-        request->trace_id[i] = (char)tolower((unsigned char)trace_id.ptr[i]);
+        char digit = trace_id.ptr[i];
+        request->trace_id[i] = digit >= 'A' && digit <= 'F' ? (char)(digit - 'A' + 'a') : digit;
     }
     request->trace_id[SL_ID_LEN] = '\0';
 }
