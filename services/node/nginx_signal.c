@@ -13,14 +13,14 @@
 #include "common/base/str.h"
 
 // The program of a process. An nginx that was upgraded since shows " (deleted)" behind its path.
-static bool
-runs(pid_t pid, const char *binary)
+bool
+nginx_signal_runs(pid_t pid, const char *binary)
 {
     char link[64];
     char target[PATH_MAX];
     char wanted[PATH_MAX];
     snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
-    ssize_t len = readlink(link, target, sizeof(target) - 1);
+    ssize_t len = pid <= 0 ? -1 : readlink(link, target, sizeof(target) - 1);
     if (len <= 0 || realpath(binary, wanted) == NULL) {
         return false;
     }
@@ -47,7 +47,7 @@ nginx_signal_find(const char *pid_file, const char *binary)
     if (!got || !sl_str_int(sl_str(text), &pid) || pid <= 1 || pid > INT_MAX) {
         return 0;
     }
-    return runs((pid_t)pid, binary) ? (pid_t)pid : 0;
+    return nginx_signal_runs((pid_t)pid, binary) ? (pid_t)pid : 0;
 }
 
 bool

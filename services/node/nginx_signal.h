@@ -8,6 +8,9 @@
 
 #include "common/base/base.h"
 
+// Whether process `pid` (0: none) is alive and runs the program `binary`.
+bool nginx_signal_runs(pid_t pid, const char *binary);
+
 // The pid that `pid_file` names, when the process is alive and runs `binary`; else 0. A pid that
 // another program got since is nobody's.
 pid_t nginx_signal_find(const char *pid_file, const char *binary);

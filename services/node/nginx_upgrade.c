@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -18,6 +20,7 @@
 #include "services/node/nginx_signal.h"
 
 #define LOOK_MS     50    // between looks at processes
+#define HEED_MS     5000  // for the old master to take USR2
 #define START_MS    15000 // for the new master and its workers
 #define STEADY_MS   1000  // that the new workers must live before the old ones may go
 #define WINCHED_MS  1000  // and again before the old master may
@@ -41,7 +44,8 @@ struct nginx_upgrade {
     size_t worker_count;        //
     int64_t look_ms;            // next look
     int64_t until_ms;           // end of the phase
-    bool was_renamed;           // nginx.pid.oldbin was seen
+    struct timespec named_at;   // when nginx.pid came to its name
+    int64_t heed_ms;            // when USR2 counts as ignored
     char pid_file[PATH_SIZE];   //
     char old_file[PATH_SIZE];   // the old master's while there are two
     char reason[128];           // why it was taken back
@@ -78,10 +82,26 @@ find(const struct nginx_upgrade *upgrade, const char *file)
     return nginx_signal_find(file, upgrade->settings->nginx_binary);
 }
 
+// Whether the old master is still there: a number that another program has since is not.
 static bool
-is_alive(pid_t pid)
+is_old_alive(const struct nginx_upgrade *upgrade)
 {
-    return pid > 0 && kill(pid, 0) == 0;
+    return nginx_signal_runs(upgrade->old_master, upgrade->settings->nginx_binary);
+}
+
+static struct timespec
+named_at(const struct nginx_upgrade *upgrade)
+{
+    struct stat info = {.st_ctim = {0, 0}};
+    return stat(upgrade->pid_file, &info) == 0 ? info.st_ctim : (struct timespec){0, 0};
+}
+
+// Whether nginx.pid was moved since the upgrade began, and perhaps back.
+static bool
+was_moved(const struct nginx_upgrade *upgrade)
+{
+    struct timespec at = named_at(upgrade);
+    return at.tv_sec != upgrade->named_at.tv_sec || at.tv_nsec != upgrade->named_at.tv_nsec;
 }
 
 // Whether a process has the module of the settings: the file that has this path today, not one that
@@ -146,7 +166,7 @@ are_steady(const struct nginx_upgrade *upgrade)
 {
     pid_t children[WORKERS_MAX];
     size_t count = children_of(upgrade->new_master, children);
-    return is_alive(upgrade->new_master) && count == upgrade->worker_count &&
+    return count == upgrade->worker_count &&
            memcmp(children, upgrade->workers, count * sizeof(children[0])) == 0;
 }
 
@@ -176,13 +196,24 @@ take_back(struct nginx_upgrade *upgrade, const char *why)
     bool is_wounded = upgrade->phase == WINCHED;
     snprintf(upgrade->reason, sizeof(upgrade->reason), "module upgrade taken back: %s", why);
     sl_log(SL_ALERT, "a module upgrade is taken back", SL_LOG_STR("reason", why));
-    if (is_wounded) {
+    if (is_wounded && is_old_alive(upgrade)) {
         kill(upgrade->old_master, SIGHUP);
     }
-    if (is_alive(upgrade->new_master)) {
+    if (nginx_signal_runs(upgrade->new_master, upgrade->settings->nginx_binary)) {
         kill(upgrade->new_master, SIGQUIT);
     }
     restore_conf(upgrade);
+    enter(upgrade, IDLE, 0);
+}
+
+// nginx in the foreground takes no USR2: it reads the rest of its configuration at once, and gets
+// the module when its supervisor starts it again.
+static void
+leave_it(struct nginx_upgrade *upgrade)
+{
+    sl_log(SL_INFO, "nginx runs in the foreground and keeps its module until it is started again",
+           SL_LOG_INT("pid", upgrade->old_master));
+    kill(upgrade->old_master, SIGHUP);
     enter(upgrade, IDLE, 0);
 }
 
@@ -190,8 +221,11 @@ static void
 watch_start(struct nginx_upgrade *upgrade, int64_t now_ms)
 {
     pid_t named = find(upgrade, upgrade->pid_file);
-    upgrade->was_renamed = upgrade->was_renamed || access(upgrade->old_file, F_OK) == 0;
     upgrade->new_master = named != upgrade->old_master ? named : 0;
+    if (named == 0 && !is_old_alive(upgrade)) {
+        enter(upgrade, IDLE, 0); // whoever starts nginx again starts it with the new configuration
+        return;
+    }
     if (upgrade->new_master != 0) {
         upgrade->worker_count = children_of(upgrade->new_master, upgrade->workers);
     }
@@ -199,8 +233,10 @@ watch_start(struct nginx_upgrade *upgrade, int64_t now_ms)
         enter(upgrade, STEADY, now_ms + STEADY_MS);
     } else if (now_ms >= upgrade->until_ms) {
         take_back(upgrade, "its workers do not come up");
-    } else if (upgrade->was_renamed && access(upgrade->old_file, F_OK) != 0) {
+    } else if (named == upgrade->old_master && was_moved(upgrade)) {
         take_back(upgrade, "the new nginx does not start; its log says why");
+    } else if (named == upgrade->old_master && now_ms >= upgrade->heed_ms) {
+        leave_it(upgrade);
     }
 }
 
@@ -209,6 +245,8 @@ watch_steady(struct nginx_upgrade *upgrade, int64_t now_ms)
 {
     if (!are_steady(upgrade)) {
         take_back(upgrade, "its workers do not stay");
+    } else if (!is_old_alive(upgrade)) {
+        enter(upgrade, QUITTING, 0);
     } else if (now_ms >= upgrade->until_ms && upgrade->phase == STEADY) {
         kill(upgrade->old_master, SIGWINCH);
         enter(upgrade, WINCHED, now_ms + WINCHED_MS);
@@ -221,7 +259,7 @@ watch_steady(struct nginx_upgrade *upgrade, int64_t now_ms)
 static void
 watch_end(struct nginx_upgrade *upgrade)
 {
-    if (!is_alive(upgrade->old_master)) {
+    if (!is_old_alive(upgrade)) {
         sl_log(SL_INFO, "nginx runs the new module",
                SL_LOG_STR("module", upgrade->settings->nginx_module),
                SL_LOG_INT("pid", upgrade->new_master));
@@ -236,6 +274,8 @@ nginx_upgrade_begin(struct nginx_upgrade *upgrade)
     pid_t old = find(upgrade, upgrade->old_file);
     pid_t named = find(upgrade, upgrade->pid_file);
     upgrade->reason[0] = '\0';
+    upgrade->named_at = named_at(upgrade);
+    upgrade->heed_ms = now_ms + HEED_MS;
     if (old != 0 && named != 0 && old != named) {
         upgrade->old_master = old; // an earlier agent got so far
     } else if (named != 0 && !has_module(upgrade, named) && kill(named, SIGUSR2) == 0) {
@@ -247,7 +287,6 @@ nginx_upgrade_begin(struct nginx_upgrade *upgrade)
            SL_LOG_STR("module", upgrade->settings->nginx_module),
            SL_LOG_INT("pid", upgrade->old_master));
     upgrade->new_master = 0;
-    upgrade->was_renamed = false;
     enter(upgrade, STARTING, now_ms + START_MS);
     return true;
 }

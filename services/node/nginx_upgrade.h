@@ -5,8 +5,9 @@
 // nginx's documentation). Once all its workers have been up for a while, the old one's workers are
 // told to finish (WINCH), then the old master (QUIT). Until QUIT everything can be taken back: a
 // new master that does not come up, or loses a worker, leaves the old one serving, and the
-// configuration of before is put back for whoever starts nginx next. Never blocks; the agent's
-// thread.
+// configuration of before is put back for whoever starts nginx next. An nginx in the foreground
+// ignores USR2: it is told to read its configuration, as for any other change. Never blocks; the
+// agent's thread.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_NODE_NGINX_UPGRADE_H

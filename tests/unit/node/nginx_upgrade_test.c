@@ -17,6 +17,7 @@ enum play {
     COMES_UP,
     DOES_NOT_START, // USR2 leads to nothing but the pid file moving there and back
     LOSES_A_WORKER,
+    IS_NO_DAEMON, // USR2 is ignored
 };
 
 struct place {
@@ -42,10 +43,13 @@ static void
 write_pid(const struct place *place)
 {
     char path[128];
+    char fresh[160];
     char text[32];
     snprintf(path, sizeof(path), "%s/nginx.pid", place->path);
+    snprintf(fresh, sizeof(fresh), "%s.%d", path, (int)getpid());
     snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    write_file(path, text);
+    write_file(fresh, text);
+    assert_int_equal(rename(fresh, path), 0); // whoever reads it finds one number or the other
 }
 
 static pid_t
@@ -74,6 +78,9 @@ replace_master(const struct place *place)
     char old[128];
     snprintf(named, sizeof(named), "%s/nginx.pid", place->path);
     snprintf(old, sizeof(old), "%s/nginx.pid.oldbin", place->path);
+    if (place->play == IS_NO_DAEMON) {
+        return;
+    }
     assert_int_equal(rename(named, old), 0);
     if (place->play == DOES_NOT_START) {
         poll(NULL, 0, 200); // the new program reads its configuration
@@ -97,6 +104,11 @@ play_master(const struct place *place, bool is_second)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     for (;;) {
+        for (int i = 0; i < WORKERS && number != SIGUSR2; i++) {
+            if (workers[i] > 0) {
+                kill(workers[i], SIGKILL);
+            }
+        }
         if (number == SIGHUP) {
             for (int i = 0; i < WORKERS; i++) {
                 bool is_weak = is_second && place->play == LOSES_A_WORKER && i == 0;
@@ -105,12 +117,6 @@ play_master(const struct place *place, bool is_second)
             write_pid(place);
         } else if (number == SIGUSR2) {
             replace_master(place);
-        } else {
-            for (int i = 0; i < WORKERS; i++) {
-                if (workers[i] > 0) {
-                    kill(workers[i], SIGKILL);
-                }
-            }
         }
         if (number == SIGQUIT) {
             char old[128];
@@ -156,6 +162,9 @@ close_place(void **state)
         if (pid > 0) {
             kill(pid, SIGQUIT);
         }
+    }
+    if (nginx_signal_runs(place->first, place->binary)) {
+        kill(place->first, SIGQUIT);
     }
     nginx_upgrade_free(&place->upgrade);
     kit_remove_tree(place->path);
@@ -261,7 +270,7 @@ the_new_master_takes_over_and_the_old_one_ends(void **state)
     assert_true(nginx_upgrade_begin(place->upgrade));
     run_to_end(place);
     assert_string_equal(nginx_upgrade_reason(place->upgrade), "");
-    assert_false(is_alive(place->first));
+    assert_false(nginx_signal_runs(place->first, place->binary));
     assert_int_not_equal(named(place), 0);
     assert_int_not_equal(named(place), place->first);
     assert_int_equal(children_of(named(place), workers), WORKERS);
@@ -291,9 +300,62 @@ a_new_one_that_loses_a_worker_is_sent_away(void **state)
     assert_true(nginx_upgrade_begin(place->upgrade));
     run_to_end(place);
     assert_non_null(strstr(nginx_upgrade_reason(place->upgrade), "do not stay"));
-    assert_true(is_alive(place->first));
+    assert_true(nginx_signal_runs(place->first, place->binary));
     assert_int_equal(children_of(place->first, workers) >= WORKERS, 1);
     assert_conf(place, "old");
+}
+
+static void
+one_in_the_foreground_reads_its_configuration_instead(void **state)
+{
+    struct place *place = *state;
+    pid_t before[WORKERS_MAX] = {0};
+    pid_t after[WORKERS_MAX] = {0};
+    start(place, IS_NO_DAEMON);
+    assert_int_equal(children_of(place->first, before), WORKERS);
+    assert_true(nginx_upgrade_begin(place->upgrade));
+    run_to_end(place);
+    assert_string_equal(nginx_upgrade_reason(place->upgrade), "");
+    assert_int_equal(named(place), place->first);
+    assert_conf(place, "new");
+    int64_t end_ms = sl_mono_ms() + PATIENCE_MS; // the workers of its HUP
+    while (children_of(place->first, after) != WORKERS || after[0] == before[0] ||
+           after[0] == before[1]) {
+        assert_true(sl_mono_ms() < end_ms);
+    }
+}
+
+static void
+an_nginx_that_ends_meanwhile_leaves_nothing_to_take_back(void **state)
+{
+    struct place *place = *state;
+    start(place, IS_NO_DAEMON);
+    assert_true(nginx_upgrade_begin(place->upgrade));
+    kill(place->first, SIGQUIT);
+    while (nginx_signal_runs(place->first, place->binary)) {
+        poll(NULL, 0, 2);
+    }
+    run_to_end(place);
+    assert_string_equal(nginx_upgrade_reason(place->upgrade), "");
+    assert_conf(place, "new");
+}
+
+// Its supervisor was quicker: what is there has the module, and nobody gets the old one's signals.
+static void
+an_nginx_that_is_started_again_meanwhile_is_the_new_one(void **state)
+{
+    struct place *place = *state;
+    start(place, IS_NO_DAEMON);
+    assert_true(nginx_upgrade_begin(place->upgrade));
+    pid_t first = place->first;
+    kill(first, SIGQUIT);
+    while (nginx_signal_runs(first, place->binary)) {
+        poll(NULL, 0, 2);
+    }
+    start(place, COMES_UP);
+    run_to_end(place);
+    assert_string_equal(nginx_upgrade_reason(place->upgrade), "");
+    assert_int_equal(named(place), place->first);
 }
 
 static void
@@ -312,7 +374,7 @@ an_agent_that_comes_in_the_middle_goes_on(void **state)
     place->upgrade = nginx_upgrade_new(&place->settings, &err);
     assert_true(nginx_upgrade_begin(place->upgrade));
     run_to_end(place);
-    assert_false(is_alive(place->first));
+    assert_false(nginx_signal_runs(place->first, place->binary));
     assert_string_equal(nginx_upgrade_reason(place->upgrade), "");
 }
 
@@ -327,6 +389,9 @@ main(void)
         TEST(the_new_master_takes_over_and_the_old_one_ends),
         TEST(a_new_one_that_does_not_start_changes_nothing),
         TEST(a_new_one_that_loses_a_worker_is_sent_away),
+        TEST(one_in_the_foreground_reads_its_configuration_instead),
+        TEST(an_nginx_that_ends_meanwhile_leaves_nothing_to_take_back),
+        TEST(an_nginx_that_is_started_again_meanwhile_is_the_new_one),
         TEST(an_agent_that_comes_in_the_middle_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
