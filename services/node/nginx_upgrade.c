@@ -220,6 +220,8 @@ leave_it(struct nginx_upgrade *upgrade)
 static void
 watch_start(struct nginx_upgrade *upgrade, int64_t now_ms)
 {
+    // Looked at before the number is read: a file that moves in between names the new master.
+    bool moved = was_moved(upgrade);
     pid_t named = find(upgrade, upgrade->pid_file);
     upgrade->new_master = named != upgrade->old_master ? named : 0;
     if (named == 0 && !is_old_alive(upgrade)) {
@@ -233,7 +235,7 @@ watch_start(struct nginx_upgrade *upgrade, int64_t now_ms)
         enter(upgrade, STEADY, now_ms + STEADY_MS);
     } else if (now_ms >= upgrade->until_ms) {
         take_back(upgrade, "its workers do not come up");
-    } else if (named == upgrade->old_master && was_moved(upgrade)) {
+    } else if (named == upgrade->old_master && moved) {
         take_back(upgrade, "the new nginx does not start; its log says why");
     } else if (named == upgrade->old_master && now_ms >= upgrade->heed_ms) {
         leave_it(upgrade);
