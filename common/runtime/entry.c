@@ -382,7 +382,7 @@ decode_struct(struct decoder *decoder, const struct entry_table *table, void *ba
 static int
 check_api(struct decoder *decoder, const struct sl_api *api)
 {
-    assert(api->path != NULL && api->http.host != NULL && api->http.path != NULL); // fill_texts()
+    assert(api->path != NULL && api->http.path != NULL); // fill_texts()
     if (api->path[0] != '/') {
         return broken(decoder, "path");
     }
@@ -390,8 +390,7 @@ check_api(struct decoder *decoder, const struct sl_api *api)
         return broken(decoder, "schemes");
     }
     if (api->backend_type == SL_BACKEND_HTTP &&
-        (api->http.host[0] == '\0' || api->http.path[0] != '/' || api->http.port == 0 ||
-         api->http.timeout_ms == 0)) {
+        (api->http.path[0] != '/' || api->http.port == 0 || api->http.timeout_ms == 0)) {
         return broken(decoder, "http");
     }
     if (api->backend_type == SL_BACKEND_MOCK && api->mock.status == 0) {

@@ -205,6 +205,20 @@ sl_kind_find(const char *name)
     return kind;
 }
 
+// Whether the host of a backend is not known, which readers before version 4 refuse.
+static bool
+lacks_host(const struct sl_api *api)
+{
+    if (api->backend_type != SL_BACKEND_HTTP) {
+        return false;
+    }
+    bool lacks = api->http.host[0] == '\0';
+    for (size_t i = 0; i < api->policy_count && !lacks; i++) {
+        lacks = api->policies[i].http.host[0] == '\0';
+    }
+    return lacks;
+}
+
 uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
@@ -212,6 +226,9 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind != SL_KIND_API) {
         // Readers of version 1 would let the app call from anywhere.
         return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;
+    }
+    if (lacks_host(&entry->api)) {
+        return 4;
     }
     bool checks = entry->api.policy_count > 0;
     for (size_t i = 0; i < entry->api.req_param_count && !checks; i++) {

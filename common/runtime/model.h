@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_READER_VERSION 3 // the newest entry format that this build can honour
+#define SL_READER_VERSION 4 // the newest entry format that this build can honour
 
 enum sl_method {
     SL_METHOD_GET,
@@ -91,7 +91,7 @@ struct sl_backend_param {
 };
 
 struct sl_http_backend {
-    const char *host; // name or address, lower case, without port
+    const char *host; // name or address, lower case, without port; "": not known, calls fail
     const char *path; // template, begins with '/'
     uint16_t port;    // 1..65535
     bool tls;

@@ -78,6 +78,9 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
     struct backend *backend;
     ngx_uint_t count;
 
+    if (host.len == 0) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_BACKEND_UNSET);
+    }
     if (upstream == NULL || (upstream->addresses.count == 0 && !upstream->denied)) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_DNS);
     }

@@ -266,7 +266,7 @@ ask(struct name *name)
 void
 resolve_want(struct resolve *resolve, const char *host)
 {
-    if (zhashx_lookup(resolve->names, host) != NULL) {
+    if (host[0] == '\0' || zhashx_lookup(resolve->names, host) != NULL) {
         return;
     }
     struct name *name = calloc(1, sizeof(*name));

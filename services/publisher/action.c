@@ -109,7 +109,8 @@ static bool
 is_of_one_api(const struct sl_error *err)
 {
     return err->code == SL_E_API_NOT_FOUND || err->code == SL_E_API_EXISTS ||
-           err->code == SL_E_PUBLICATION_NOT_FOUND;
+           err->code == SL_E_PUBLICATION_NOT_FOUND || err->code == SL_E_VARIABLE_UNDEFINED ||
+           err->code == SL_E_PARAM_INVALID;
 }
 
 static json_t *

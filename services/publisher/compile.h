@@ -9,6 +9,7 @@
 
 #include "common/runtime/entry.h"
 #include "services/publisher/publisher.h"
+#include "services/publisher/variable.h"
 
 // What compiling needs; memory from `arena`.
 struct compile {
@@ -37,8 +38,14 @@ int compile_gateway(const struct compile *compile, const char *key, struct sl_en
 
 // The api entry of a published definition (the api row as to_jsonb gave it); pure, for golden
 // tests. `api` already has publish_id, env_id, env_name, version_id and throttle_id.
-int compile_definition(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
+int compile_definition(struct sl_arena *arena, const json_t *definition,
+                       const struct variables *variables, struct sl_api *api,
                        struct sl_error *err) SL_MUST_CHECK;
+
+// Whether every backend of the definition has an address once its variables are resolved. Refuses
+// VARIABLE_UNDEFINED, PARAM_INVALID (naming the member whose value makes no address or path).
+int compile_check_addresses(struct sl_arena *arena, const char *definition,
+                            const struct variables *variables, struct sl_error *err) SL_MUST_CHECK;
 
 // Kinds of the pseudo-gateway `control`: *ret_plain is msgpack of the documented object.
 int compile_control(const struct compile *compile, const char *kind, const char *key,

@@ -103,8 +103,8 @@ compile_words(const json_t *definition, struct sl_api *api, struct sl_error *err
 }
 
 int
-compile_definition(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
-                   struct sl_error *err)
+compile_definition(struct sl_arena *arena, const json_t *definition,
+                   const struct variables *variables, struct sl_api *api, struct sl_error *err)
 {
     api->api_id = compile_text(arena, definition, "id");
     api->name = compile_text(arena, definition, "name");
@@ -116,7 +116,7 @@ compile_definition(struct sl_arena *arena, const json_t *definition, struct sl_a
         compile_req_params(arena, req_params, api, err) != 0) {
         return -1;
     }
-    return compile_backend(arena, definition, api, err);
+    return compile_backend(arena, definition, variables, api, err);
 }
 
 int
@@ -137,9 +137,16 @@ compile_api(const struct compile *c, const char *key, struct sl_entry *entry, bo
                                  .env_name = sl_rows_text(rows, 0, 2),
                                  .version_id = sl_rows_text(rows, 0, 3),
                                  .throttle_id = sl_rows_text(rows, 0, 4)};
-    json_t *definition = json_loads(sl_rows_text(rows, 0, 5), 0, NULL);
-    int rc = definition == NULL ? sl_fail(err, SL_E_ENTRY_BROKEN, "api", "definition")
-                                : compile_definition(c->arena, definition, &entry->api, err);
+    struct variables variables;
+    struct variable_place place = {
+        .gateway = c->gateway, .env_id = entry->api.env_id, .definition = sl_rows_text(rows, 0, 5)};
+    if (variables_read(c->tx, c->arena, &place, &variables, err) != 0) {
+        return -1;
+    }
+    json_t *definition = json_loads(place.definition, 0, NULL);
+    int rc = definition == NULL
+                 ? sl_fail(err, SL_E_ENTRY_BROKEN, "api", "definition")
+                 : compile_definition(c->arena, definition, &variables, &entry->api, err);
     json_decref(definition);
     return rc;
 }

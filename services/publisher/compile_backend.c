@@ -49,68 +49,45 @@ compile_backend_params(struct sl_arena *arena, const json_t *list,
     return sl_arena_check(arena, err);
 }
 
-static void
-lower(char *text)
+static bool
+is_variable(const json_t *from)
 {
-    for (char *c = text; *c != '\0'; c++) {
-        if (*c >= 'A' && *c <= 'Z') {
-            *c = (char)(*c + ('a' - 'A'));
-        }
-    }
-}
-
-// Splits `host[:port]` (or `[v6]:port`) in place; the host in lower case.
-static int
-split_address(char *address, struct sl_http_backend *backend, struct sl_error *err)
-{
-    char *host = address;
-    char *after = address;
-    if (*host == '[') {
-        host++;
-        after = strchr(host, ']');
-        if (after == NULL) {
-            return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "url_domain");
-        }
-        *after++ = '\0';
-    }
-    char *colon = strchr(after, ':');
-    if (colon != NULL) {
-        int64_t port = 0;
-        *colon = '\0';
-        if (!sl_str_int(sl_str(colon + 1), &port) || port < 1 || port > UINT16_MAX) {
-            return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "url_domain");
-        }
-        backend->port = (uint16_t)port;
-    }
-    lower(host);
-    backend->host = host;
-    return host[0] != '\0' ? 0 : sl_fail(err, SL_E_ENTRY_BROKEN, "api", "url_domain");
+    const char *address = json_string_value(json_object_get(from, "url_domain"));
+    const char *path = json_string_value(json_object_get(from, "req_uri"));
+    return (address != NULL && strchr(address, '#') != NULL) ||
+           (path != NULL && strchr(path, '#') != NULL);
 }
 
 // Where the definition says; `http` is filled.
 static int
-compile_http(struct sl_arena *arena, const json_t *from, struct sl_http_backend *http,
-             struct sl_error *err)
+compile_http(struct sl_arena *arena, const json_t *from, const struct variables *variables,
+             struct sl_http_backend *http, struct sl_error *err)
 {
     int scheme = compile_word(from, "req_protocol", compile_schemes, err);
     int method = compile_word(from, "req_method", compile_methods, err);
     if (scheme < 0 || method < 0) {
         return -1;
     }
-    char *address = sl_arena_dup(arena, compile_text(arena, from, "url_domain"));
     json_int_t timeout_ms = json_integer_value(json_object_get(from, "timeout"));
     int64_t retries = -1;
     // Absent or "-1": the default rule.
     (void)sl_str_int(sl_str(compile_text(arena, from, "retry_count")), &retries);
     *http = (struct sl_http_backend){
-        .path = compile_text(arena, from, "req_uri"),
+        .host = "",
+        .path = "/",
         .port = scheme == SL_SCHEME_HTTPS ? PORT_HTTPS : PORT_HTTP,
         .tls = scheme == SL_SCHEME_HTTPS,
         .method = (enum sl_method)method,
         .timeout_ms = timeout_ms > 0 ? (uint32_t)timeout_ms : DEFAULT_TIMEOUT_MS,
         .retry_count = (int32_t)retries,
     };
-    return address == NULL ? sl_arena_check(arena, err) : split_address(address, http, err);
+    struct sl_http_backend resolved = *http;
+    if (compile_address(arena, from, variables, &resolved, err) == 0) {
+        *http = resolved;
+        return 0;
+    }
+    // It was resolved when it was published; since then a variable has gone or changed.
+    return is_variable(from) && err->code != SL_E_INTERNAL ? 0 : -1;
 }
 
 static struct sl_mock_backend
@@ -159,9 +136,10 @@ compile_conditions(struct sl_arena *arena, const json_t *list, struct sl_policy 
     return sl_arena_check(arena, err);
 }
 
+// `variables` NULL: the policy's backend is a MOCK.
 static int
-compile_policy(struct sl_arena *arena, const json_t *from, bool is_mock, struct sl_policy *policy,
-               struct sl_error *err)
+compile_policy(struct sl_arena *arena, const json_t *from, const struct variables *variables,
+               struct sl_policy *policy, struct sl_error *err)
 {
     int any = compile_word(from, "effect_mode", effect_modes, err);
     if (any < 0) {
@@ -169,9 +147,9 @@ compile_policy(struct sl_arena *arena, const json_t *from, bool is_mock, struct 
     }
     policy->name = compile_text(arena, from, "name");
     policy->any = any == 1;
-    if (is_mock) {
+    if (variables == NULL) {
         policy->mock = compile_mock(arena, from);
-    } else if (compile_http(arena, from, &policy->http, err) != 0) {
+    } else if (compile_http(arena, from, variables, &policy->http, err) != 0) {
         return -1;
     }
     return compile_conditions(arena, json_object_get(from, "conditions"), policy, err) != 0
@@ -181,8 +159,8 @@ compile_policy(struct sl_arena *arena, const json_t *from, bool is_mock, struct 
 }
 
 static int
-compile_policies(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
-                 struct sl_error *err)
+compile_policies(struct sl_arena *arena, const json_t *definition,
+                 const struct variables *variables, struct sl_api *api, struct sl_error *err)
 {
     bool is_mock = api->backend_type == SL_BACKEND_MOCK;
     const json_t *list = json_object_get(definition, is_mock ? "policy_mocks" : "policy_https");
@@ -190,7 +168,8 @@ compile_policies(struct sl_arena *arena, const json_t *definition, struct sl_api
     struct sl_policy *policies = sl_arena_array(arena, count + 1, sizeof(*policies));
     for (size_t i = 0; policies != NULL && i < count; i++) {
         policies[i] = (struct sl_policy){.name = ""};
-        if (compile_policy(arena, json_array_get(list, i), is_mock, &policies[i], err) != 0) {
+        if (compile_policy(arena, json_array_get(list, i), is_mock ? NULL : variables, &policies[i],
+                           err) != 0) {
             return -1;
         }
     }
@@ -200,19 +179,19 @@ compile_policies(struct sl_arena *arena, const json_t *definition, struct sl_api
 }
 
 int
-compile_backend(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
-                struct sl_error *err)
+compile_backend(struct sl_arena *arena, const json_t *definition, const struct variables *variables,
+                struct sl_api *api, struct sl_error *err)
 {
     if (api->backend_type == SL_BACKEND_MOCK) {
         api->mock = compile_mock(arena, json_object_get(definition, "mock_info"));
     } else if (api->backend_type != SL_BACKEND_HTTP) {
         return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "backend_type");
-    } else if (compile_http(arena, json_object_get(definition, "backend_api"), &api->http, err) !=
-               0) {
+    } else if (compile_http(arena, json_object_get(definition, "backend_api"), variables,
+                            &api->http, err) != 0) {
         return -1;
     }
     return compile_backend_params(arena, json_object_get(definition, "backend_params"),
                                   &api->backend_params, &api->backend_param_count, err) != 0
                ? -1
-               : compile_policies(arena, definition, api, err);
+               : compile_policies(arena, definition, variables, api, err);
 }

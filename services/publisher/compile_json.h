@@ -23,9 +23,17 @@ const char *compile_text(struct sl_arena *arena, const json_t *object, const cha
 int compile_word(const json_t *object, const char *name, const struct compile_word *words,
                  struct sl_error *err) SL_MUST_CHECK;
 
-// The backend of the API, its parameters and its policies, by api->backend_type. Refuses
-// (ENTRY_BROKEN) what no node can call.
-int compile_backend(struct sl_arena *arena, const json_t *definition, struct sl_api *api,
+// The backend of the API, its parameters and its policies, by api->backend_type. An address or a
+// path whose #name# cannot be resolved any more leaves the host empty: calls fail, all else holds.
+// Refuses (ENTRY_BROKEN) what no node can call.
+int compile_backend(struct sl_arena *arena, const json_t *definition,
+                    const struct variables *variables, struct sl_api *api,
                     struct sl_error *err) SL_MUST_CHECK;
+
+// Host, port and path of http from url_domain and req_uri; the port stays when there is none.
+// Refuses VARIABLE_UNDEFINED, and ENTRY_BROKEN (naming the member) what is no host[:port] or too
+// long once it is resolved.
+int compile_address(struct sl_arena *arena, const json_t *from, const struct variables *variables,
+                    struct sl_http_backend *http, struct sl_error *err) SL_MUST_CHECK;
 
 #endif

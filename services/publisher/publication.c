@@ -5,6 +5,7 @@
 
 #include "common/crypto/crypto.h"
 #include "common/db/change.h"
+#include "services/publisher/compile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,10 +121,24 @@ check_clash(const struct publication *p, const char *definition, struct sl_error
     return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_API_EXISTS);
 }
 
+// What must hold of a definition before the environment serves it.
+static int
+check_definition(const struct publication *p, const char *definition, struct sl_error *err)
+{
+    struct variables variables;
+    struct variable_place place = {
+        .gateway = p->instance, .env_id = p->env_id, .definition = definition, .hold = true};
+    if (check_clash(p, definition, err) != 0 ||
+        variables_read(p->tx, p->arena, &place, &variables, err) != 0) {
+        return -1;
+    }
+    return compile_check_addresses(p->arena, definition, &variables, err);
+}
+
 // Makes the version the one that the pair serves.
 static int
-serve_version(const struct publication *p, const char *version_id, const char *definition,
-              struct outcome *outcome, struct sl_error *err)
+serve_version(const struct publication *p, const char *version_id, struct outcome *outcome,
+              struct sl_error *err)
 {
     struct sl_param list[3];
     struct sl_params pair = pair_of(p, list);
@@ -133,8 +148,7 @@ serve_version(const struct publication *p, const char *version_id, const char *d
     sl_random_id(publish_id);
     struct sl_params publication =
         SL_PARAMS(list[0], SL_P_TEXT(publish_id), list[1], list[2], SL_P_TEXT(version_id), remark);
-    if (check_clash(p, definition, err) != 0 ||
-        sl_sql(p->tx, p->arena, online_sql, publication, &rows, err) != 0) {
+    if (sl_sql(p->tx, p->arena, online_sql, publication, &rows, err) != 0) {
         return -1;
     }
     outcome->publish_id = sl_rows_text(rows, 0, 0);
@@ -155,8 +169,9 @@ go_online(const struct publication *p, const char *definition, struct outcome *o
     sl_random_id(version_id);
     struct sl_params version =
         SL_PARAMS(list[0], SL_P_TEXT(version_id), list[1], list[2], SL_P_TEXT(definition), remark);
-    if (sl_sql(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
-        serve_version(p, version_id, definition, outcome, err) != 0) {
+    if (check_definition(p, definition, err) != 0 ||
+        sl_sql(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
+        serve_version(p, version_id, outcome, err) != 0) {
         return -1;
     }
     return sl_sql(p->tx, p->arena, prune_sql, pair, NULL, err);
@@ -259,7 +274,8 @@ publication_serve(const struct publication *p, const char *version_id, json_t **
     outcome.api_name = sl_rows_text(api, 0, 0);
     pair.env_id = sl_rows_text(version, 0, 1);
     pair.remark = sl_rows_is_null(version, 0, 3) ? NULL : sl_rows_text(version, 0, 3);
-    if (serve_version(&pair, version_id, sl_rows_text(version, 0, 2), &outcome, err) != 0) {
+    if (check_definition(&pair, sl_rows_text(version, 0, 2), err) != 0 ||
+        serve_version(&pair, version_id, &outcome, err) != 0) {
         return -1;
     }
     return finish(&pair, &outcome, ret_object, err);

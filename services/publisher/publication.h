@@ -23,14 +23,16 @@ struct publication {
 // Does it and marks what changed dirty. *ret_object is what the API answers of it
 // ({publish_id, api_id, api_name, env_id, remark, publish_time, version_id}), a new reference.
 // Refuses, and has changed nothing then: API_NOT_FOUND, PUBLICATION_NOT_FOUND (offline, but not
-// online), API_EXISTS (another API's published definition has the method and path).
+// online), API_EXISTS (another API's published definition has the method and path),
+// GROUP_NOT_FOUND (the definition's group is gone), VARIABLE_UNDEFINED, PARAM_INVALID (with its
+// variables resolved, a backend's address or path is none).
 int publication_change(const struct publication *publication, json_t **ret_object,
                        struct sl_error *err) SL_MUST_CHECK;
 
 // Makes an older version of publication->api_id the one that is served, in that version's own
 // environment (env_id, remark and online are not looked at); the pair may be offline. *ret_object
 // as above. Refuses: API_NOT_FOUND, VERSION_NOT_FOUND (none, pruned, or another API's),
-// GROUP_NOT_FOUND (the version's group is gone), API_EXISTS.
+// GROUP_NOT_FOUND (the version's group is gone), API_EXISTS, VARIABLE_UNDEFINED, PARAM_INVALID.
 int publication_serve(const struct publication *publication, const char *version_id,
                       json_t **ret_object, struct sl_error *err) SL_MUST_CHECK;
 

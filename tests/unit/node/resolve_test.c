@@ -94,6 +94,17 @@ a_literal_address_is_there_without_asking(void **state)
 }
 
 static void
+a_backend_without_host_is_not_asked_for(void **state)
+{
+    struct place *place = *state;
+    want(place, API_1, "");
+    assert_false(resolve_is_waiting(place->resolve));
+    resolve_tick(place->resolve);
+    assert_false(resolve_is_waiting(place->resolve));
+    assert_false(resolve_take_changes(place->resolve));
+}
+
+static void
 a_name_of_the_hosts_file_resolves(void **state)
 {
     struct place *place = *state;
@@ -139,6 +150,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_literal_address_is_there_without_asking),
+        TEST(a_backend_without_host_is_not_asked_for),
         TEST(a_name_of_the_hosts_file_resolves),
         TEST(addresses_in_restricted_networks_are_denied_until_the_list_changes),
         TEST(freeing_with_a_question_under_way_is_safe),

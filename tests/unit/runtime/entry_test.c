@@ -215,6 +215,12 @@ what_an_old_reader_would_pass_over_needs_a_newer_one(void **state)
     entry = some_policies();
     entry.api.req_param_count = 0;
     assert_int_equal(sl_entry_min_reader(&entry), 3);
+    entry.api.policies = NULL;
+    entry.api.policy_count = 0;
+    entry.api.http.host = "";
+    assert_int_equal(sl_entry_min_reader(&entry), 4);
+    entry.api.backend_type = SL_BACKEND_MOCK;
+    assert_int_equal(sl_entry_min_reader(&entry), 1);
     entry = some_app();
     assert_int_equal(sl_entry_min_reader(&entry), 2);
 }
@@ -371,7 +377,7 @@ what_does_not_hold_is_refused_and_named(void **state)
     const char *const names[] = {"path", "group_id", "http", "schemes", "http"};
     bad[0].api.path = "books";
     bad[1].api.group_id = "short";
-    bad[2].api.http.host = "";
+    bad[2].api.http.path = "";
     bad[3].api.schemes = 8;
     bad[4].api.http.port = 0;
     for (size_t i = 0; i < SL_COUNT(bad); i++) {
