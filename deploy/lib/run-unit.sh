@@ -26,7 +26,7 @@ keep_record() {
 nginx_pid() {
     local named
     [[ $unit == nginx-* ]] && read -r named <"$VAR/node-${unit#nginx-}/nginx.pid" &&
-        [[ $(readlink "/proc/$named/cwd") == "$RUN/$unit" ]] && start_time "$named" >/dev/null &&
+        [[ /proc/$named/cwd -ef $RUN/$unit ]] && start_time "$named" >/dev/null &&
         printf '%s' "$named"
 } 2>/dev/null
 
