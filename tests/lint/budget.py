@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The house's budget that needs no compiler: lengths, parameters, columns, macros, #if, goto, documented
-prototypes, SPDX lines. Complexity and nesting are clang-tidy's.
+prototypes, SPDX lines, tests for the code. Complexity and nesting are clang-tidy's.
 
     budget.py [FILE…]     default: every tracked .c and .h
 
@@ -14,6 +14,7 @@ import sys
 from sources import ROOT, functions, strip_comments, tracked
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS, COLUMNS = 600, 80, 6, 100
+TESTS_PER_CODE = 0.8  # lines of tests (C, Python, shell, YAML) for each line of C, blank ones and comments apart
 PER_THOUSAND = 2  # function-like macros, and #if (guards apart), over the whole tree
 
 faults = []
@@ -93,6 +94,24 @@ def check_density(paths):
             faults.append(f"tree: {count} {what} in {total} lines, at most {PER_THOUSAND} per 1,000")
 
 
+def told(path):
+    """Lines of a file that say something: neither blank nor a comment."""
+    text = path.read_text()
+    text = strip_comments(text) if path.suffix in (".c", ".h") else re.sub(r"^\s*#.*$", "", text, flags=re.M)
+    return sum(1 for line in text.split("\n") if line.strip())
+
+
+def check_tests():
+    """Enough tests for the code, over the whole tree."""
+    def total(folders, *suffixes):
+        return sum(told(path) for path in tracked(*suffixes) if path.relative_to(ROOT).parts[0] in folders)
+    code = total(("common", "services"), ".c", ".h")
+    tests = total(("tests",), ".c", ".h", ".py", ".sh", ".yaml")
+    if code > 5000 and tests < TESTS_PER_CODE * code:
+        faults.append(f"tree: {tests} lines of tests for {code} of code, at least {TESTS_PER_CODE} each")
+    return f"{tests / max(code, 1):.2f} lines of tests for each of code"
+
+
 def main():
     named = [pathlib.Path(arg).resolve() for arg in sys.argv[1:]]
     paths = named or tracked(".c", ".h")
@@ -103,9 +122,10 @@ def main():
         check_words(path, text, lines)
         if path.suffix == ".h":
             check_prototypes(path, lines)
+    ratio = "" if named else ", " + check_tests()
     if not named:
         check_density([p for p in paths if "tests" not in p.relative_to(ROOT).parts])
-    print("\n".join(faults) if faults else f"budget: {len(paths)} files hold it")
+    print("\n".join(faults) if faults else f"budget: {len(paths)} files hold it{ratio}")
     return 1 if faults else 0
 
 
