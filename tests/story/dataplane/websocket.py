@@ -18,6 +18,7 @@ from websockets.sync.server import serve
 SERVED = True
 LIMIT = 6  # handshakes an hour
 LARGE = os.urandom(200_000)
+PATIENCE_S = 5  # for a unit to arrive on a machine that does much else
 IDLE_S = 1.0  # the backend timeout of /idle
 
 
@@ -62,6 +63,16 @@ class Caller:
                        sock=socket.create_connection((url.hostname, url.port)),
                        ssl=_tls() if secure else None, additional_headers=headers, compression=None)
 
+    def admitted(self, path, node, headers):
+        """Opens while units are left: one that takes over 20 ms to arrive is a refusal (architecture 7)."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self.open(path, node, headers)
+            except InvalidStatus as answer:
+                if answer.response.status_code != 429 or time.monotonic() > until:
+                    raise
+
     def refused(self, path, node, status, code, headers=None):
         try:
             self.open(path, node, headers).close()
@@ -97,7 +108,7 @@ def judged_once(caller):
             caller.refused("/talk", node, 429, "APIG.0308", headers)
             continue
         caller.world.names["opened"] += 1
-        with caller.open("/talk", node, headers) as peer:
+        with caller.admitted("/talk", node, headers) as peer:
             exchange(peer)
             peer.send("headers")
             seen = {name.lower(): value for name, value in json.loads(peer.recv(10)).items()}
