@@ -63,8 +63,9 @@ def story(world):
     assert [s.id for s in specials.throttle_specials] == [special.id], specials
 
     world.settle("a")
-    statuses = [world.call("GET", "/a", node, app="p").status for node in (1, 2, 1, 2)]
-    assert statuses == [200, 200, 429, 429], statuses
+    # A unit that takes over 20 ms to arrive is a refusal, and a refusal uses nothing up.
+    statuses = [world.call("GET", "/a", node, app="p").status for node in (1, 2) * 6]
+    assert statuses.count(200) == 2 and set(statuses) == {200, 429}, statuses
 
     sdk.delete_special_throttling_configuration_v2(m.DeleteSpecialThrottlingConfigurationV2Request(
         **spec, strategy_id=special.id))
