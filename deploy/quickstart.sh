@@ -12,7 +12,7 @@
 #   deploy/quickstart.sh clean         stop everything and remove all state
 #
 # State lives in var/, secrets among it; var/quickstart.env tells how to reach the gateway. Another
-# place: SLUICE_VAR=DIRECTORY. Other ports, chosen at the first `up`: SLUICE_PORT_BASE=FIRST_OF_16.
+# place: SLUICE_VAR=DIRECTORY. Other ports, chosen at the first `up`: SLUICE_PORT_BASE=FIRST_OF_20.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -Eeuo pipefail

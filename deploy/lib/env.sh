@@ -1,7 +1,7 @@
 # env.sh - where a quickstart deployment lives: paths, ports, users. Sourced; touches no file.
 #
 # SLUICE_VAR        state directory            (default: var/ of the tree)
-# SLUICE_PORT_BASE  first of 16 ports in a row (default: the product's default ports)
+# SLUICE_PORT_BASE  first of 20 ports in a row, of which 17 are used (default: the product's default ports)
 # SLUICE_BUILD      build directory            (default: build/ of the tree)
 #
 # Everything derived from them is read-only afterwards, so several deployments can run side by side.

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-PORTS = 16  # a deployment's block
+PORTS = 20  # a deployment's block
 
 
 def free_port_block():
