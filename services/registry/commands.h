@@ -1,12 +1,17 @@
 // commands.h - the commands that are more than a descriptor, and what their files share.
 //
-// Each is a handler for the worker loop (struct registry is the call's context). main.c lists them.
+// Each is a handler for the worker loop (struct registry is the call's context). handlers.c lists
+// them.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_REGISTRY_COMMANDS_H
 #define SL_REGISTRY_COMMANDS_H
 
 #include "services/registry/engine.h"
+
+// Every command by name; "*" is the engine's. Static, for all threads.
+extern const struct sl_handler registry_handlers[];
+extern const size_t registry_handler_count;
 
 #define ENV_RELEASE_ID   "DEFAULT_ENVIRONMENT_RELEASE_ID"
 #define ENV_RELEASE_NAME "RELEASE"

@@ -1,4 +1,4 @@
-// main.c - sluice-registry: the resources. What it answers, and how it starts.
+// main.c - sluice-registry: the resources. How it starts.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/config.h"
@@ -13,36 +13,6 @@
 #include <string.h>
 
 #define ARENA_MAX (1024 * 1024) // settings and the peer file
-
-// What a descriptor cannot say; everything else is the engine's.
-static const struct sl_handler handlers[] = {
-    {"*", engine_handle},
-    {"api.check", api_check},
-    {"api.runtime", api_runtime},
-    {"app.reset_secret", app_reset_secret},
-    {"app.validate", app_validate},
-    {"app_acl.read", app_acl_read},
-    {"app_acl.remove", app_acl_remove},
-    {"app_acl.set", app_acl_set},
-    {"app_auth.create", app_auth_create},
-    {"app_code.generate", app_code_generate},
-    {"feature.names", feature_names},
-    {"feature.set", feature_set},
-    {"group.check", group_check},
-    {"instance.all", instance_all},
-    {"instance.create", instance_create},
-    {"instance.delete", instance_delete},
-    {"instance.list", instance_list},
-    {"instance.read", instance_read},
-    {"instance.set", instance_set},
-    {"instance.update", instance_update},
-    {"outline.apis", outline_apis},
-    {"outline.apps", outline_apps},
-    {"outline.groups", outline_groups},
-    {"tag.list", tag_list},
-    {"throttle_binding.create", throttle_binding_create},
-    {"throttle_binding.unbind", throttle_binding_unbind},
-};
 
 static const char *const services[] = {"registry"};
 
@@ -124,8 +94,8 @@ serve(const struct settings *settings, struct sl_arena *arena, struct sl_error *
         .peer = &peer,
         .services = services,
         .service_count = SL_COUNT(services),
-        .handlers = handlers,
-        .handler_count = SL_COUNT(handlers),
+        .handlers = registry_handlers,
+        .handler_count = registry_handler_count,
         .threads = (size_t)settings->threads,
         .thread_open = open_registry,
         .thread_close = close_registry,

@@ -11,45 +11,12 @@
 
 #define ARENA_MAX (64 * 1024 * 1024)
 
-struct command_handler {
-    const char *name;
-    sl_handler_fn *handle;
-};
-
-static const struct command_handler handlers[] = {
-    {"api.check", api_check},
-    {"api.runtime", api_runtime},
-    {"app.reset_secret", app_reset_secret},
-    {"app.validate", app_validate},
-    {"app_acl.read", app_acl_read},
-    {"app_acl.remove", app_acl_remove},
-    {"app_acl.set", app_acl_set},
-    {"app_auth.create", app_auth_create},
-    {"app_code.generate", app_code_generate},
-    {"feature.names", feature_names},
-    {"feature.set", feature_set},
-    {"group.check", group_check},
-    {"instance.all", instance_all},
-    {"instance.create", instance_create},
-    {"instance.delete", instance_delete},
-    {"instance.list", instance_list},
-    {"instance.read", instance_read},
-    {"instance.set", instance_set},
-    {"instance.update", instance_update},
-    {"outline.apis", outline_apis},
-    {"outline.apps", outline_apps},
-    {"outline.groups", outline_groups},
-    {"tag.list", tag_list},
-    {"throttle_binding.create", throttle_binding_create},
-    {"throttle_binding.unbind", throttle_binding_unbind},
-};
-
 static sl_handler_fn *
 handler_of(const char *name)
 {
-    for (size_t i = 0; i < SL_COUNT(handlers); i++) {
-        if (strcmp(handlers[i].name, name) == 0) {
-            return handlers[i].handle;
+    for (size_t i = 0; i < registry_handler_count; i++) {
+        if (strcmp(registry_handlers[i].command, name) == 0) {
+            return registry_handlers[i].handle;
         }
     }
     return engine_handle;
