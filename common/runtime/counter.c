@@ -1,4 +1,4 @@
-// counter.c - keys, windows, shares, and the taking of units; see counter.h.
+// counter.c - slots, the node's own shares, and the taking of units; see counter.h.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/counter.h"
@@ -16,68 +16,7 @@
 #define TAKES_MAX   8    // counters of one request
 #define CLAIM_SPINS 4000 // looks at the claim lock before giving up for this time
 
-// Shards and shares are the same on every machine, so their hash has a fixed key.
-static const uint64_t COMMON_KEY[2] = {0x736c756963653a6cULL, 0x696d697473206b31ULL};
-static const char DIMENSIONS[] = {
-    [SL_COUNT_API] = 'a', [SL_COUNT_USER] = 'u', [SL_COUNT_APP] = 'p', [SL_COUNT_IP] = 'i'};
-
-// -- keys and windows
-
-static void
-key_add(struct sl_counter_key *key, const char *text, size_t len)
-{
-    assert(key->len + len <= SL_COUNTER_KEY_MAX);
-    memcpy(key->text + key->len, text, len);
-    key->len += (uint32_t)len;
-    key->text[key->len] = '\0';
-}
-
-static void
-key_add_number(struct sl_counter_key *key, uint32_t number)
-{
-    char digits[10];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    key_add(key, digits + at, sizeof(digits) - at);
-}
-
-void
-sl_counter_policy_key(struct sl_counter_key *ret_key, const char policy_id[SL_ID_LEN],
-                      const char *publish_id, enum sl_counter_dimension dimension,
-                      const struct sl_str *subject, uint32_t window_s)
-{
-    ret_key->len = 0;
-    key_add(ret_key, "t/", 2);
-    key_add(ret_key, policy_id, SL_ID_LEN);
-    key_add(ret_key, "/", 1);
-    key_add(ret_key, publish_id != NULL ? publish_id : "*", publish_id != NULL ? SL_ID_LEN : 1);
-    key_add(ret_key, "/", 1);
-    key_add(ret_key, &DIMENSIONS[dimension], 1);
-    if (subject != NULL) {
-        key_add(ret_key, subject->ptr, subject->len < 39 ? subject->len : 39);
-    }
-    key_add(ret_key, "/", 1);
-    key_add_number(ret_key, window_s);
-}
-
-void
-sl_counter_default_key(struct sl_counter_key *ret_key, const char api_id[SL_ID_LEN])
-{
-    ret_key->len = 0;
-    key_add(ret_key, "d/", 2);
-    key_add(ret_key, api_id, SL_ID_LEN);
-}
-
-void
-sl_counter_domain_key(struct sl_counter_key *ret_key, const char group_id[SL_ID_LEN])
-{
-    ret_key->len = 0;
-    key_add(ret_key, "h/", 2);
-    key_add(ret_key, group_id, SL_ID_LEN);
-}
+// -- windows and shares
 
 // A setting of the gateway rather than a policy: protects, and must not stop a node on its own.
 static bool
@@ -92,44 +31,10 @@ sl_counters_clock(const struct sl_counters *counters, int64_t mono_ms)
     return mono_ms + atomic_load_explicit(&counters->header->offset_ms, memory_order_relaxed);
 }
 
-uint32_t
-sl_counter_window(int64_t clock_ms, uint32_t window_s)
+static int64_t
+lead_ms(const struct sl_counter_take *take)
 {
-    return (uint32_t)(clock_ms / ((int64_t)window_s * 1000));
-}
-
-int64_t
-sl_counter_window_start(uint32_t window, uint32_t window_s)
-{
-    return (int64_t)window * window_s * 1000;
-}
-
-// -- shards and shares
-
-uint32_t
-sl_counter_shard(struct sl_str key)
-{
-    return (uint32_t)(sl_siphash(COMMON_KEY, key) % SL_SHARDS);
-}
-
-uint64_t
-sl_counter_member(struct sl_str node_id)
-{
-    return sl_siphash(COMMON_KEY, node_id);
-}
-
-int64_t
-sl_counter_share(struct sl_str key, int64_t limit, const uint64_t *members, size_t count,
-                 size_t self)
-{
-    uint64_t hash = sl_siphash(COMMON_KEY, key);
-    uint64_t own = hash ^ members[self];
-    int64_t before = 0;
-    for (size_t i = 0; i < count; i++) {
-        before += (hash ^ members[i]) < own ? 1 : 0;
-    }
-    int64_t nodes = (int64_t)count;
-    return limit / nodes + (before < limit % nodes ? 1 : 0);
+    return (int64_t)take->lead_s * 1000;
 }
 
 // The node's share, or -1 while it has none. A list that is being written counts as none: the
@@ -230,7 +135,9 @@ is_claimable(const struct sl_counters *counters, struct counter_slot *slot, int6
     if (atomic_load(&slot->touched_s) + COUNTER_IDLE_S > mono_ms / 1000) {
         return false;
     }
-    uint32_t window = sl_counter_window(sl_counters_clock(counters, mono_ms), slot->window_s);
+    int64_t lead_ms = (int64_t)sl_counter_lead((struct sl_str){slot->key, slot->key_len}) * 1000;
+    uint32_t window =
+        sl_counter_window(sl_counters_clock(counters, mono_ms) + lead_ms, slot->window_s);
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         if (counter_window_of(atomic_load(&slot->allowed[i])) >= window) {
             return false;
@@ -302,11 +209,8 @@ find_slot(struct sl_counters *counters, struct sl_counter_take *take, int64_t mo
 {
     take->slot = slot_of_key(counters, take, take->key, false, mono_ms);
     if (take->slot == SL_COUNTER_NO_SLOT) {
-        struct sl_counter_key key = {.len = 0};
-        key_add(&key, "o/", 2);
-        key_add(&key, take->policy_id, SL_ID_LEN);
-        key_add(&key, "/", 1);
-        key_add_number(&key, take->window_s);
+        struct sl_counter_key key;
+        counter_overflow_key(&key, take);
         take->slot = slot_of_key(counters, take, &key, true, mono_ms);
     }
     if (take->slot == SL_COUNTER_NO_SLOT) {
@@ -390,9 +294,9 @@ has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool may_co
     }
     uint64_t allowed = atomic_load(&slot->allowed[i]);
     int64_t confirmed = atomic_load(&counters->header->confirmed[slot->shard]);
+    int64_t start_ms = sl_counter_window_start(take->window, take->window_s) - lead_ms(take);
     bool alone =
-        confirmed + SL_COUNTER_SHARE_MS <= sl_counter_window_start(take->window, take->window_s) &&
-        counter_window_of(allowed) < take->window;
+        confirmed + SL_COUNTER_SHARE_MS <= start_ms && counter_window_of(allowed) < take->window;
     bool is_helpless =
         is_soft(take->key) && !may_come && !(is_current && (units & COUNTER_EXHAUSTED) != 0);
     int64_t share = alone || is_helpless ? own_share(counters, take) : 0;
@@ -468,7 +372,7 @@ look(struct sl_counters *counters, struct sl_counter_take *takes, size_t count, 
     for (size_t i = 0; i < count; i++) {
         struct sl_counter_take *take = &takes[i];
         take->taken = false;
-        take->window = sl_counter_window(clock_ms, take->window_s);
+        take->window = sl_counter_window(clock_ms + lead_ms(take), take->window_s);
         find_slot(counters, take, mono_ms);
         bool found = take->slot != SL_COUNTER_NO_SLOT;
         bool up = found && shard_is_up(counters, counters->slots[take->slot].shard, mono_ms);
@@ -539,7 +443,8 @@ sl_counters_peek(const struct sl_counters *counters, const struct sl_counter_tak
     }
     const struct counter_slot *slot = &counters->slots[take->slot];
     uint64_t units = atomic_load(&slot->units[take->window % SL_COUNTER_WINDOWS]);
-    uint32_t window = sl_counter_window(sl_counters_clock(counters, mono_ms), take->window_s);
+    uint32_t window =
+        sl_counter_window(sl_counters_clock(counters, mono_ms) + lead_ms(take), take->window_s);
     if (window != take->window ||
         (counter_window_of(units) == take->window && counter_units_of(units) > 0)) {
         return SL_COUNTER_TAKEN;

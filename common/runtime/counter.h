@@ -52,6 +52,7 @@ struct sl_counter_take {
     int64_t limit;                    // units a window, at least 1
     uint64_t revision;                // of the image that the limit is from
     uint32_t window_s;                // length of the window, seconds
+    uint32_t lead_s;                  // its windows begin so much before aligned ones; its key's
     bool count_only;                  // takes a unit when there is one, never refuses
     // Answers:
     bool taken;      // a unit was taken
@@ -93,6 +94,16 @@ void sl_counter_default_key(struct sl_counter_key *ret_key, const char api_id[SL
 
 // The key of a debugging domain's daily limit (a group has one such domain).
 void sl_counter_domain_key(struct sl_counter_key *ret_key, const char group_id[SL_ID_LEN]);
+
+// The key of an app's quota: one counter over all APIs. Its windows begin `lead_s` seconds (below
+// `window_s`) before those that are aligned to the epoch, and the key ends in "@<lead_s>".
+void sl_counter_quota_key(struct sl_counter_key *ret_key, const char quota_id[SL_ID_LEN],
+                          const char app_id[SL_ID_LEN], uint32_t window_s, uint32_t lead_s);
+
+// Seconds by which the windows of a key begin before those that are aligned to the epoch: what
+// follows its '@'; 0 without one. Add it to the clock before asking for the window's number, and
+// take it off the window's start.
+uint32_t sl_counter_lead(struct sl_str key);
 
 // Takes a unit of every counter in `takes` (in the order api, user, app, ip), or of none. `mono_ms`
 // is sl_mono_ms(), possibly a few milliseconds old. When nothing was taken *ret_first is the

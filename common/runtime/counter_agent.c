@@ -86,6 +86,8 @@ sl_counters_read(const struct sl_counters *counters, uint32_t slot,
     ret_state->shard = from->shard;
     ret_state->key.len = from->key_len;
     memcpy(ret_state->key.text, from->key, sizeof(from->key));
+    struct sl_str key = {ret_state->key.text, strnlen(ret_state->key.text, SL_COUNTER_KEY_MAX)};
+    ret_state->lead_ms = (int64_t)sl_counter_lead(key) * 1000;
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         ret_state->spans[i] = read_span(from, i);
     }

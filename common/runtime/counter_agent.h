@@ -22,6 +22,7 @@ struct sl_counter_state {
     int64_t limit;                                    // units a window, by the newest image
     uint64_t revision;                                // of that image
     uint32_t window_s;                                // seconds
+    int64_t lead_ms;                                  // how far its windows lie before aligned ones
     uint32_t shard;                                   //
     struct sl_counter_span spans[SL_COUNTER_WINDOWS]; // by window number modulo 4
 };

@@ -95,6 +95,9 @@ counter_units_of(uint64_t word)
     return (uint32_t)word & ~COUNTER_EXHAUSTED;
 }
 
+// The key of the counter that a take falls to when the table is full.
+void counter_overflow_key(struct sl_counter_key *ret_key, const struct sl_counter_take *take);
+
 // The hash of a key in this file; never a reserved tag.
 uint64_t counter_tag(const struct sl_counters *counters, struct sl_str key);
 

@@ -460,8 +460,8 @@ is_due(struct grants *grants, uint32_t slot, int64_t mono_ms, uint8_t *ret_owner
     if (*ret_owner == GRANTS_NO_OWNER || !grants->owners[*ret_owner].is_up) {
         return false;
     }
-    uint32_t current =
-        sl_counter_window(sl_counters_clock(grants->counters, mono_ms), state.window_s);
+    uint32_t current = sl_counter_window(
+        sl_counters_clock(grants->counters, mono_ms) + state.lead_ms, state.window_s);
     const struct sl_counter_span *span = &state.spans[current % SL_COUNTER_WINDOWS];
     bool is_empty = span->window != current || span->allowed == span->used;
     bool is_pause = mono_ms - mine->sent_ms < AGAIN_MS;

@@ -48,9 +48,10 @@ grants_slot(struct grants *grants, uint32_t slot, struct sl_counter_state *ret_s
 }
 
 static uint32_t
-current_window(const struct grants *grants, uint32_t window_s, int64_t mono_ms)
+current_window(const struct grants *grants, const struct sl_counter_state *state, int64_t mono_ms)
 {
-    return sl_counter_window(sl_counters_clock(grants->counters, mono_ms), window_s);
+    return sl_counter_window(sl_counters_clock(grants->counters, mono_ms) + state->lead_ms,
+                             state->window_s);
 }
 
 static struct grants_request *
@@ -126,7 +127,7 @@ static json_t *
 key_report(struct grants *grants, struct grants_slot *mine, const struct sl_counter_state *state,
            uint32_t want, int64_t mono_ms)
 {
-    uint32_t current = current_window(grants, state->window_s, mono_ms);
+    uint32_t current = current_window(grants, state, mono_ms);
     json_t *windows = json_array();
     bool has_current = false;
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
@@ -245,7 +246,7 @@ collect_swept(struct grants *grants, uint8_t owner, int64_t mono_ms, struct swep
         if (mine == NULL || grants->shards[state.shard].owner != owner) {
             continue;
         }
-        uint32_t current = current_window(grants, state.window_s, mono_ms);
+        uint32_t current = current_window(grants, &state, mono_ms);
         bool needs_full = grants->shards[state.shard].needs_full;
         if (has_news(mine, &state, current) || (needs_full && holds_something(&state, current))) {
             ret_swept[count++] = (struct swept){state.shard, slot};

@@ -280,7 +280,7 @@ hear_span(const struct sender *sender, struct key *key, const json_t *values, st
         window <= 0 || window > UINT32_MAX || seq < 0 || allowed < 0 || used < 0 || want < 0) {
         return malformed(err, "window");
     }
-    uint32_t latest = sl_counter_window(sender->now_ms + ACCOUNT_AHEAD_MS + SKEW_MS, key->window_s);
+    uint32_t latest = account_window(key, sender->now_ms + ACCOUNT_AHEAD_MS + SKEW_MS);
     struct span *span = window <= latest ? account_span(key, (uint32_t)window) : NULL;
     struct hold *hold = span != NULL ? account_hold(key, span, sender->node) : NULL;
     if (hold == NULL || sender->report <= hold->report) {
@@ -437,7 +437,7 @@ is_idle(const struct key *key, int64_t now_ms)
     if (key->seen_ms + KEY_IDLE_MS > now_ms || key->dirty != 0 || key->changed || key->is_rising) {
         return false;
     }
-    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    uint32_t current = account_window(key, now_ms);
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         if (key->spans[i].window >= current) {
             return false;

@@ -24,7 +24,7 @@ is_long(const struct key *key)
 static bool
 is_inherited(const struct account *account, const struct key *key, const struct span *span)
 {
-    int64_t start_ms = sl_counter_window_start(span->window, key->window_s);
+    int64_t start_ms = account_window_start(key, span->window);
     return start_ms < account->shards[key->shard].clean_from_ms;
 }
 
@@ -105,7 +105,7 @@ account_inherited(const struct key *key, const struct span *span)
 void
 account_cover(struct account *account, struct key *key, int64_t now_ms)
 {
-    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    uint32_t current = account_window(key, now_ms);
     for (size_t i = 0; is_long(key) && i < SL_COUNTER_WINDOWS; i++) {
         struct span *span = &key->spans[i];
         if (span->window >= current && is_known(account, key, span)) {

@@ -35,7 +35,8 @@ account_get_key(struct account *account, struct gateway *gateway, const char *te
                 uint32_t window_s)
 {
     struct key *key = account_find_key(account, gateway, text);
-    uint32_t shard = sl_counter_shard((struct sl_str){text, strlen(text)});
+    struct sl_str name_text = {text, strlen(text)};
+    uint32_t shard = sl_counter_shard(name_text);
     if (key != NULL || account->shards[shard].epoch == 0 || strlen(text) > SL_COUNTER_KEY_MAX) {
         return key;
     }
@@ -47,6 +48,7 @@ account_get_key(struct account *account, struct gateway *gateway, const char *te
     key->gateway = gateway;
     key->shard = shard;
     key->window_s = window_s;
+    key->lead_ms = (int64_t)sl_counter_lead(name_text) * 1000;
     char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
     name_key(name, sizeof(name), gateway, text);
     zhashx_insert(account->keys, name, key);
@@ -359,13 +361,12 @@ trim_span(struct account *account, struct key *key, struct span *span, int64_t n
 void
 account_serve(struct account *account, struct key *key, int64_t now_ms)
 {
-    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    uint32_t current = account_window(key, now_ms);
     bool wants = false;
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         struct span *span = &key->spans[i];
-        bool is_due =
-            span->window >= current &&
-            sl_counter_window_start(span->window, key->window_s) - now_ms <= ACCOUNT_AHEAD_MS;
+        bool is_due = span->window >= current &&
+                      account_window_start(key, span->window) - now_ms <= ACCOUNT_AHEAD_MS;
         if (is_due) {
             trim_span(account, key, span, now_ms);
             wants = serve_span(account, key, span, now_ms) || wants;
@@ -462,7 +463,7 @@ account_provide(struct account *account, struct key *key, int node, int64_t now_
     if (!may_receive(key->gateway->nodes[node], now_ms)) {
         return;
     }
-    uint32_t current = sl_counter_window(now_ms, key->window_s);
+    uint32_t current = account_window(key, now_ms);
     struct span *span = account_span(key, current);
     int64_t ahead = (int64_t)(rate_of(key, node) * FLOW_AHEAD_S);
     if (span != NULL && ahead > 0) {
@@ -475,7 +476,7 @@ account_provide(struct account *account, struct key *key, int node, int64_t now_
         raise_to(account, key, current, node, account_held(hold) + lacking);
     }
     for (uint32_t window = current + 1; window < current + SL_COUNTER_WINDOWS - 1; window++) {
-        if (sl_counter_window_start(window, key->window_s) - now_ms > ACCOUNT_AHEAD_MS) {
+        if (account_window_start(key, window) - now_ms > ACCOUNT_AHEAD_MS) {
             break;
         }
         raise_to(account, key, window, node, expected(key, node));

@@ -371,7 +371,7 @@ share_of(const struct key *key, const struct node *node)
 int64_t
 account_own_share(const struct key *key, const struct node *node, uint32_t window)
 {
-    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    int64_t start_ms = account_window_start(key, window);
     bool is_alone = start_ms >= node->confirmed[key->shard] + SL_COUNTER_SHARE_MS;
     return is_alone ? share_of(key, node) : 0;
 }
@@ -379,7 +379,7 @@ account_own_share(const struct key *key, const struct node *node, uint32_t windo
 int64_t
 account_lost_share(const struct key *key, const struct node *node, uint32_t window)
 {
-    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    int64_t start_ms = account_window_start(key, window);
     bool was_alone =
         start_ms <= node->lost_ms && start_ms >= node->alone_ms[key->shard] + SL_COUNTER_SHARE_MS;
     return was_alone ? share_of(key, node) : 0;
@@ -390,7 +390,7 @@ account_is_unknown(const struct account *account, const struct key *key, const s
                    uint32_t window)
 {
     const struct shard *shard = &account->shards[key->shard];
-    int64_t start_ms = sl_counter_window_start(window, key->window_s);
+    int64_t start_ms = account_window_start(key, window);
     if (start_ms >= shard->clean_from_ms || !node->is_present) {
         return false;
     }

@@ -48,6 +48,7 @@ struct key {
     struct gateway *gateway;               //
     uint32_t shard;                        //
     uint32_t window_s;                     //
+    int64_t lead_ms;                       // its windows begin so much before aligned ones
     int64_t limit;                         // by the newest revision
     int64_t revision;                      // of that image
     int64_t seen_ms;                       // last report
@@ -59,6 +60,18 @@ struct key {
     uint32_t flow_count;                   //
     struct flow *flows;                    // by node index
 };
+
+// The number of the key's window at a time, and a window's first millisecond.
+static inline uint32_t
+account_window(const struct key *key, int64_t clock_ms)
+{
+    return sl_counter_window(clock_ms + key->lead_ms, key->window_s);
+}
+static inline int64_t
+account_window_start(const struct key *key, uint32_t window)
+{
+    return sl_counter_window_start(window, key->window_s) - key->lead_ms;
+}
 
 struct node {
     char id[SL_ID_SIZE];            //

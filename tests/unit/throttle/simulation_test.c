@@ -46,6 +46,43 @@ no_schedule_exceeds_a_limit(void **state)
     assert_true(admitted > 0);
 }
 
+// A quota's windows begin at its own time; everything else about them is as with any limit.
+static void
+no_schedule_exceeds_a_quota(void **state)
+{
+    (void)state;
+    int64_t admitted = 0;
+    unsigned first = setting("SLUICE_SIM_SEED", 1);
+    unsigned last = first + setting("SLUICE_SIM_SCHEDULES", 20) / 2;
+    for (unsigned seed = first; seed < last; seed++) {
+        struct world *world = open_world(seed, 1 + (int)(seed % NODES), 1 + (int)(seed / 7 % 2));
+        for (int key = 0; key < KEYS; key++) {
+            // The window that is open ends 5 s after the start, or is about to.
+            int64_t now_s = world->now_ms / 1000;
+            uint32_t window_s = key == 0 ? 60 : 5;
+            uint32_t lead_s = (uint32_t)(window_s - (now_s + 5) % window_s) % window_s;
+            world->window_s[key] = window_s;
+            world->lead_s[key] = lead_s;
+            world->first_window[key] =
+                sl_counter_window(world->now_ms + (int64_t)lead_s * 1000, window_s) - 1;
+            sl_counter_quota_key(&world->keys[key], POLICY, POLICY, window_s, lead_s);
+        }
+        for (int ms = 0; ms < 12000; ms++) {
+            if (chance(world, 2)) {
+                disturb(world);
+            }
+            step(world);
+        }
+        for (int key = 0; key < KEYS; key++) {
+            for (size_t at = 0; at < WINDOWS; at++) {
+                admitted += world->admitted[key][at];
+            }
+        }
+        close_world(world);
+    }
+    assert_true(admitted > 0);
+}
+
 static void
 in_contact_nearly_all_of_what_is_allowed_is_admitted(void **state)
 {
@@ -277,6 +314,7 @@ main(void)
         cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
         cmocka_unit_test(no_schedule_exceeds_a_limit),
+        cmocka_unit_test(no_schedule_exceeds_a_quota),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

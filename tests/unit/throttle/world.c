@@ -348,7 +348,8 @@ ask(struct sim_node *node, int key, bool again)
                                    .policy_id = POLICY,
                                    .limit = world->limit[key],
                                    .revision = world->revision,
-                                   .window_s = world->window_s[key]};
+                                   .window_s = world->window_s[key],
+                                   .lead_s = world->lead_s[key]};
     size_t first;
     enum sl_counter_answer answer =
         sl_counters_take(node->counters, &take, 1, world->now_ms + node->skew_ms,
@@ -383,7 +384,8 @@ void
 offer(struct sim_node *node, int key)
 {
     struct world *world = node->world;
-    uint32_t window = sl_counter_window(world->now_ms, world->window_s[key]);
+    int64_t lead_ms = (int64_t)world->lead_s[key] * 1000;
+    uint32_t window = sl_counter_window(world->now_ms + lead_ms, world->window_s[key]);
     world->offered[key][window - world->first_window[key]]++;
     if (ask(node, key, false)) {
         wait_for(node, key);

@@ -95,6 +95,7 @@ struct world {
     int stray;            // per thousand messages: those that take up to a quarter of a second
     int64_t limit[KEYS];
     uint32_t window_s[KEYS];
+    uint32_t lead_s[KEYS]; // of a quota's windows; else 0
     struct sl_counter_key keys[KEYS];
     struct sim_node nodes[NODES];
     struct sim_owner owners[OWNERS];
