@@ -104,8 +104,9 @@ a_quota_begins_anew_at_its_own_time(void **state)
     int64_t now_ms = sl_mono_ms();
     assert_int_equal(SL_COUNTER_WAIT, take_at(f, sl_mono_ms()));
     assert_int_equal(f->window, f->take.window);
-    struct sl_counter_span span = {f->window, 1, 0};
-    sl_counters_apply(f->counters, f->take.slot, &span, 0, true, &span);
+    struct sl_counter_span grant = {f->window, 1, 0};
+    struct sl_counter_span span;
+    sl_counters_apply(f->counters, f->take.slot, &grant, 0, true, &span);
     assert_int_equal(SL_COUNTER_TAKEN, sl_counters_peek(f->counters, &f->take, now_ms));
     assert_int_equal(SL_COUNTER_TAKEN, take_at(f, sl_mono_ms()));
     assert_int_equal(SL_COUNTER_REFUSED, take_at(f, sl_mono_ms()));
