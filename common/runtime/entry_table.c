@@ -20,7 +20,7 @@ static const char *const match_words[] = {"NORMAL", "SWA", NULL};
 static const char *const auth_words[] = {"NONE", "APP", "IAM", "AUTHORIZER", NULL};
 static const char *const backend_words[] = {"HTTP", "MOCK", "FUNCTION", "GRPC", NULL};
 static const char *const location_words[] = {"PATH", "QUERY", "HEADER", NULL};
-static const char *const condition_origin_words[] = {"param", "source", "system", NULL};
+static const char *const condition_origin_words[] = {"param", "source", "system", "cookie", NULL};
 static const char *const condition_type_words[] = {"exact", "enum", "pattern", NULL};
 static const char *const origin_words[] = {"REQUEST", "CONSTANT", "SYSTEM", NULL};
 
@@ -106,6 +106,7 @@ static const struct entry_field api_fields[] = {
     {"schemes", FIELD_INT, AT(sl_api, schemes), .min = 1, .max = 7},
     {"auth", FIELD_WORD, AT(sl_api, auth), .words = auth_words},
     {"app_code", FIELD_BOOL, AT(sl_api, app_code)},
+    {"cors", FIELD_BOOL, AT(sl_api, cors)},
     {"backend_type", FIELD_WORD, AT(sl_api, backend_type), .words = backend_words},
     {"http", FIELD_MAP, AT(sl_api, http), .sub = &http_table},
     {"mock", FIELD_MAP, AT(sl_api, mock), .sub = &mock_table},
@@ -219,6 +220,21 @@ lacks_host(const struct sl_api *api)
     return lacks;
 }
 
+// Whether a policy asks for a cookie, which readers before version 5 do not know.
+static bool
+asks_cookies(const struct sl_api *api)
+{
+    for (size_t i = 0; i < api->policy_count; i++) {
+        const struct sl_policy *policy = &api->policies[i];
+        for (size_t k = 0; k < policy->condition_count; k++) {
+            if (policy->conditions[k].origin == SL_BY_COOKIE) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
@@ -226,6 +242,9 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind != SL_KIND_API) {
         // Readers of version 1 would let the app call from anywhere.
         return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;
+    }
+    if (entry->api.cors || asks_cookies(&entry->api)) {
+        return 5;
     }
     if (lacks_host(&entry->api)) {
         return 4;

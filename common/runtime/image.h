@@ -88,7 +88,7 @@ struct sl_img_api {
     struct sl_img_list req_params, policies;
     struct sl_img_list captures; // sl_img_str: names of the path's {name} parts, in order
     uint8_t method, match_mode, schemes, auth;
-    uint8_t app_code, backend_type, has_throttle, pad;
+    uint8_t app_code, backend_type, has_throttle, cors;
 };
 
 struct sl_img_group {

@@ -158,6 +158,7 @@ fill_numbers(struct sl_img_api *record, const struct sl_api *api)
     record->schemes = (uint8_t)api->schemes;
     record->auth = (uint8_t)api->auth;
     record->app_code = api->app_code;
+    record->cors = api->cors;
     record->backend_type = (uint8_t)api->backend_type;
     record->has_throttle = api->throttle_id[0] != '\0';
     copy_id(record->publish_id, api->publish_id);

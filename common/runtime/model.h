@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_READER_VERSION 4 // the newest entry format that this build can honour
+#define SL_READER_VERSION 5 // the newest entry format that this build can honour
 
 enum sl_method {
     SL_METHOD_GET,
@@ -59,7 +59,8 @@ enum sl_origin_kind {
 enum sl_condition_origin {
     SL_BY_PARAM,  // a declared request parameter
     SL_BY_SOURCE, // the client's address
-    SL_BY_SYSTEM  // req_path or req_method
+    SL_BY_SYSTEM, // req_path or req_method
+    SL_BY_COOKIE  // a cookie of the request
 };
 enum sl_condition_type {
     SL_MATCH_EXACT,
@@ -107,7 +108,7 @@ struct sl_mock_backend {
 
 // What decides between a policy's backend and the API's own.
 struct sl_condition {
-    const char *name;  // of the parameter or the system value
+    const char *name;  // of the parameter, the system value or the cookie
     const char *value; // what it is compared with
     enum sl_condition_origin origin;
     enum sl_condition_type type;
@@ -141,6 +142,7 @@ struct sl_api {
     unsigned schemes; // enum sl_scheme_set bits
     enum sl_auth_type auth;
     bool app_code; // X-Apig-AppCode accepted
+    bool cors;     // answers say that pages of any origin may read them
     enum sl_backend_type backend_type;
     struct sl_http_backend http; // backend_type HTTP
     struct sl_mock_backend mock; // backend_type MOCK

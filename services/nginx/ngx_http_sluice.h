@@ -142,6 +142,7 @@ struct ngx_http_sluice_ctx_s {
     ngx_str_t backend_host;      // its Host header
     ngx_str_t backend_headers;   // Host and the other headers of the gateway, as _forward.c says
     ngx_str_t tls_name;          // SNI
+    ngx_uint_t hops;             // times that the call passed this gateway, this one included
     ngx_str_t mock_body;         // copied: MOCK answers run after the decision
     ngx_uint_t mock_status;      //
     unsigned has_app : 1;        // app_id is set
@@ -155,6 +156,8 @@ struct ngx_http_sluice_ctx_s {
     unsigned appcode_used : 1;   // X-Apig-AppCode is a credential: not for the backend
     unsigned counted : 1;        // metrics took it
     unsigned upgrades : 1;       // Connection names "upgrade"
+    unsigned cors : 1;           // pages of any origin may read the answer
+    unsigned preflight : 1;      // and it tells them what they may send
     unsigned traced : 1;         // the caller's `traceparent` holds and goes on as it is
     unsigned trace_stale : 1;    // headers of a trace that does not hold stay here
     unsigned backend_tls : 1;    // the backend is called over TLS
@@ -274,10 +277,16 @@ void ngx_http_sluice_limit_exit(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t 
 ngx_int_t ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
 // _backend.c: prepares the proxied request. Refuses with GW_BACKEND_UNSET, GW_DNS,
-// GW_BACKEND_DENIED.
+// GW_BACKEND_DENIED, GW_LOOP.
 ngx_int_t ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // `sluice_backend_peers` in upstream {}: peers come from the request, not from the configuration.
 char *ngx_http_sluice_backend_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+#define NGX_HTTP_SLUICE_HOPS_NAME "x-sluice-hops"
+
+// _hops.c: counts this passage into ctx->hops and hides the gateway's own counts. Refuses with
+// GW_LOOP a call that goes round.
+ngx_int_t ngx_http_sluice_hops(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
 // _forward.c: hides Connection and the headers that it names; before mappings add their own, so
 // that a client cannot take those away.
@@ -335,6 +344,10 @@ ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);
 
 // _error.c: content handler that renders ctx->error, or the error that nginx itself found.
 ngx_int_t ngx_http_sluice_error(ngx_http_request_t *r);
+
+// _cors.c: adds the headers that let pages of any origin read the answer, and with `preflight`
+// those that say what they may send; what the answer has of them stays.
+ngx_int_t ngx_http_sluice_cors(ngx_http_request_t *r, bool preflight);
 
 // _response.c: header filter; call from postconfiguration.
 void ngx_http_sluice_response_init(void);

@@ -196,8 +196,11 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
     enum ngx_http_sluice_location location = NGX_HTTP_SLUICE_BUFFERED;
     struct backend *backend = NULL;
-    ngx_int_t rc = set_names(r, ctx);
+    ngx_int_t rc = ngx_http_sluice_hops(r, ctx);
 
+    if (rc == NGX_OK) {
+        rc = set_names(r, ctx);
+    }
     if (rc == NGX_OK) {
         rc = find_peers(r, ctx, &backend);
     }

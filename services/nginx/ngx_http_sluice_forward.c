@@ -11,7 +11,7 @@
 #include "services/nginx/ngx_http_sluice.h"
 
 #define SPAN_ID_LEN 16  // hex digits
-#define FIXED_ROOM  384 // names, scheme, port, request id, trace
+#define FIXED_ROOM  448 // names, scheme, port, request id, hops, trace
 
 // Keeps from the backend every header called `name` (lower case).
 static void
@@ -120,6 +120,15 @@ append_trace(u_char *out, const ngx_http_sluice_ctx_t *ctx)
     return append(out, SL_STR("-01"));
 }
 
+static u_char *
+append_hops(u_char *out, const ngx_http_sluice_ctx_t *ctx)
+{
+    out = append(out, SL_STR("\r\nX-Sluice-Hops: "));
+    out = ngx_http_sluice_digits(out, ctx->hops, 1);
+    *out++ = ' ';
+    return append(out, (struct sl_str){ctx->gateway->id, SL_ID_LEN});
+}
+
 ngx_int_t
 ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
@@ -161,6 +170,7 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         out = append(out, SL_STR("\r\nX-Forwarded-Host: "));
         out = append(out, host);
     }
+    out = append_hops(out, ctx);
     if (!ctx->traced) {
         out = append_trace(out, ctx);
     }

@@ -5,6 +5,40 @@
 #include "services/nginx/ngx_http_sluice_pattern.h"
 #include "services/nginx/ngx_http_sluice_value.h"
 
+// The value of a cookie of one Cookie header, its first; false when there is none of the name.
+static bool
+cookie_of(struct sl_str header, struct sl_str name, struct sl_str *ret_text)
+{
+    while (header.ptr != NULL) {
+        struct sl_str value = sl_str_trim(sl_str_split(&header, ';'));
+
+        if (sl_str_equal(sl_str_split(&value, '='), name) && value.ptr != NULL) {
+            *ret_text = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+// The same of all headers.
+static bool
+find_cookie(const struct param_work *work, struct sl_str name, struct sl_str *ret_text)
+{
+    const ngx_list_part_t *part = &work->request->headers_in.headers.part;
+
+    for (; part != NULL; part = part->next) {
+        const ngx_table_elt_t *header = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (sl_str_equal_nocase(ngx_http_sluice_view(&header[i].key), SL_STR("cookie")) &&
+                cookie_of(ngx_http_sluice_view(&header[i].value), name, ret_text)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 // The left side of a condition; false when the request has none.
 static bool
 left_side(const struct param_work *work, const struct sl_img_condition *condition,
@@ -24,6 +58,8 @@ left_side(const struct param_work *work, const struct sl_img_condition *conditio
                         ? work->ctx->path
                         : ngx_http_sluice_view(&work->request->method_name);
         return true;
+    case SL_BY_COOKIE:
+        return find_cookie(work, name, ret_text);
     case SL_BY_SOURCE:
         *ret_text = ngx_http_sluice_view(&work->ctx->client_addr);
         return true;

@@ -103,6 +103,9 @@ header_filter(ngx_http_request_t *r)
     if (r->headers_out.server == NULL || add_header(r, id_name, sizeof(id_name) - 1, id) == NULL) {
         return NGX_ERROR;
     }
+    if (ctx->cors && ngx_http_sluice_cors(r, ctx->preflight) != NGX_OK) {
+        return NGX_ERROR;
+    }
     if (ctx->debug && add_debug_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }

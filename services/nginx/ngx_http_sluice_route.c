@@ -131,6 +131,8 @@ remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->env_id = ngx_http_sluice_view(&env_id);
     ctx->api_name = ngx_http_sluice_view(&name);
     ctx->auth = (enum sl_auth_type)api->auth;
+    ctx->cors = api->cors != 0;
+    ctx->preflight = ctx->cors && api->method == SL_METHOD_OPTIONS;
     ngx_memcpy(ctx->group_id, ctx->group->id, SL_ID_LEN);
     ngx_memcpy(ctx->publish_id, api->publish_id, SL_ID_LEN);
     ngx_memcpy(ctx->api_id, api->api_id, SL_ID_LEN);

@@ -111,6 +111,7 @@ compile_definition(struct sl_arena *arena, const json_t *definition,
     api->group_id = compile_text(arena, definition, "group_id");
     api->path = compile_text(arena, definition, "req_uri");
     api->app_code = strcmp(compile_text(arena, definition, "app_code_auth_type"), "HEADER") == 0;
+    api->cors = json_is_true(json_object_get(definition, "cors"));
     const json_t *req_params = json_object_get(definition, "req_params");
     if (compile_words(definition, api, err) != 0 ||
         compile_req_params(arena, req_params, api, err) != 0) {

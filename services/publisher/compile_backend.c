@@ -17,8 +17,11 @@ static const struct compile_word origins[] = {
     {"SYSTEM", SL_FROM_SYSTEM},
     {NULL, 0},
 };
-static const struct compile_word condition_origins[] = {
-    {"param", SL_BY_PARAM}, {"source", SL_BY_SOURCE}, {"system", SL_BY_SYSTEM}, {NULL, 0}};
+static const struct compile_word condition_origins[] = {{"cookie", SL_BY_COOKIE},
+                                                        {"param", SL_BY_PARAM},
+                                                        {"source", SL_BY_SOURCE},
+                                                        {"system", SL_BY_SYSTEM},
+                                                        {NULL, 0}};
 static const struct compile_word condition_types[] = {
     {"enum", SL_MATCH_ENUM}, {"exact", SL_MATCH_EXACT}, {"pattern", SL_MATCH_PATTERN}, {NULL, 0}};
 static const struct compile_word effect_modes[] = {{"ALL", 0}, {"ANY", 1}, {NULL, 0}};
@@ -97,7 +100,7 @@ compile_mock(struct sl_arena *arena, const json_t *from)
                                     .status = MOCK_STATUS};
 }
 
-// What the left side of a condition is called: the parameter, or the system value.
+// What the left side of a condition is called: the parameter, the cookie, or the system value.
 static const char *
 condition_name(struct sl_arena *arena, const json_t *from, int origin)
 {
@@ -105,6 +108,9 @@ condition_name(struct sl_arena *arena, const json_t *from, int origin)
         const char *name = compile_text(arena, from, "sys_param_name");
         bool is_path = strcmp(name, "req_path") == 0 || strcmp(name, "reqPath") == 0;
         return is_path ? "req_path" : "req_method";
+    }
+    if (origin == SL_BY_COOKIE) {
+        return compile_text(arena, from, "cookie_param_name");
     }
     return origin == SL_BY_PARAM ? compile_text(arena, from, "req_param_name") : "";
 }

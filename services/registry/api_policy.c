@@ -114,6 +114,11 @@ prepare_condition(json_t *condition, const json_t *req_params, struct sl_error *
     if (is(condition, "condition_type", "pattern") && !is_pattern(value)) {
         return sl_fail(err, SL_E_PARAM_INVALID, "conditions.condition_value");
     }
+    if (is(condition, "condition_origin", "cookie")) {
+        return member(condition, "cookie_param_name")[0] != '\0'
+                   ? 0
+                   : sl_fail(err, SL_E_PARAM_MISSING, "conditions.cookie_param_name");
+    }
     return is(condition, "condition_origin", "param") ? link_param(condition, req_params, err)
                                                       : check_system(condition, err);
 }

@@ -21,6 +21,7 @@ CONDITIONS = [
     ({"condition_origin": "system", "condition_type": "exact", "condition_value": "x"}, "APIG.2001", "sys_param_name"),
     ({"condition_origin": "system", "sys_param_name": "req_method", "condition_type": "pattern",
       "condition_value": "G"}, "APIG.2011", "condition_type"),
+    ({"condition_origin": "cookie", "condition_type": "exact", "condition_value": "x"}, "APIG.2001", "cookie_param_name"),
 ]
 
 
@@ -45,6 +46,6 @@ def story(world):
     refused("APIG.2004", "timeout", policy_https=[{**WEB, "url_domain": "127.0.0.1", "timeout": 60001}], **web)
     mapped = [{"name": "x", "value": "none", "location": "QUERY", "origin": "REQUEST"}]
     refused("APIG.2028", "", policy_https=[{**WEB, "url_domain": "127.0.0.1", "backend_params": mapped}], **web)
-    cookie = {"condition_origin": "cookie", "condition_type": "exact", "condition_value": "x"}
-    reply = world.want(501, "POST", "/apis", {**body, "policy_mocks": [{**MOCK, "conditions": [cookie]}]})
+    context = {"condition_origin": "frontend_authorizer", "condition_type": "exact", "condition_value": "x"}
+    reply = world.want(501, "POST", "/apis", {**body, "policy_mocks": [{**MOCK, "conditions": [context]}]})
     assert "condition_origin" in reply["error_msg"], reply

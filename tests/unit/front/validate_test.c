@@ -282,7 +282,6 @@ static void
 a_field_without_effect_passes_only_at_its_default(void **state)
 {
     static const char *const refusals[][2] = {
-        {"{\"cors\":true}", "cors"},
         {"{\"auth_type\":\"IAM\"}", "auth_type"},
         {"{\"req_protocol\":\"GRPCS\"}", "req_protocol"},
         {"{\"backend_type\":\"FUNCTION\"}", "backend_type"},

@@ -221,6 +221,14 @@ what_an_old_reader_would_pass_over_needs_a_newer_one(void **state)
     assert_int_equal(sl_entry_min_reader(&entry), 4);
     entry.api.backend_type = SL_BACKEND_MOCK;
     assert_int_equal(sl_entry_min_reader(&entry), 1);
+    entry.api.cors = true;
+    assert_int_equal(sl_entry_min_reader(&entry), 5);
+    struct sl_condition on_cookie = {"plan", "gold", SL_BY_COOKIE, SL_MATCH_EXACT};
+    struct sl_policy policy = {.name = "p", .conditions = &on_cookie, .condition_count = 1};
+    entry.api.cors = false;
+    entry.api.policies = &policy;
+    entry.api.policy_count = 1;
+    assert_int_equal(sl_entry_min_reader(&entry), 5);
     entry = some_app();
     assert_int_equal(sl_entry_min_reader(&entry), 2);
 }
