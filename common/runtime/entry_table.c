@@ -165,6 +165,13 @@ static const struct entry_field throttle_fields[] = {
     {"specials", FIELD_LIST, LIST_AT(sl_throttle, specials, special_count), .sub = &special_table},
 };
 
+static const struct entry_field feature_fields[] = {
+    {"name", FIELD_TEXT, .required = true, AT(sl_feature_value, name)},
+    {"value", FIELD_TEXT, AT(sl_feature_value, value)},
+};
+static const struct entry_table feature_table = {feature_fields, SL_COUNT(feature_fields),
+                                                 sizeof(struct sl_feature_value)};
+
 static const struct entry_field gateway_fields[] = {
     {"id", FIELD_ID, .required = true, AT(sl_gateway, id)},
     {"project_id", FIELD_TEXT, AT(sl_gateway, project_id)},
@@ -177,6 +184,7 @@ static const struct entry_field gateway_fields[] = {
     {"node_ids", FIELD_TEXTS, LIST_AT(sl_gateway, node_ids, node_count)},
     {"node_keys", FIELD_TEXTS, LIST_AT(sl_gateway, node_keys, node_key_count)},
     {"membership", FIELD_INT, AT(sl_gateway, membership), .min = 0, .max = INT64_MAX},
+    {"features", FIELD_LIST, LIST_AT(sl_gateway, features, feature_count), .sub = &feature_table},
 };
 
 const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
@@ -239,6 +247,9 @@ uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
     assert(entry->kind < SL_KIND_COUNT);
+    if (entry->kind == SL_KIND_GATEWAY) {
+        return entry->gateway.feature_count > 0 ? 5 : 1; // older readers obey no feature
+    }
     if (entry->kind != SL_KIND_API) {
         // Readers of version 1 would let the app call from anywhere.
         return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;

@@ -17,9 +17,10 @@
 
 #include "common/base/error.h"
 #include "common/base/str.h"
+#include "common/runtime/feature.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    4  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    5  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -127,6 +128,13 @@ struct sl_img_throttle {
     uint8_t shared, pad[7];
 };
 
+// One part of a feature. What is not set is empty, 0 and off.
+struct sl_img_feature {
+    struct sl_img_str text;
+    int64_t number; // of the text, 0 when it is none
+    uint8_t set, on, pad[6];
+};
+
 struct sl_img_gateway {
     char id[SL_ID_LEN];
     int64_t domain_call_limit, api_default_limit, body_max_bytes, timeout_max_ms;
@@ -134,7 +142,29 @@ struct sl_img_gateway {
     uint64_t revision;            // R of this image
     struct sl_img_str epoch;
     struct sl_img_str project_id;
+    struct sl_img_feature features[SL_FEATURE_COUNT]; // by enum sl_feature
 };
+
+// A part of a feature as it acts: whether it says "on", its text, its number. `gateway` NULL: there
+// is no image, so nothing is set.
+static inline bool
+sl_img_feature_on(const struct sl_img_gateway *gateway, enum sl_feature feature)
+{
+    return gateway != NULL && gateway->features[feature].on != 0;
+}
+static inline struct sl_str
+sl_img_feature_text(const struct sl_img_gateway *gateway, enum sl_feature feature)
+{
+    return gateway == NULL ? (struct sl_str){"", 0} : sl_img_text(&gateway->features[feature].text);
+}
+static inline int64_t
+sl_img_feature_number(const struct sl_img_gateway *gateway, enum sl_feature feature,
+                      int64_t fallback)
+{
+    return gateway == NULL || gateway->features[feature].set == 0
+               ? fallback
+               : gateway->features[feature].number;
+}
 
 // Addresses of a backend name, resolved and checked by the agent.
 struct sl_img_upstream {

@@ -277,6 +277,27 @@ image_write_part(struct image_writer *writer, uint32_t slot, uint64_t seed,
     return image_segment_end(writer, err);
 }
 
+static int
+write_features(struct image_writer *writer, struct sl_img_gateway *record,
+               const struct sl_gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->feature_count; i++) {
+        const struct sl_feature_value *from = &gateway->features[i];
+        enum sl_feature feature = sl_feature_find(from->name);
+        if (feature == SL_FEATURE_COUNT) {
+            continue; // a newer publisher's
+        }
+        struct sl_img_feature *to = &record->features[feature];
+        to->set = 1;
+        to->on = strcmp(from->value, "on") == 0;
+        (void)sl_str_int(sl_str(from->value), &to->number); // a text is no number
+        if (image_put_text(writer, &to->text, from->value) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int
 image_write_gateway(struct image_writer *writer, struct sl_img_gateway *record,
                     const struct sl_gateway *gateway, const char *epoch, uint64_t revision)
@@ -286,7 +307,8 @@ image_write_gateway(struct image_writer *writer, struct sl_img_gateway *record,
     record->api_default_limit = gateway->api_default_limit;
     record->body_max_bytes = gateway->body_max_bytes;
     record->timeout_max_ms = gateway->timeout_max_ms;
-    if (image_put_text(writer, &record->project_id, gateway->project_id) != 0) {
+    if (image_put_text(writer, &record->project_id, gateway->project_id) != 0 ||
+        write_features(writer, record, gateway) != 0) {
         return -1;
     }
     record->revision = revision;

@@ -211,23 +211,31 @@ struct sl_throttle {
     size_t special_count;
 };
 
+// One part of a feature that is set and acts (feature.h).
+struct sl_feature_value {
+    const char *name;  // "app_basic", "app_jwt.auth_header"
+    const char *value; // a word, a number, a text
+};
+
 // kind "gateway", key gateway id: settings, and the nodes that share its limits.
 struct sl_gateway {
     const char *id;
-    const char *project_id;    // that it and its apps belong to
-    int64_t domain_call_limit; // calls a day and debugging domain; 0: off
-    int64_t api_default_limit; // calls a second and API; 0: off
-    int64_t body_max_bytes;    // request_body_size
-    int64_t timeout_max_ms;
+    const char *project_id;       // that it and its apps belong to
+    int64_t domain_call_limit;    // calls a day and debugging domain; 0: off
+    int64_t api_default_limit;    // calls a second and API; 0: off
+    int64_t body_max_bytes;       // request_body_size
+    int64_t timeout_max_ms;       // that a backend may take, whatever its API says; 0: no limit
     const char *const *addresses; // inbound addresses that lead to the group DEFAULT
     size_t address_count;
     const char *const *restricted; // CIDRs that backends may not resolve to
     size_t restricted_count;
     const char *const *node_ids; // sorted
     size_t node_count;
-    const char *const *node_keys; // CURVE public keys (Z85) of node_ids, in their order
-    size_t node_key_count;        // node_count, or 0: an older publisher did not say
-    uint64_t membership;          // grows with every change of node_ids
+    const char *const *node_keys;            // CURVE public keys (Z85) of node_ids, in their order
+    size_t node_key_count;                   // node_count, or 0: an older publisher did not say
+    uint64_t membership;                     // grows with every change of node_ids
+    const struct sl_feature_value *features; // what a reader does not know changes nothing
+    size_t feature_count;
 };
 
 // kind of the pseudo-gateway "control" (fronts): accounts, users, keys, policies travel as the JSON

@@ -1,4 +1,4 @@
-// compile.c - the kinds that are one or two rows: group, host, throttle, gateway, app.
+// compile.c - the kinds that are one or two rows: group, host, throttle, app.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/compile.h"
@@ -42,34 +42,12 @@ static const char app_publications_sql[] =
     "AND p.env_id = a.env_id "
     "WHERE a.instance_id = $1 AND a.app_id = $2 ORDER BY p.publish_id COLLATE \"C\"";
 
-static const char instance_sql[] = "SELECT i.id, r.membership, i.project_id FROM instance i JOIN "
-                                   "gateway_revision r ON r.gateway_id = i.id "
-                                   "WHERE i.id = $1";
-
-static const char addresses_sql[] = "SELECT unnest(addresses) FROM instance WHERE id = $1";
-
-static const char nodes_sql[] =
-    "SELECT id, public_key FROM node WHERE instance_id = $1 ORDER BY id COLLATE \"C\"";
-
-static const char restricted_sql[] =
-    "SELECT unnest(string_to_array(replace(value, ' ', ''), ',')) FROM instance_setting "
-    "WHERE instance_id = $1 AND name = 'restrict_cidrs' AND value <> ''";
-
-static const char number_sql[] =
-    "SELECT value FROM gateway_setting WHERE instance_id = $1 AND name = $2";
-
 static int
 fetch(const struct compile *c, const char *sql, const char *key, struct sl_rows **ret_rows,
       struct sl_error *err)
 {
     return sl_sql(c->tx, c->arena, sql, SL_PARAMS(SL_P_TEXT(c->gateway), SL_P_TEXT(key)), ret_rows,
                   err);
-}
-
-static int
-fetch_all(const struct compile *c, const char *sql, struct sl_rows **ret_rows, struct sl_error *err)
-{
-    return sl_sql(c->tx, c->arena, sql, SL_PARAMS(SL_P_TEXT(c->gateway)), ret_rows, err);
 }
 
 const char *const *
@@ -192,17 +170,22 @@ compile_throttle(const struct compile *c, const char *key, struct sl_entry *entr
     return read_specials(c, key, &entry->throttle, err);
 }
 
-// Opens a sealed column as a terminated string.
+const char *
+compile_unseal(const struct compile *c, const char *context, struct sl_str sealed,
+               struct sl_error *err)
+{
+    struct sl_str plain;
+    if (sl_unseal(c->arena, &c->publisher->key, sl_str(context), sealed, &plain, err) != 0) {
+        return NULL;
+    }
+    return sl_arena_dupn(c->arena, plain.ptr, plain.len);
+}
+
 static const char *
 open_text(const struct compile *c, const char *what, const char *id, struct sl_str sealed,
           struct sl_error *err)
 {
-    struct sl_str plain;
-    struct sl_str context = sl_str(sl_arena_printf(c->arena, "%s:%s", what, id));
-    if (sl_unseal(c->arena, &c->publisher->key, context, sealed, &plain, err) != 0) {
-        return NULL;
-    }
-    return sl_arena_dupn(c->arena, plain.ptr, plain.len);
+    return compile_unseal(c, sl_arena_printf(c->arena, "%s:%s", what, id), sealed, err);
 }
 
 static int
@@ -270,75 +253,6 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
     app->publish_ids = compile_list(c->arena, publications, 0);
     app->publish_id_count = sl_rows_count(publications);
     return 0;
-}
-
-static int
-read_number(const struct compile *c, const char *name, int64_t fallback, int64_t *ret_value,
-            struct sl_error *err)
-{
-    struct sl_rows *rows = NULL;
-    if (fetch(c, number_sql, name, &rows, err) != 0) {
-        return -1;
-    }
-    *ret_value = sl_rows_count(rows) == 1 ? sl_rows_int(rows, 0, 0) : fallback;
-    return 0;
-}
-
-static int
-read_settings(const struct compile *c, struct sl_gateway *gateway, struct sl_error *err)
-{
-    // Names, documented defaults (runtime.md 2.1, 7.1, 17) and where each goes.
-    const struct {
-        const char *name;
-        int64_t fallback;
-        int64_t *to;
-    } rows[] = {
-        {"domain_call_limit", 1000, &gateway->domain_call_limit},
-        {"api_default_limit", 200, &gateway->api_default_limit},
-        {"request_body_size", 12 * 1024 * 1024, &gateway->body_max_bytes},
-        {"backend_timeout", 60000, &gateway->timeout_max_ms},
-    };
-    for (size_t i = 0; i < SL_COUNT(rows); i++) {
-        if (read_number(c, rows[i].name, rows[i].fallback, rows[i].to, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-int
-compile_gateway(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
-                struct sl_error *err)
-{
-    struct sl_rows *rows = NULL;
-    struct sl_rows *addresses = NULL;
-    struct sl_rows *nodes = NULL;
-    struct sl_rows *restricted = NULL;
-    if (strcmp(key, c->gateway) != 0) {
-        return sl_fail(err, SL_E_ENTRY_BROKEN, "gateway", "key");
-    }
-    if (fetch_all(c, instance_sql, &rows, err) != 0 ||
-        fetch_all(c, addresses_sql, &addresses, err) != 0 ||
-        fetch_all(c, nodes_sql, &nodes, err) != 0 ||
-        fetch_all(c, restricted_sql, &restricted, err) != 0) {
-        return -1;
-    }
-    *ret_found = sl_rows_count(rows) == 1;
-    if (!*ret_found) {
-        return 0;
-    }
-    entry->gateway = (struct sl_gateway){.id = sl_rows_text(rows, 0, 0),
-                                         .project_id = sl_rows_text(rows, 0, 2),
-                                         .membership = (uint64_t)sl_rows_int(rows, 0, 1),
-                                         .addresses = compile_list(c->arena, addresses, 0),
-                                         .address_count = sl_rows_count(addresses),
-                                         .restricted = compile_list(c->arena, restricted, 0),
-                                         .restricted_count = sl_rows_count(restricted),
-                                         .node_ids = compile_list(c->arena, nodes, 0),
-                                         .node_count = sl_rows_count(nodes),
-                                         .node_keys = compile_list(c->arena, nodes, 1),
-                                         .node_key_count = sl_rows_count(nodes)};
-    return read_settings(c, &entry->gateway, err);
 }
 
 static compile_fn *const by_kind[SL_KIND_COUNT] = {

@@ -51,6 +51,11 @@ int compile_check_addresses(struct sl_arena *arena, const char *definition,
 int compile_control(const struct compile *compile, const char *kind, const char *key,
                     struct sl_str *ret_plain, bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 
+// Opens a sealed column as a terminated string, from the arena; NULL (SEAL_BROKEN) when it was
+// sealed under another key or context.
+const char *compile_unseal(const struct compile *compile, const char *context, struct sl_str sealed,
+                           struct sl_error *err) SL_MUST_CHECK;
+
 // A column of several rows as a list of strings, in the arena; NULL when it is full.
 const char *const *compile_list(struct sl_arena *arena, const struct sl_rows *rows, size_t column);
 

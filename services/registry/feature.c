@@ -1,8 +1,6 @@
 // feature.c - 3.21: features of a gateway.
 //
-// A feature is known to the document, available here, and has a way to read its configuration: a
-// number, as plain text or as a member of a JSON object. Nothing is stored that nothing obeys:
-// gateway_setting (proto/sql/0070_feature.sql) says what each changes.
+// feature_table.c says what there is, feature_config.c what a configuration may be.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/commands.h"
@@ -10,135 +8,35 @@
 #include "common/base/limits.h"
 #include "common/crypto/crypto.h"
 #include "services/registry/engine_write.h"
+#include "services/registry/feature.h"
 
 #include <string.h>
 
 #define INTERVAL "feature_interval" // setting: seconds between two changes of one feature
 
-// What the gateway has, sorted by name (runtime.md 17).
-static const struct feature {
-    const char *name;   //
-    const char *member; // of the JSON object in `config`; NULL: `config` is the number itself
-    int64_t min, max;   //
-} features[] = {
-    {"backend_timeout", "max_timeout", 1, 600000},
-    {"ratelimit", "api_limits", 1, 1000000},
-    {"request_body_size", NULL, 1048576, 9999220736},
-};
-
-// What the document knows besides, sorted.
-static const char *const others[] = {
-    "api_uri_no_escape",
-    "app_acl",
-    "app_api_key",
-    "app_basic",
-    "app_jwt",
-    "app_quota",
-    "app_route",
-    "app_secret",
-    "app_token",
-    "authorizer_context_support_num_bool",
-    "backend_client_certificate",
-    "backend_retry_count",
-    "backend_token_allow",
-    "breaker",
-    "breakerv2",
-    "content_type_configurable",
-    "cors",
-    "custom_auth_header",
-    "custom_log",
-    "default_group_host_trustlist",
-    "gateway_responses",
-    "gateway_responses_support_header",
-    "gzip",
-    "kafka_log",
-    "lts",
-    "multi_auth",
-    "policy_cookie_param",
-    "policy_sys_param",
-    "public_key",
-    "rate_limit_algorithm",
-    "rate_limit_plugin",
-    "real_ip_from_xff",
-    "real_ip_header_getter",
-    "request_custom_config",
-    "route",
-    "set_resp_headers",
-    "sign_aes",
-    "sign_basic",
-    "sse_strategy",
-    "ssl_ciphers",
-    "throttle_strategy",
-    "vpc_backup",
-    "vpc_name_modifiable",
-};
-
 // Nothing comes back when the feature was set less than $6 seconds ago.
 static const char set_sql[] =
-    "INSERT INTO feature AS f (instance_id, id, name, enable, config) VALUES ($1, $2, $3, $4, $5)"
+    "INSERT INTO feature AS f (instance_id, id, name, enable, config, secret)"
+    " VALUES ($1, $2, $3, $4, $5, $7)"
     " ON CONFLICT ON CONSTRAINT feature_name_key DO UPDATE SET enable = excluded.enable,"
-    " config = excluded.config, update_time = now()"
+    " config = excluded.config, secret = excluded.secret, update_time = now()"
     " WHERE f.update_time <= now() - make_interval(secs => $6::bigint) RETURNING id";
 
-static const struct feature *
-find_feature(const char *name)
-{
-    for (size_t i = 0; i < SL_COUNT(features); i++) {
-        if (strcmp(features[i].name, name) == 0) {
-            return &features[i];
-        }
-    }
-    return NULL;
-}
-
+// Seals the secret members, as the publisher opens them.
 static int
-refuse_name(const char *name, struct sl_error *err)
+seal(struct mutation *m, const char *name, const char *secret, struct sl_param *ret_param,
+     struct sl_error *err)
 {
-    for (size_t i = 0; i < SL_COUNT(others); i++) {
-        if (strcmp(others[i], name) == 0) {
-            return sl_fail(err, SL_E_FEATURE_UNSUPPORTED, name);
-        }
+    struct sl_str sealed = {NULL, 0};
+    struct sl_str context = sl_str(sl_arena_printf(m->arena, "feature:%s/%s", m->instance, name));
+    if (secret == NULL) {
+        *ret_param = SL_P_NULL;
+        return 0;
     }
-    return sl_fail(err, SL_E_FEATURE_UNKNOWN, name);
-}
-
-// The number in a configuration, which may stand in quotes inside a JSON object.
-static int
-read_number(struct mutation *m, const struct feature *feature, const char *config,
-            int64_t *ret_number, struct sl_error *err)
-{
-    const char *text = config;
-    if (feature->member != NULL) {
-        json_t *object = json_loads(config, JSON_REJECT_DUPLICATES, NULL);
-        if (!json_is_object(object)) {
-            json_decref(object);
-            return sl_fail(err, SL_E_PARAM_INVALID, "config");
-        }
-        if (engine_keep(m->arena, object, err) != 0) {
-            return -1;
-        }
-        text = engine_value(m->arena, json_object_get(object, feature->member));
-    }
-    if (text == NULL || !sl_str_int(sl_str(text), ret_number)) {
-        return sl_fail(err, SL_E_PARAM_INVALID, "config");
-    }
-    return 0;
-}
-
-static int
-check_config(struct mutation *m, const struct feature *feature, const char *config, bool enable,
-             struct sl_error *err)
-{
-    int64_t number = 0;
-    if (config == NULL || config[0] == '\0') {
-        return enable ? sl_fail(err, SL_E_PARAM_MISSING, "config") : 0;
-    }
-    if (read_number(m, feature, config, &number, err) != 0) {
+    if (sl_seal(m->arena, m->registry->key, context, sl_str(secret), &sealed, err) != 0) {
         return -1;
     }
-    if (number < feature->min || number > feature->max) {
-        return sl_fail(err, SL_E_PARAM_RANGE, "config");
-    }
+    *ret_param = SL_P_BYTES(sealed.ptr, sealed.len);
     return 0;
 }
 
@@ -149,20 +47,24 @@ set_work(struct mutation *m, struct sl_error *err)
     const char *name = json_string_value(json_object_get(body, "name"));
     const char *config = json_string_value(json_object_get(body, "config"));
     bool enable = json_is_true(json_object_get(body, "enable"));
-    const struct feature *feature = find_feature(name);
+    const struct feature *feature = feature_find(name);
+    struct feature_config kept;
+    struct sl_param secret;
     struct sl_rows *rows = NULL;
     int64_t interval_s = 0;
     char id[SL_ID_SIZE];
     if (feature == NULL) {
-        return refuse_name(name, err);
+        return feature_refuse(name, err);
     }
     sl_random_id(id);
-    if (check_config(m, feature, config, enable, err) != 0 ||
+    if (feature_check(m->arena, feature, config, enable, &kept, err) != 0 ||
+        seal(m, name, kept.secret, &secret, err) != 0 ||
         instance_number(m, INTERVAL, &interval_s, err) != 0 ||
         sl_sql(m->tx, m->arena, set_sql,
                SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id), SL_P_TEXT(name),
                          SL_P_TEXT(enable ? "true" : "false"),
-                         config != NULL ? SL_P_TEXT(config) : SL_P_NULL, SL_P_INT(interval_s)),
+                         kept.text != NULL ? SL_P_TEXT(kept.text) : SL_P_NULL, SL_P_INT(interval_s),
+                         secret),
                &rows, err) != 0) {
         return -1;
     }
@@ -194,12 +96,12 @@ names_work(struct mutation *m, struct sl_error *err)
     if (engine_keep(m->arena, names, err) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < SL_COUNT(features); i++) {
+    for (size_t i = 0; i < feature_count; i++) {
         if ((int64_t)i >= offset && (int64_t)i - offset < limit) {
-            json_array_append_new(names, json_string(features[i].name));
+            json_array_append_new(names, json_string(feature_table[i].name));
         }
     }
-    json_t *page = json_pack("{s:i, s:i, s:O}", "total", (int)SL_COUNT(features), "size",
+    json_t *page = json_pack("{s:i, s:i, s:O}", "total", (int)feature_count, "size",
                              (int)json_array_size(names), "features", names);
     return engine_keep(m->arena, page, err) == 0 ? engine_dump(m->arena, page, &m->body, err) : -1;
 }

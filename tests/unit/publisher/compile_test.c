@@ -242,6 +242,27 @@ a_gateway_with_its_settings_addresses_and_nodes(void **state)
 }
 
 static void
+parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader(void **state)
+{
+    struct fixture *f = *state;
+    struct compiled compiled;
+    insert(f, "INSERT INTO gateway_revision (gateway_id, content_key) VALUES ('@', '')");
+    assert_int_equal(compile(f, f->gateway, "gateway", f->gateway, &compiled), 0);
+    assert_int_equal(compiled.min_reader, 1);
+    insert(f, "INSERT INTO feature (instance_id, id, name, enable, config) VALUES"
+              " ('@', 'f1', 'of_tomorrow', true, ' {\"a\": \"b\"}'),"
+              " ('@', 'f2', 'sse_strategy', true, 'on'), ('@', 'f3', 'fixed', true, NULL)");
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_int_equal(entry.gateway.feature_count, 1);
+    assert_string_equal(entry.gateway.features[0].name, "sse_strategy");
+    assert_string_equal(entry.gateway.features[0].value, "on");
+    assert_int_equal(compile(f, f->gateway, "gateway", f->gateway, &compiled), 0);
+    assert_int_equal(compiled.min_reader, 5);
+    insert(f, "UPDATE feature SET enable = false WHERE instance_id = '@'");
+    assert_int_equal(compile_entry_of(f, SL_KIND_GATEWAY, f->gateway).gateway.feature_count, 0);
+}
+
+static void
 an_api_is_an_entry_while_it_is_online(void **state)
 {
     struct fixture *f = *state;
@@ -371,6 +392,7 @@ main(void)
         FIXTURE_TEST(an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it),
         FIXTURE_TEST(a_secret_that_does_not_open_makes_no_entry),
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
+        FIXTURE_TEST(parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader),
         FIXTURE_TEST(an_api_is_an_entry_while_it_is_online),
         FIXTURE_TEST(what_is_gone_is_a_tombstone_and_what_nobody_knows_is_refused),
         FIXTURE_TEST(another_gateways_rows_are_gone),

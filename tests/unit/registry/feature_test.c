@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/registry/fixture.h"
 
+#include "common/runtime/feature.h"
+#include "services/registry/feature.h"
+
 static int
 set(struct fixture *f, const char *name, const char *enable, const char *config)
 {
@@ -97,6 +100,13 @@ what_cannot_be_set_is_refused(void **state)
         {"api_uri_no_escape", "", SL_E_FEATURE_UNSUPPORTED},
         {"vpc_name_modifiable", "on", SL_E_FEATURE_UNSUPPORTED},
         {"ratelimit", "", SL_E_PARAM_MISSING},
+        {"ratelimit", "{}", SL_E_PARAM_MISSING},
+        {"ratelimit", "{\\\"api_limits\\\": 5, \\\"user_limits\\\": 5}", SL_E_PARAM_INVALID},
+        {"ratelimit", "{\\\"api_limits\\\": 5, \\\"api_limits\\\": 6}", SL_E_PARAM_INVALID},
+        {"ratelimit", "{\\\"api_limits\\\": null}", SL_E_PARAM_INVALID},
+        {"app_acl", "on", SL_E_PARAM_INVALID},
+        {"sse_strategy", "", SL_E_PARAM_MISSING},
+        {"sse_strategy", "ON", SL_E_PARAM_INVALID},
         {"ratelimit", "[1]", SL_E_PARAM_INVALID},
         {"ratelimit", "{\\\"limit\\\": 5}", SL_E_PARAM_INVALID},
         {"ratelimit", "{\\\"api_limits\\\": true}", SL_E_PARAM_INVALID},
@@ -116,6 +126,146 @@ what_cannot_be_set_is_refused(void **state)
     const char *sql = sl_arena_printf(
         f->arena, "SELECT count(*) FROM feature WHERE instance_id = '%s'", f->gateway);
     assert_int_equal(fixture_count(f, sql), 0);
+}
+
+// How many settings of this name the gateway has, whatever they say.
+static int64_t
+settings_called(struct fixture *f, const char *name, const char *value)
+{
+    return fixture_count(
+        f, sl_arena_printf(f->arena,
+                           "SELECT count(*) FROM gateway_setting WHERE instance_id = '%s'"
+                           " AND name = '%s' AND value = '%s'",
+                           f->gateway, name, value));
+}
+
+static void
+a_switch_is_a_setting_of_its_name(void **state)
+{
+    struct fixture *f = *state;
+    allow_changes(f);
+    assert_int_equal(set(f, "sse_strategy", "true", "on"), 0);
+    assert_int_equal(settings_called(f, "sse_strategy", "on"), 1);
+    assert_int_equal(set(f, "sse_strategy", "true", "off"), 0);
+    assert_int_equal(settings_called(f, "sse_strategy", "off"), 1);
+    assert_int_equal(set(f, "sse_strategy", "false", "on"), 0);
+    assert_int_equal(settings_called(f, "sse_strategy", "on"), 0);
+    // The members of an object are settings of their own, white space before it or not.
+    assert_int_equal(set(f, "ratelimit", "true", "\\n {\\\"api_limits\\\": \\\"9\\\"}"), 0);
+    assert_int_equal(settings_called(f, "api_default_limit", "9"), 1);
+}
+
+static void
+a_fixed_feature_is_there_and_can_only_be_said_to_be(void **state)
+{
+    struct fixture *f = *state;
+    allow_changes(f);
+    assert_int_equal(set(f, "app_acl", "true", ""), 0);
+    assert_int_equal(set(f, "app_acl", "false", ""), -1);
+    assert_int_equal(f->err.code, SL_E_PARAM_INVALID);
+    assert_string_equal(f->err.args[0], "enable");
+}
+
+static int
+refuse_odd(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    (void)arena;
+    return json_array_size(value) % 2 == 1 ? sl_fail(err, SL_E_PARAM_RANGE, where) : 0;
+}
+
+static int
+refuse_many(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    (void)arena;
+    return json_object_size(value) > 3 ? sl_fail(err, SL_E_PARAM_INVALID, where) : 0;
+}
+
+static const char *const colours[] = {"red", "blue", NULL};
+static const struct feature_part motley_parts[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "colour", .type = FEATURE_WORD, .words = colours, .required = true},
+    {.name = "key", .type = FEATURE_TEXT, .min = 2, .max = 4, .secret = true},
+    {.name = "list", .type = FEATURE_JSON, .check = refuse_odd},
+    {.name = "size", .type = FEATURE_NUMBER, .min = -2, .max = 2},
+    {.type = FEATURE_END},
+};
+static const struct feature motley = {
+    .name = "motley", .parts = motley_parts, .check = refuse_many};
+
+static void
+every_type_of_member_is_checked_and_named(void **state)
+{
+    static const struct {
+        const char *config;
+        enum sl_code code; // SL_E_INTERNAL: it passes
+        const char *named;
+    } rows[] = {
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"size\":-2}", SL_E_INTERNAL, NULL},
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"list\":[1,2]}", SL_E_INTERNAL, NULL},
+        {"{\"enable\":\"off\"}", SL_E_INTERNAL, NULL},
+        {"{\"enable\":\"off\",\"colour\":\"green\"}", SL_E_PARAM_INVALID, "config.colour"},
+        {"{\"enable\":\"on\"}", SL_E_PARAM_MISSING, "config.colour"},
+        {"{\"colour\":\"red\"}", SL_E_PARAM_MISSING, "config.enable"},
+        {"{\"enable\":true,\"colour\":\"red\"}", SL_E_PARAM_INVALID, "config.enable"},
+        {"{\"enable\":\"yes\",\"colour\":\"red\"}", SL_E_PARAM_INVALID, "config.enable"},
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"size\":3}", SL_E_PARAM_RANGE, "config.size"},
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"key\":\"k\"}", SL_E_PARAM_INVALID, "config.key"},
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"key\":55}", SL_E_PARAM_INVALID, "config.key"},
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"list\":[1]}", SL_E_PARAM_RANGE, "config.list"},
+        {"{\"enable\":\"on\",\"colour\":\"red\",\"list\":[],\"size\":1}", SL_E_PARAM_INVALID,
+         "config"},
+        {"\"on\"", SL_E_PARAM_INVALID, "config"},
+        {"{\"enable\":\"on\"", SL_E_PARAM_INVALID, "config"},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        struct feature_config kept;
+        bool passes = rows[i].code == SL_E_INTERNAL;
+        int rc = feature_check(f->arena, &motley, rows[i].config, true, &kept, &f->err);
+        if ((rc == 0) != passes || (!passes && (f->err.code != rows[i].code ||
+                                                strcmp(f->err.args[0], rows[i].named) != 0))) {
+            fail_msg("%s: %s %s", rows[i].config, sl_error_name(f->err.code), f->err.args[0]);
+        }
+    }
+}
+
+static void
+a_secret_member_is_kept_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct feature_config kept;
+    const char *config = "{\"enable\": \"on\", \"colour\": \"red\", \"key\": \"1234\"}";
+    assert_int_equal(feature_check(f->arena, &motley, config, true, &kept, &f->err), 0);
+    assert_string_equal(kept.text, "{\"enable\":\"on\",\"colour\":\"red\"}");
+    assert_string_equal(kept.secret, "{\"key\":\"1234\"}");
+    config = "{\"enable\": \"on\", \"colour\": \"red\"}";
+    assert_int_equal(feature_check(f->arena, &motley, config, true, &kept, &f->err), 0);
+    assert_string_equal(kept.text, config);
+    assert_null(kept.secret);
+}
+
+static void
+what_nodes_obey_can_be_set(void **state)
+{
+    (void)state;
+    for (enum sl_feature i = 0; i < SL_FEATURE_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%s", sl_feature_name(i));
+        char *member = strchr(name, '.');
+        if (member != NULL) {
+            *member++ = '\0';
+        }
+        const struct feature *feature = feature_find(name);
+        assert_non_null(feature);
+        const struct feature_part *part = feature->parts;
+        while (part->type != FEATURE_END && member != NULL && strcmp(part->name, member) != 0) {
+            part++;
+        }
+        assert_int_not_equal(part->type, FEATURE_END);
+    }
+    for (size_t i = 1; i < feature_count; i++) {
+        assert_true(strcmp(feature_table[i - 1].name, feature_table[i].name) < 0);
+    }
 }
 
 static void
@@ -141,6 +291,11 @@ main(void)
         FIXTURE_TEST(setting_one_republishes_the_gateway),
         FIXTURE_TEST(it_is_changed_once_a_minute_only),
         FIXTURE_TEST(what_cannot_be_set_is_refused),
+        FIXTURE_TEST(a_switch_is_a_setting_of_its_name),
+        FIXTURE_TEST(a_fixed_feature_is_there_and_can_only_be_said_to_be),
+        FIXTURE_TEST(every_type_of_member_is_checked_and_named),
+        FIXTURE_TEST(a_secret_member_is_kept_apart),
+        FIXTURE_TEST(what_nodes_obey_can_be_set),
         FIXTURE_TEST(names_are_listed_in_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,13 +112,16 @@ static struct sl_entry
 some_gateway(void)
 {
     static const char *const nodes[] = {"node-1", "node-2"};
+    static const struct sl_feature_value features[] = {{"sse_strategy", "on"}, {"newer", ""}};
     return (struct sl_entry){
         .kind = SL_KIND_GATEWAY,
         .gateway = {.id = ID_1,
                     .domain_call_limit = 1000,
                     .node_ids = nodes,
                     .node_count = 2,
-                    .membership = 9},
+                    .membership = 9,
+                    .features = features,
+                    .feature_count = 2},
     };
 }
 

@@ -126,6 +126,8 @@ groups_throttles_and_the_gateway_are_read_as_they_were_put(void **state)
     struct kit *kit = *state;
     static const struct sl_special specials[] = {{"zz", 5, false}, {"aa", 9, true}};
     static const char *const addresses[] = {"10.0.0.1", "10.0.0.2"};
+    static const struct sl_feature_value features[] = {{"of_tomorrow", "1"},
+                                                       {"sse_strategy", "on"}};
     struct sl_entry throttle = {
         .kind = SL_KIND_THROTTLE,
         .throttle = {THROTTLE_1, true, 3600, 1, "hour", 3, 2, 1, 0, specials, 2},
@@ -136,7 +138,9 @@ groups_throttles_and_the_gateway_are_read_as_they_were_put(void **state)
                     .domain_call_limit = 1000,
                     .body_max_bytes = 77,
                     .addresses = addresses,
-                    .address_count = 2},
+                    .address_count = 2,
+                    .features = features,
+                    .feature_count = 2},
     };
     put_group(kit, GROUP_1, false);
     put_group(kit, GROUP_2, true);
@@ -161,6 +165,7 @@ groups_throttles_and_the_gateway_are_read_as_they_were_put(void **state)
     assert_true(sl_str_equal(sl_img_text(&settings->epoch), SL_STR("epoch")));
     const struct sl_img_str *texts = sl_img_items(&settings->addresses);
     assert_true(sl_str_equal(sl_img_text(&texts[1]), SL_STR("10.0.0.2")));
+    assert_true(sl_img_feature_on(settings, SL_FEATURE_SSE_STRATEGY));
 }
 
 static void

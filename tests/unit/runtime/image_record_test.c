@@ -1,4 +1,4 @@
-// image_record_test.c - the record of an API: checks of parameters, policies and their hosts.
+// image_record_test.c - records of APIs (checks of parameters, policies, hosts) and of features.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/runtime/image_kit.h"
@@ -107,6 +107,62 @@ hosts_of_policies_are_upstreams_too(void **state)
     assert_null(sl_image_upstream(kit->image, SL_STR("gold.example")));
 }
 
+// Puts a gateway whose one feature says `value`; its record in the image.
+static const struct sl_img_gateway *
+gateway_saying(struct kit *kit, const char *value, uint64_t revision)
+{
+    const struct sl_feature_value feature = {"sse_strategy", value};
+    struct sl_entry gateway = {
+        .kind = SL_KIND_GATEWAY,
+        .gateway = {.id = GROUP_2, .features = &feature, .feature_count = value != NULL ? 1 : 0},
+    };
+    kit_put(kit, GROUP_2, &gateway);
+    kit_commit(kit, revision);
+    return sl_image_gateway(kit->image);
+}
+
+static void
+a_feature_is_read_as_a_switch_a_text_and_a_number(void **state)
+{
+    static const struct {
+        const char *value;
+        int64_t number;
+        bool on;
+    } rows[] = {{"on", 0, true},
+                {"off", 0, false},
+                {"-17", -17, false},
+                {"", 0, false},
+                {"only", 0, false}};
+    struct kit *kit = *state;
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        const struct sl_img_gateway *gateway = gateway_saying(kit, rows[i].value, i + 1);
+        assert_int_equal(sl_img_feature_on(gateway, SL_FEATURE_SSE_STRATEGY), rows[i].on);
+        assert_int_equal(sl_img_feature_number(gateway, SL_FEATURE_SSE_STRATEGY, 5),
+                         rows[i].number);
+        assert_true(sl_str_equal(sl_img_feature_text(gateway, SL_FEATURE_SSE_STRATEGY),
+                                 sl_str(rows[i].value)));
+    }
+    const struct sl_img_gateway *bare = gateway_saying(kit, NULL, 99);
+    assert_false(sl_img_feature_on(bare, SL_FEATURE_SSE_STRATEGY));
+    assert_int_equal(sl_img_feature_number(bare, SL_FEATURE_SSE_STRATEGY, 5), 5);
+    assert_int_equal(sl_img_feature_text(bare, SL_FEATURE_SSE_STRATEGY).len, 0);
+    assert_int_equal(sl_img_feature_number(NULL, SL_FEATURE_SSE_STRATEGY, 5), 5);
+    assert_false(sl_img_feature_on(NULL, SL_FEATURE_SSE_STRATEGY));
+}
+
+static void
+names_of_features_are_sorted_and_found(void **state)
+{
+    (void)state;
+    for (enum sl_feature i = 0; i < SL_FEATURE_COUNT; i++) {
+        assert_int_equal(sl_feature_find(sl_feature_name(i)), i);
+        if (i > 0) {
+            assert_true(strcmp(sl_feature_name(i - 1), sl_feature_name(i)) < 0);
+        }
+    }
+    assert_int_equal(sl_feature_find("of_tomorrow"), SL_FEATURE_COUNT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_open, kit_close)
 
 int
@@ -115,6 +171,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(policies_lie_behind_their_api),
         TEST(hosts_of_policies_are_upstreams_too),
+        TEST(a_feature_is_read_as_a_switch_a_text_and_a_number),
+        TEST(names_of_features_are_sorted_and_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,26 @@
+// feature.h - what of a gateway's features nodes obey, and what each part is called.
+//
+// A feature is a word ("on"), a number, or an object whose members are named after a dot. The
+// publisher puts every part named here that is set and acts into the `gateway` entry as text; the
+// image keeps them by number. What is not set has the default that runtime.md 17 gives: its reader
+// knows it. To add one: a line in the enum, a line in feature.c, and a row in the registry's
+// feature_table.c.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_RUNTIME_FEATURE_H
+#define SL_RUNTIME_FEATURE_H
+
+#include "common/base/str.h"
+
+enum sl_feature {
+    SL_FEATURE_SSE_STRATEGY, // "on": no answer is buffered
+    SL_FEATURE_COUNT,        // also: a name that this build does not know
+};
+
+// "app_jwt.auth_header": the feature, and the member if its configuration is an object.
+const char *sl_feature_name(enum sl_feature feature);
+
+// The feature of a name, or SL_FEATURE_COUNT.
+enum sl_feature sl_feature_find(const char *name);
+
+#endif

@@ -1,0 +1,166 @@
+// compile_gateway.c - the gateway's own entry: settings, features, nodes.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "services/publisher/compile.h"
+
+#include "common/runtime/feature.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char instance_sql[] = "SELECT i.id, r.membership, i.project_id FROM instance i JOIN "
+                                   "gateway_revision r ON r.gateway_id = i.id "
+                                   "WHERE i.id = $1";
+
+static const char addresses_sql[] = "SELECT unnest(addresses) FROM instance WHERE id = $1";
+
+static const char nodes_sql[] =
+    "SELECT id, public_key FROM node WHERE instance_id = $1 ORDER BY id COLLATE \"C\"";
+
+static const char restricted_sql[] =
+    "SELECT unnest(string_to_array(replace(value, ' ', ''), ',')) FROM instance_setting "
+    "WHERE instance_id = $1 AND name = 'restrict_cidrs' AND value <> ''";
+
+static const char setting_sql[] =
+    "SELECT name, value FROM gateway_setting WHERE instance_id = $1 ORDER BY name COLLATE \"C\"";
+
+static const char secret_sql[] = "SELECT name, secret FROM feature WHERE instance_id = $1 AND "
+                                 "enable AND secret IS NOT NULL ORDER BY name COLLATE \"C\"";
+
+static int
+fetch_all(const struct compile *c, const char *sql, struct sl_rows **ret_rows, struct sl_error *err)
+{
+    return sl_sql(c->tx, c->arena, sql, SL_PARAMS(SL_P_TEXT(c->gateway)), ret_rows, err);
+}
+
+// The settings that act, by name; features are among them.
+struct settings {
+    const struct sl_rows *rows;    // of setting_sql
+    struct sl_feature_value *list; // what nodes know of them, and of the sealed members
+    size_t count, room;
+};
+
+static int64_t
+number(const struct settings *settings, const char *name, int64_t fallback)
+{
+    for (size_t i = 0; i < sl_rows_count(settings->rows); i++) {
+        if (strcmp(sl_rows_text(settings->rows, i, 0), name) == 0) {
+            return sl_rows_int(settings->rows, i, 1);
+        }
+    }
+    return fallback;
+}
+
+static void
+add_feature(const struct compile *c, struct settings *settings, const char *name, const char *value)
+{
+    if (settings->count < settings->room && sl_feature_find(name) != SL_FEATURE_COUNT) {
+        settings->list[settings->count++] =
+            (struct sl_feature_value){sl_arena_dup(c->arena, name), sl_arena_dup(c->arena, value)};
+    }
+}
+
+// The sealed members of one feature: a JSON object of texts.
+static int
+add_secrets(const struct compile *c, struct settings *settings, const char *feature,
+            struct sl_str sealed, struct sl_error *err)
+{
+    const char *context = sl_arena_printf(c->arena, "feature:%s/%s", c->gateway, feature);
+    const char *text = compile_unseal(c, context, sealed, err);
+    if (text == NULL) {
+        return -1;
+    }
+    json_t *object = json_loads(text, 0, NULL);
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(object, name, value)
+    {
+        if (json_is_string(value)) {
+            add_feature(c, settings, sl_arena_printf(c->arena, "%s.%s", feature, name),
+                        json_string_value(value));
+        }
+    }
+    json_decref(object);
+    return sl_arena_check(c->arena, err);
+}
+
+// Every part of a feature that nodes know and that is set, once, sorted by enum sl_feature.
+static int
+read_features(const struct compile *c, struct settings *settings, struct sl_gateway *gateway,
+              struct sl_error *err)
+{
+    struct sl_rows *secrets = NULL;
+    if (fetch_all(c, secret_sql, &secrets, err) != 0) {
+        return -1;
+    }
+    settings->room = SL_FEATURE_COUNT;
+    settings->list = sl_arena_array(c->arena, settings->room, sizeof(*settings->list));
+    if (settings->list == NULL) {
+        return sl_arena_check(c->arena, err);
+    }
+    for (size_t i = 0; i < sl_rows_count(settings->rows); i++) {
+        add_feature(c, settings, sl_rows_text(settings->rows, i, 0),
+                    sl_rows_text(settings->rows, i, 1));
+    }
+    for (size_t i = 0; i < sl_rows_count(secrets); i++) {
+        if (add_secrets(c, settings, sl_rows_text(secrets, i, 0), sl_rows_bytes(secrets, i, 1),
+                        err) != 0) {
+            return -1;
+        }
+    }
+    gateway->features = settings->list;
+    gateway->feature_count = settings->count;
+    return sl_arena_check(c->arena, err);
+}
+
+static int
+read_settings(const struct compile *c, struct sl_gateway *gateway, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (fetch_all(c, setting_sql, &rows, err) != 0) {
+        return -1;
+    }
+    struct settings settings = {.rows = rows};
+    // Documented defaults: runtime.md 2.1, 7.1, 17.
+    gateway->domain_call_limit = number(&settings, "domain_call_limit", 1000);
+    gateway->api_default_limit = number(&settings, "api_default_limit", 200);
+    gateway->body_max_bytes = number(&settings, "request_body_size", INT64_C(12) * 1024 * 1024);
+    gateway->timeout_max_ms = number(&settings, "backend_timeout", 60000);
+    return read_features(c, &settings, gateway, err);
+}
+
+int
+compile_gateway(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+                struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_rows *addresses = NULL;
+    struct sl_rows *nodes = NULL;
+    struct sl_rows *restricted = NULL;
+    if (strcmp(key, c->gateway) != 0) {
+        return sl_fail(err, SL_E_ENTRY_BROKEN, "gateway", "key");
+    }
+    if (fetch_all(c, instance_sql, &rows, err) != 0 ||
+        fetch_all(c, addresses_sql, &addresses, err) != 0 ||
+        fetch_all(c, nodes_sql, &nodes, err) != 0 ||
+        fetch_all(c, restricted_sql, &restricted, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (!*ret_found) {
+        return 0;
+    }
+    entry->gateway = (struct sl_gateway){.id = sl_rows_text(rows, 0, 0),
+                                         .project_id = sl_rows_text(rows, 0, 2),
+                                         .membership = (uint64_t)sl_rows_int(rows, 0, 1),
+                                         .addresses = compile_list(c->arena, addresses, 0),
+                                         .address_count = sl_rows_count(addresses),
+                                         .restricted = compile_list(c->arena, restricted, 0),
+                                         .restricted_count = sl_rows_count(restricted),
+                                         .node_ids = compile_list(c->arena, nodes, 0),
+                                         .node_count = sl_rows_count(nodes),
+                                         .node_keys = compile_list(c->arena, nodes, 1),
+                                         .node_key_count = sl_rows_count(nodes)};
+    return read_settings(c, &entry->gateway, err);
+}
