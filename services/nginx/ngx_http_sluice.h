@@ -162,6 +162,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned trace_stale : 1;    // headers of a trace that does not hold stay here
     unsigned backend_tls : 1;    // the backend is called over TLS
     unsigned tls_failed : 1;     // the last try ended in the handshake
+    unsigned unbuffered : 1;     // the backend's answer is passed on as it arrives
 };
 
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers

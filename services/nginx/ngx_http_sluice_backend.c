@@ -121,6 +121,16 @@ set_retries(struct backend *backend, const struct sl_img_target *target)
     }
 }
 
+// The API's timeout, up to what the gateway allows at this moment.
+static ngx_msec_t
+timeout_of(const ngx_http_sluice_ctx_t *ctx)
+{
+    int64_t max_ms = ctx->gateway == NULL ? 0 : ctx->gateway->timeout_max_ms;
+
+    return max_ms > 0 && max_ms < ctx->target->timeout_ms ? (ngx_msec_t)max_ms
+                                                          : ctx->target->timeout_ms;
+}
+
 // The backend's own Host: its name, and its port unless that is the scheme's.
 static ngx_int_t
 set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
@@ -212,10 +222,11 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     }
     set_retries(backend, ctx->target);
     backend->tls = ctx->target->tls;
-    backend->timeout_ms = ctx->target->timeout_ms;
+    backend->timeout_ms = timeout_of(ctx);
     backend->ctx = ctx;
     ctx->backend = backend;
     ctx->backend_called = 1;
+    ctx->unbuffered = sl_img_feature_on(ctx->gateway, SL_FEATURE_SSE_STRATEGY);
     r->method_name = method_name(r, ctx->target->method); // what the proxy sends
     rc = ngx_http_sluice_forward(r, ctx);
     if (rc != NGX_OK) {

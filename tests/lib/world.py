@@ -147,6 +147,18 @@ class World:
     def env_id(self, env):
         return RELEASE if env == "RELEASE" else self.names[env]["id"]
 
+    def feature(self, name, config=None):
+        """Sets a feature of the gateway, or with no configuration switches it off.
+
+        As often as a story likes. Nodes know it after settle(); only a story with a deployment of
+        its own may change what other stories meet.
+        """
+        with _admin_lock:
+            self.stack.admin("gateway", "set", self.instance, "feature_interval=0")
+        text = config if isinstance(config, str) or config is None else json.dumps(config)
+        body = {"name": name, "enable": text is not None}
+        return self.want(201, "POST", "/features", body | ({"config": text} if text else {}))
+
     def app(self, name, **fields):
         made = self.want(201, "POST", "/apps", {"name": f"{name}_{self.uid}", **fields})
         self._remember(name, made, f"/apps/{made['id']}")
