@@ -59,108 +59,6 @@ grants_free(struct grants **grants)
     *grants = NULL;
 }
 
-// -- owners and shards
-
-static void
-set_up(struct grants *grants, uint8_t owner, bool is_up)
-{
-    if (grants->owners[owner].is_up == is_up) {
-        return;
-    }
-    grants->owners[owner].is_up = is_up;
-    for (uint32_t i = 0; i < SL_SHARDS; i++) {
-        if (grants->shards[i].owner == owner) {
-            sl_counters_set_up(grants->counters, i, is_up);
-        }
-    }
-}
-
-static uint8_t
-get_owner(struct grants *grants, const char *id)
-{
-    uint8_t empty = GRANTS_NO_OWNER;
-    for (uint8_t i = 0; i < GRANTS_OWNERS; i++) {
-        if (strcmp(grants->owners[i].id, id) == 0) {
-            return i;
-        }
-        if (grants->owners[i].shards == 0 && grants->owners[i].sweep_parts == 0 &&
-            empty == GRANTS_NO_OWNER) {
-            empty = i;
-        }
-    }
-    if (empty != GRANTS_NO_OWNER) {
-        grants->owners[empty] = (struct grants_owner){.beat_ms = INT64_MIN / 2};
-        snprintf(grants->owners[empty].id, sizeof(grants->owners[empty].id), "%s", id);
-    }
-    return empty;
-}
-
-// Moves a shard to an owner; a newer epoch starts its conversation anew.
-static void
-learn_shard(struct grants *grants, uint32_t number, uint8_t owner, int64_t epoch)
-{
-    struct grants_shard *shard = &grants->shards[number];
-    if (epoch < shard->epoch || (epoch == shard->epoch && shard->owner == owner)) {
-        return;
-    }
-    if (shard->owner != GRANTS_NO_OWNER) {
-        grants->owners[shard->owner].shards--;
-    }
-    grants->owners[owner].shards++;
-    shard->owner = owner;
-    shard->epoch = epoch;
-    shard->needs_full = true;
-    shard->vouched_ms = 0;
-    shard->sweep_ms = 0;
-    sl_counters_set_up(grants->counters, number, grants->owners[owner].is_up);
-}
-
-static void
-learn_shards(struct grants *grants, uint8_t owner, const json_t *runs)
-{
-    size_t i;
-    json_t *run;
-    json_array_foreach(runs, i, run)
-    {
-        int first, last;
-        json_int_t epoch;
-        if (json_unpack(run, "[iiI]", &first, &last, &epoch) != 0 || first < 0 ||
-            last >= SL_SHARDS) {
-            continue;
-        }
-        for (int shard = first; shard <= last; shard++) {
-            learn_shard(grants, (uint32_t)shard, owner, epoch);
-        }
-    }
-}
-
-// The owner lacks full reports of these shards: [[first, last], …].
-static void
-learn_missing(struct grants *grants, uint8_t owner, const json_t *runs)
-{
-    size_t i;
-    json_t *run;
-    json_array_foreach(runs, i, run)
-    {
-        json_int_t first = json_integer_value(json_array_get(run, 0));
-        json_int_t last = json_integer_value(json_array_get(run, 1));
-        for (json_int_t shard = first; first >= 0 && shard <= last && shard < SL_SHARDS; shard++) {
-            struct grants_shard *at = &grants->shards[shard];
-            at->needs_full = at->needs_full || at->owner == owner;
-        }
-    }
-}
-
-// A service that the bus knows to lead to the owner: of its shards, the one that did so before.
-static void
-check_route(struct grants *grants, uint8_t owner)
-{
-    struct grants_owner *at = &grants->owners[owner];
-    for (uint32_t i = 0; i < SL_SHARDS && grants->shards[at->route].owner != owner; i++) {
-        at->route = grants->shards[i].owner == owner ? i : at->route;
-    }
-}
-
 // -- grants
 
 static void
@@ -222,7 +120,7 @@ apply_key(struct grants *grants, uint8_t owner, const json_t *item)
     }
     struct sl_str key = {text, strlen(text)};
     struct sl_counter_state state;
-    learn_shard(grants, sl_counter_shard(key), owner, epoch);
+    grants_learn_shard(grants, sl_counter_shard(key), owner, epoch);
     uint32_t slot = sl_counters_find(grants->counters, key);
     struct grants_slot *mine =
         slot != SL_COUNTER_NO_SLOT ? grants_slot(grants, slot, &state) : NULL;
@@ -250,11 +148,11 @@ apply_message(struct grants *grants, const json_t *message)
     if (id == NULL || id[0] == '\0' || (!is_for_us && incarnation != 0)) {
         return GRANTS_NO_OWNER;
     }
-    uint8_t owner = get_owner(grants, id);
+    uint8_t owner = grants_get_owner(grants, id);
     if (owner == GRANTS_NO_OWNER) {
         return owner;
     }
-    learn_shards(grants, owner, json_object_get(message, "shards"));
+    grants_learn_shards(grants, owner, json_object_get(message, "shards"));
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(message, "keys"), i, item)
@@ -298,7 +196,7 @@ grants_event(struct grants *grants, const json_t *body, int64_t mono_ms)
 {
     uint8_t owner = apply_message(grants, body);
     if (owner != GRANTS_NO_OWNER && json_object_get(body, "shards") != NULL) {
-        check_route(grants, owner);
+        grants_check_route(grants, owner);
         grants->owners[owner].beat_ms = INT64_MIN / 2; // it waits for reports: the next tick's
     }
     send_urgent(grants, mono_ms);
@@ -357,7 +255,7 @@ lose_request(struct grants *grants, struct grants_request *request)
     struct grants_owner *owner = &grants->owners[request->owner];
     owner->sweep_parts -= request->is_sweep ? 1 : 0;
     owner->sweep_failed = true;
-    set_up(grants, request->owner, false);
+    grants_set_up(grants, request->owner, false);
 }
 
 // A part of a sweep arrived; when all did, what was shared before the sweep has been reported.
@@ -401,14 +299,14 @@ hear_owner(struct grants *grants, uint8_t owner, const json_t *reply, int64_t mo
     struct grants_owner *from = &grants->owners[owner];
     int64_t clock_ms = json_integer_value(json_object_get(reply, "now"));
     from->heard_ms = mono_ms;
-    check_route(grants, owner);
-    set_up(grants, owner, true);
+    grants_check_route(grants, owner);
+    grants_set_up(grants, owner, true);
     for (uint32_t i = 0; i < SL_SHARDS; i++) {
         if (grants->shards[i].owner == owner) {
             sl_counters_confirm(grants->counters, i, clock_ms);
         }
     }
-    learn_missing(grants, owner, json_object_get(reply, "missing"));
+    grants_learn_missing(grants, owner, json_object_get(reply, "missing"));
     may_divide(grants, json_integer_value(json_object_get(reply, "divide")));
 }
 
@@ -524,7 +422,7 @@ grants_tick(struct grants *grants, int64_t mono_ms)
             continue;
         }
         if (mono_ms - owner->heard_ms > SILENT_MS) {
-            set_up(grants, i, false);
+            grants_set_up(grants, i, false);
         }
         if (mono_ms - owner->beat_ms >= BEAT_MS) {
             grants_sweep(grants, i, mono_ms);

@@ -81,6 +81,22 @@ struct grants {
     bool holds_back;                      // it still divides by an earlier, longer list
 };
 
+// -- grants_owner.c
+
+// Whether the owner answers: without one nobody waits for units of its shards.
+void grants_set_up(struct grants *grants, uint8_t owner, bool is_up);
+// The owner's index, given one when it is new; GRANTS_NO_OWNER when there are too many.
+uint8_t grants_get_owner(struct grants *grants, const char *id);
+// Moves a shard to an owner; a newer epoch starts its conversation anew, an older one is ignored.
+void grants_learn_shard(struct grants *grants, uint32_t number, uint8_t owner, int64_t epoch);
+// The shards that the owner says it owns: [[first, last, epoch], …].
+void grants_learn_shards(struct grants *grants, uint8_t owner, const json_t *runs);
+// The owner lacks full reports of these shards: [[first, last], …].
+void grants_learn_missing(struct grants *grants, uint8_t owner, const json_t *runs);
+// Chooses a service that the bus knows to lead to the owner: of its shards, the one that did so
+// before.
+void grants_check_route(struct grants *grants, uint8_t owner);
+
 // -- grants_report.c
 
 // Reports slots to the owner: what they used, hold and want.

@@ -1,0 +1,104 @@
+// grants_owner.c - who owns which shard, as far as the node knows.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <string.h>
+
+#include "services/node/grants_state.h"
+
+void
+grants_set_up(struct grants *grants, uint8_t owner, bool is_up)
+{
+    if (grants->owners[owner].is_up == is_up) {
+        return;
+    }
+    grants->owners[owner].is_up = is_up;
+    for (uint32_t i = 0; i < SL_SHARDS; i++) {
+        if (grants->shards[i].owner == owner) {
+            sl_counters_set_up(grants->counters, i, is_up);
+        }
+    }
+}
+
+uint8_t
+grants_get_owner(struct grants *grants, const char *id)
+{
+    uint8_t empty = GRANTS_NO_OWNER;
+    for (uint8_t i = 0; i < GRANTS_OWNERS; i++) {
+        if (strcmp(grants->owners[i].id, id) == 0) {
+            return i;
+        }
+        if (grants->owners[i].shards == 0 && grants->owners[i].sweep_parts == 0 &&
+            empty == GRANTS_NO_OWNER) {
+            empty = i;
+        }
+    }
+    if (empty != GRANTS_NO_OWNER) {
+        grants->owners[empty] = (struct grants_owner){.beat_ms = INT64_MIN / 2};
+        snprintf(grants->owners[empty].id, sizeof(grants->owners[empty].id), "%s", id);
+    }
+    return empty;
+}
+
+void
+grants_learn_shard(struct grants *grants, uint32_t number, uint8_t owner, int64_t epoch)
+{
+    struct grants_shard *shard = &grants->shards[number];
+    if (epoch < shard->epoch || (epoch == shard->epoch && shard->owner == owner)) {
+        return;
+    }
+    if (shard->owner != GRANTS_NO_OWNER) {
+        grants->owners[shard->owner].shards--;
+    }
+    grants->owners[owner].shards++;
+    shard->owner = owner;
+    shard->epoch = epoch;
+    shard->needs_full = true;
+    shard->vouched_ms = 0;
+    shard->sweep_ms = 0;
+    sl_counters_set_up(grants->counters, number, grants->owners[owner].is_up);
+}
+
+void
+grants_learn_shards(struct grants *grants, uint8_t owner, const json_t *runs)
+{
+    size_t i;
+    json_t *run;
+    json_array_foreach(runs, i, run)
+    {
+        int first, last;
+        json_int_t epoch;
+        if (json_unpack(run, "[iiI]", &first, &last, &epoch) != 0 || first < 0 ||
+            last >= SL_SHARDS) {
+            continue;
+        }
+        for (int shard = first; shard <= last; shard++) {
+            grants_learn_shard(grants, (uint32_t)shard, owner, epoch);
+        }
+    }
+}
+
+void
+grants_learn_missing(struct grants *grants, uint8_t owner, const json_t *runs)
+{
+    size_t i;
+    json_t *run;
+    json_array_foreach(runs, i, run)
+    {
+        json_int_t first = json_integer_value(json_array_get(run, 0));
+        json_int_t last = json_integer_value(json_array_get(run, 1));
+        for (json_int_t shard = first; first >= 0 && shard <= last && shard < SL_SHARDS; shard++) {
+            struct grants_shard *at = &grants->shards[shard];
+            at->needs_full = at->needs_full || at->owner == owner;
+        }
+    }
+}
+
+void
+grants_check_route(struct grants *grants, uint8_t owner)
+{
+    struct grants_owner *at = &grants->owners[owner];
+    for (uint32_t i = 0; i < SL_SHARDS && grants->shards[at->route].owner != owner; i++) {
+        at->route = grants->shards[i].owner == owner ? i : at->route;
+    }
+}
