@@ -13,7 +13,8 @@
 #define QUEUE            20000 // messages that wait for one connection
 #define RECONNECT_MS     20
 #define RECONNECT_MAX_MS 250
-#define LINGER_MS        500 // last replies get out of a process that ends
+#define CONNECT_MS       1000 // one SYN: the kernel would send the next ones 1, 3, 7, 15 s later
+#define LINGER_MS        500  // last replies get out of a process that ends
 #define HANDSHAKE_MS     5000
 #define PING_MS          1000
 #define PING_DEAD_MS     3000
@@ -31,6 +32,7 @@ set_options(void *socket, const struct sl_peer *peer, const struct sl_bus_addres
                    {ZMQ_SNDHWM, QUEUE},
                    {ZMQ_RECONNECT_IVL, RECONNECT_MS},
                    {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
+                   {ZMQ_CONNECT_TIMEOUT, CONNECT_MS},
                    {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
                    {ZMQ_HEARTBEAT_IVL, PING_MS},
                    {ZMQ_HEARTBEAT_TIMEOUT, PING_DEAD_MS}};

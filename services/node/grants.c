@@ -197,7 +197,7 @@ grants_event(struct grants *grants, const json_t *body, int64_t mono_ms)
     uint8_t owner = apply_message(grants, body);
     if (owner != GRANTS_NO_OWNER && json_object_get(body, "shards") != NULL) {
         grants_check_route(grants, owner);
-        grants->owners[owner].beat_ms = INT64_MIN / 2; // it waits for reports: the next tick's
+        grants->owners[owner].beat_ms = INT64_MIN / 2; // it waits for reports
     }
     send_urgent(grants, mono_ms);
 }
@@ -265,7 +265,8 @@ finish_part(struct grants *grants, const struct grants_request *request)
     struct grants_owner *owner = &grants->owners[request->owner];
     for (uint32_t i = request->full_from; i < request->full_to; i++) {
         struct grants_shard *shard = &grants->shards[i];
-        shard->needs_full = shard->needs_full && shard->owner != request->owner;
+        bool is_swept = shard->owner == request->owner && shard->sweep_ms != 0;
+        shard->needs_full = shard->needs_full && !is_swept; // else learnt after the sweep began
     }
     owner->sweep_parts--;
     for (uint32_t i = 0; i < SL_SHARDS && owner->sweep_parts == 0 && !owner->sweep_failed; i++) {

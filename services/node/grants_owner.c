@@ -56,12 +56,25 @@ grants_learn_shard(struct grants *grants, uint32_t number, uint8_t owner, int64_
     shard->needs_full = true;
     shard->vouched_ms = 0;
     shard->sweep_ms = 0;
+    grants->owners[owner].beat_ms = INT64_MIN / 2; // it grants after a full report: the next tick's
     sl_counters_set_up(grants->counters, number, grants->owners[owner].is_up);
+}
+
+// Who has the shard instead said so in an event, and events may be lost: the next tick asks.
+static void
+forget_owner(struct grants *grants, uint32_t number)
+{
+    struct grants_shard *shard = &grants->shards[number];
+    grants->owners[shard->owner].shards--;
+    shard->owner = GRANTS_NO_OWNER;
+    sl_counters_set_up(grants->counters, number, false);
+    grants->probe_ms = INT64_MIN / 2;
 }
 
 void
 grants_learn_shards(struct grants *grants, uint8_t owner, const json_t *runs)
 {
+    bool owns[SL_SHARDS] = {false};
     size_t i;
     json_t *run;
     json_array_foreach(runs, i, run)
@@ -74,6 +87,12 @@ grants_learn_shards(struct grants *grants, uint8_t owner, const json_t *runs)
         }
         for (int shard = first; shard <= last; shard++) {
             grants_learn_shard(grants, (uint32_t)shard, owner, epoch);
+            owns[shard] = true;
+        }
+    }
+    for (uint32_t shard = 0; shard < SL_SHARDS && json_is_array(runs); shard++) {
+        if (grants->shards[shard].owner == owner && !owns[shard]) {
+            forget_owner(grants, shard);
         }
     }
 }

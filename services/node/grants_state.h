@@ -89,7 +89,8 @@ void grants_set_up(struct grants *grants, uint8_t owner, bool is_up);
 uint8_t grants_get_owner(struct grants *grants, const char *id);
 // Moves a shard to an owner; a newer epoch starts its conversation anew, an older one is ignored.
 void grants_learn_shard(struct grants *grants, uint32_t number, uint8_t owner, int64_t epoch);
-// The shards that the owner says it owns: [[first, last, epoch], …].
+// All shards that the owner says it owns: [[first, last, epoch], …]; NULL: it did not say. Whatever
+// else was taken for its own has no known owner from here on.
 void grants_learn_shards(struct grants *grants, uint8_t owner, const json_t *runs);
 // The owner lacks full reports of these shards: [[first, last], …].
 void grants_learn_missing(struct grants *grants, uint8_t owner, const json_t *runs);

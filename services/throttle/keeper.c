@@ -20,6 +20,8 @@
 #define NODES_MS    1000 // between looks at the nodes
 #define FLUSH_MS    5000 // between writes of usage
 #define TICK_MS     10   // between the account's timers
+#define TRIP_MAX_MS 200  // a slower answer says nothing about the clock
+#define STEP_MS     1000 // a clock that is further off is set, not slewed
 #define ARENA_MAX   ((size_t)64 * 1024 * 1024)
 #define EVENT_ARENA ((size_t)16 * 1024 * 1024)
 
@@ -189,17 +191,26 @@ give_shards(struct keeper *keeper, size_t count, struct sl_error *err)
     return shards_release(keeper->db, keeper->arena, keeper->worker, count, err);
 }
 
-static void
-set_clock(struct keeper *keeper, int64_t before_ms, int64_t server_ms)
+int64_t
+keeper_follow_clock(const struct shards_clock *seen, bool has_clock, int64_t offset_ms)
 {
-    int64_t offset_ms = server_ms - (before_ms + sl_mono_ms()) / 2;
-    int64_t has_ms = atomic_load(&keeper->clock_offset_ms);
-    int64_t off_ms = offset_ms - has_ms;
-    if (keeper->has_clock && off_ms < 1000 && off_ms > -1000) {
-        offset_ms = has_ms + off_ms / 4;
+    int64_t seen_ms = seen->server_ms - seen->at_ms;
+    int64_t off_ms = seen_ms - offset_ms;
+    if (!has_clock) {
+        return seen_ms;
     }
+    if (seen->trip_ms > TRIP_MAX_MS) {
+        return offset_ms;
+    }
+    return off_ms < STEP_MS && off_ms > -STEP_MS ? offset_ms + off_ms / 4 : seen_ms;
+}
+
+static void
+set_clock(struct keeper *keeper, const struct shards_clock *seen)
+{
+    int64_t has_ms = atomic_load(&keeper->clock_offset_ms);
+    atomic_store(&keeper->clock_offset_ms, keeper_follow_clock(seen, keeper->has_clock, has_ms));
     keeper->has_clock = true;
-    atomic_store(&keeper->clock_offset_ms, offset_ms);
 }
 
 static int
@@ -210,12 +221,13 @@ renew(struct keeper *keeper, struct sl_error *err)
     if (shards_renew(keeper->db, keeper->arena, keeper->worker, state, err) != 0) {
         return -1;
     }
-    set_clock(keeper, before_ms, state->clock_ms);
+    set_clock(keeper, &state->clock);
     drop_lost(keeper, state);
     // Our lease had ended, so the database was away: others come back to their shards as we do.
     int64_t had_until_ms = atomic_load(&keeper->lease_until_ms);
-    if (had_until_ms != 0 && before_ms > had_until_ms) {
-        keeper->grace_ms = before_ms + SHARDS_LEASE_MS;
+    int64_t now_ms = sl_mono_ms();
+    if (had_until_ms != 0 && now_ms > had_until_ms) {
+        keeper->grace_ms = now_ms + SHARDS_LEASE_MS;
     }
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
     // A step that failed half-way: the table took note, the account did not.
@@ -226,7 +238,7 @@ renew(struct keeper *keeper, struct sl_error *err)
     if (state->own.count > fair) {
         return give_shards(keeper, state->own.count - fair, err);
     }
-    if (state->own.count < fair && state->free > 0 && before_ms >= keeper->grace_ms) {
+    if (state->own.count < fair && state->free > 0 && now_ms >= keeper->grace_ms) {
         return take_shards(keeper, fair - state->own.count, err);
     }
     return 0;

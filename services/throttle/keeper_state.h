@@ -49,6 +49,11 @@ struct keeper {
 // The accounting clock now.
 int64_t keeper_clock_ms(const struct keeper *keeper);
 
+// How far the accounting clock is ahead of the monotonic clock from here on: `offset_ms` moved a
+// quarter of the way to what was seen. A clock more than a second off is set at once, as is the
+// first (`has_clock` false); an answer that was slow says nothing and moves nothing.
+int64_t keeper_follow_clock(const struct shards_clock *seen, bool has_clock, int64_t offset_ms);
+
 // -- keeper_rows.c; all on the keeping thread, with an open database
 
 // Reads all nodes and their rows.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 
 // Serialises the hand-over of shards among workers.
 #define HAND_OVER_LOCK 7240161
@@ -118,12 +119,15 @@ shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
 {
     struct sl_rows *rows;
     SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
+    int64_t asked_ms = sl_mono_ms(); // connected by now, which may have taken seconds
     if (tx == NULL ||
         sl_sql(tx, arena, renew_sql, SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(SHARDS_LEASE_MS)), &rows,
                err) != 0) {
         return -1;
     }
-    ret_state->clock_ms = sl_rows_int(rows, 0, 0);
+    int64_t trip_ms = sl_mono_ms() - asked_ms;
+    ret_state->clock =
+        (struct shards_clock){sl_rows_int(rows, 0, 0), asked_ms + trip_ms / 2, trip_ms};
     if (sl_sql(tx, arena, look_sql, SL_NO_PARAMS, &rows, err) != 0) {
         return -1;
     }

@@ -22,9 +22,16 @@ struct shards_list {
     struct shards_epoch at[SL_SHARDS];
 };
 
+// A look at the server's clock.
+struct shards_clock {
+    int64_t server_ms; // what it said
+    int64_t at_ms;     // mono: halfway between question and answer
+    int64_t trip_ms;   // from the one to the other; it may be off by half of this
+};
+
 // What a renewal found.
 struct shards_state {
-    int64_t clock_ms;       // the server's clock
+    struct shards_clock clock;
     size_t live;            // workers with a lease, this one included
     size_t free;            // shards that nobody owns
     struct shards_list own; // shards that are ours by the table

@@ -16,7 +16,7 @@
 #include "common/db/db.h"
 #include "common/db/migrate.h"
 #include "common/runtime/counter.h"
-#include "services/throttle/keeper.h"
+#include "services/throttle/keeper_state.h"
 
 #define GATEWAY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define BOOT    "cccccccccccccccccccccccccccccccc"
@@ -401,11 +401,37 @@ migrate(void **state)
     return 0;
 }
 
+// A host that was cut off asks as soon as it is back, and its first answer may be seconds late.
+static void
+a_late_answer_does_not_move_the_accounting_clock(void **state)
+{
+    (void)state;
+    // {server, at, trip}, has a clock, offset before, offset after
+    static const struct {
+        struct shards_clock seen;
+        bool has_clock;
+        int64_t before_ms, after_ms;
+    } rows[] = {
+        {{5000, 1000, 3000}, false, 0, 4000},  // the first is better than none
+        {{5000, 1000, 10}, true, 4100, 4075},  // slewed
+        {{5000, 1000, 10}, true, 3900, 3925},  //
+        {{5000, 1000, 201}, true, 4100, 4100}, // late
+        {{5000, 1000, 3000}, true, 1, 1},      //
+        {{9000, 1000, 10}, true, 4000, 8000},  // another server's clock
+        {{5000, 1000, 200}, true, 9000, 4000}, //
+    };
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        assert_int_equal(rows[i].after_ms,
+                         keeper_follow_clock(&rows[i].seen, rows[i].has_clock, rows[i].before_ms));
+    }
+}
+
 int
 main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_late_answer_does_not_move_the_accounting_clock),
         T(one_owner_takes_all_shards_and_two_take_half_each),
         T(an_owner_that_stops_leaves_its_shards_at_once),
         T(a_killed_owner_loses_its_shards_when_its_lease_ends),

@@ -119,6 +119,14 @@ in_contact_nearly_all_of_what_is_allowed_is_admitted(void **state)
     assert_true(admitted * 100 >= possible * 98);
 }
 
+static void
+run(struct world *world, int ms)
+{
+    for (int i = 0; i < ms; i++) {
+        step(world);
+    }
+}
+
 // The story of the issue: 12 calls one after another, as fast as they are answered.
 static int64_t
 twelve_calls(struct world *world, const int *nodes)
@@ -225,6 +233,23 @@ a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted(void **state)
     close_world(world);
 }
 
+// Who comes back takes its part of the shards from an owner that lives on, and whose answers go on.
+static void
+a_hand_over_that_no_event_told_of_is_found_out(void **state)
+{
+    (void)state;
+    static const int ALTERNATING[12] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
+    struct world *world = open_three_an_hour();
+    int owner = world->shard_owner[sl_counter_shard(sl_str(world->keys[0].text))];
+    kill_owner(world, owner);
+    run(world, LEASE_MS + 1000);
+    world->is_deaf = true;
+    revive_owner(world, owner);
+    run(world, 1000); // two heartbeats
+    assert_int_equal(3, twelve_calls(world, ALTERNATING));
+    close_world(world);
+}
+
 static void
 an_owners_death_refuses_nothing_of_a_limit_that_is_far_away(void **state)
 {
@@ -250,14 +275,6 @@ an_owners_death_refuses_nothing_of_a_limit_that_is_far_away(void **state)
         }
         assert_int_equal(refused, world->refused[0]);
         close_world(world);
-    }
-}
-
-static void
-run(struct world *world, int ms)
-{
-    for (int i = 0; i < ms; i++) {
-        step(world);
     }
 }
 
@@ -311,6 +328,7 @@ main(void)
         cmocka_unit_test(a_reboot_costs_only_what_was_granted_and_not_used),
         cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
         cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
+        cmocka_unit_test(a_hand_over_that_no_event_told_of_is_found_out),
         cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
         cmocka_unit_test(no_schedule_exceeds_a_limit),

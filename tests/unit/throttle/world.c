@@ -34,7 +34,7 @@ publish(void *arg, const char *node_id, json_t *body)
     struct sim_owner *owner = arg;
     struct world *world = owner->world;
     for (int i = 0; i < world->node_count; i++) {
-        if (strcmp(world->nodes[i].id, node_id) == 0) {
+        if (strcmp(world->nodes[i].id, node_id) == 0 && !world->is_deaf) {
             world_post(world, (struct letter){.owner = owner->index,
                                               .node = i,
                                               .kind = EVENT,

@@ -93,6 +93,7 @@ struct world {
     int loss, duplicates; // per thousand messages
     int slow_ms;          // longest delay
     int stray;            // per thousand messages: those that take up to a quarter of a second
+    bool is_deaf;         // events are lost, requests and their answers are not
     int64_t limit[KEYS];
     uint32_t window_s[KEYS];
     uint32_t lead_s[KEYS]; // of a quota's windows; else 0
