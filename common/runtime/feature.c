@@ -8,6 +8,17 @@
 
 // A row a feature that nodes obey, sorted.
 static const char *const names[SL_FEATURE_COUNT] = {
+    [SL_FEATURE_APP_API_KEY] = "app_api_key",
+    [SL_FEATURE_APP_BASIC] = "app_basic",
+    [SL_FEATURE_APP_JWT_HEADER] = "app_jwt.auth_header",
+    [SL_FEATURE_APP_JWT] = "app_jwt.enable",
+    [SL_FEATURE_APP_SECRET] = "app_secret",
+    [SL_FEATURE_APP_TOKEN_LIFE] = "app_token.app_token_expire_time",
+    [SL_FEATURE_APP_TOKEN_KEY] = "app_token.app_token_key",
+    [SL_FEATURE_APP_TOKEN_URI] = "app_token.app_token_uri",
+    [SL_FEATURE_APP_TOKEN] = "app_token.enable",
+    [SL_FEATURE_APP_REFRESH_LIFE] = "app_token.refresh_token_expire_time",
+    [SL_FEATURE_APP_AUTH_HEADER] = "custom_auth_header.app_auth_header",
     [SL_FEATURE_SSE_STRATEGY] = "sse_strategy",
 };
 

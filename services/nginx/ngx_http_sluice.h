@@ -23,6 +23,7 @@
 
 #include "common/base/error.h"
 #include "common/crypto/crypto.h"
+#include "common/crypto/sign.h"
 #include "common/runtime/image.h"
 #include "services/nginx/ngx_http_sluice_line.h"
 
@@ -73,6 +74,11 @@ enum ngx_http_sluice_proof {
     NGX_HTTP_SLUICE_PROOF_NONE,
     NGX_HTTP_SLUICE_PROOF_APPCODE,
     NGX_HTTP_SLUICE_PROOF_SIGNATURE,
+    NGX_HTTP_SLUICE_PROOF_SECRET,  // X-HW-ID and X-HW-AppKey
+    NGX_HTTP_SLUICE_PROOF_API_KEY, //
+    NGX_HTTP_SLUICE_PROOF_BASIC,   //
+    NGX_HTTP_SLUICE_PROOF_TOKEN,   // an access token
+    NGX_HTTP_SLUICE_PROOF_JWT,     //
 };
 
 // What a limit said of this request: the debug headers X-Apig-RateLimit-* show it.
@@ -122,7 +128,8 @@ struct ngx_http_sluice_ctx_s {
 
     // The refusal, allocated when needed; NULL while there is none.
     struct sl_error *error;
-    struct sl_str error_tail; // appended to the message: what is too long for an argument
+    struct sl_str secret_header; // a credential, by its lower-case name: not for the backend
+    struct sl_str error_tail;    // appended to the message: what is too long for an argument
 
     // The limit file's own, kept across suspensions.
     void *limit;
@@ -153,7 +160,8 @@ struct ngx_http_sluice_ctx_s {
     unsigned reading : 1;        // the body reader will resume
     unsigned backend_called : 1; // answered, or meant to be answered, by a backend
     unsigned throttled : 1;      // refused by a limit (access log: errorType 1)
-    unsigned appcode_used : 1;   // X-Apig-AppCode is a credential: not for the backend
+    unsigned signed_request : 1; // the signature holds, the body's digest may still differ
+    unsigned answered : 1;       // a step has the answer: none follows
     unsigned counted : 1;        // metrics took it
     unsigned upgrades : 1;       // Connection names "upgrade"
     unsigned cors : 1;           // pages of any origin may read the answer
@@ -233,12 +241,48 @@ ngx_int_t ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ct
 // Looks gateway, group, api and app up again by id. Refuses when the API is gone.
 ngx_int_t ngx_http_sluice_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
-// _auth.c: AppCode, then signature. Refuses with GW_APP_AUTH and a documented reason.
+// _auth.c: the first credential that the request carries. Refuses with GW_APP_AUTH and a documented
+// reason, or the GW_TOKEN_ rows.
 ngx_int_t ngx_http_sluice_auth(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _credential.c: the means of apps. Each fills app, app_id, app_name and proof, or refuses;
+// NGX_DECLINED: the request has no such credential, or the gateway does not take it.
+ngx_int_t ngx_http_sluice_app_code(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_app_secret(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_api_key(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_app_basic(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_access_token(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_app_jwt(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_app_signature(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _token.c: whether the request is for the token endpoint; answers it. The answer is in ctx, or a
+// GW_TOKEN_ row. Suspends for the body.
+bool ngx_http_sluice_is_token_call(const ngx_http_sluice_ctx_t *ctx);
+ngx_int_t ngx_http_sluice_token(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _signature.c: SDK-HMAC-SHA256.
+// A secret that signs: whose, which, and its bytes (borrowed for the call).
+typedef struct {
+    const char *owner; // SL_ID_LEN characters
+    uint64_t version;  // changes with the secret
+    struct sl_str secret;
+} ngx_http_sluice_key_t;
+// Parses the header's value; refuses with row `code` and a documented reason.
+ngx_int_t ngx_http_sluice_signature_parse(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx,
+                                          enum sl_code code, struct sl_str text,
+                                          struct sl_sign_parts *ret_parts);
+// Judges date, headers and HMAC; refuses likewise. Suspends for the body where the HMAC needs it.
+ngx_int_t ngx_http_sluice_signature_check(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx,
+                                          enum sl_code code, const struct sl_sign_parts *parts,
+                                          const ngx_http_sluice_key_t *key);
 // Reads the body where the signature speaks of it, and compares. Suspends.
 ngx_int_t ngx_http_sluice_digest(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// The worker's HMAC under a key, borrowed for the call; NULL when memory is out.
+struct sl_hmac *ngx_http_sluice_hmac(const ngx_http_sluice_key_t *key);
+// The worker's arena, emptied: for one verification. NULL when memory is out.
+struct sl_arena *ngx_http_sluice_scratch(void);
 // Frees the worker's HMAC states.
-void ngx_http_sluice_auth_exit(void);
+void ngx_http_sluice_signature_exit(void);
 
 // _body.c: reads the whole body, hashing it into ctx->body_digest; the step that called runs again
 // when it is there. NGX_DONE: suspended. Refuses with GW_BODY_TOO_LARGE, GW_BODY_BUDGET.

@@ -137,8 +137,8 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct sl_str address = ngx_http_sluice_view(&r->connection->addr_text);
     u_char *out;
 
-    if (ctx->appcode_used) {
-        hide_all(r, "x-apig-appcode", sizeof("x-apig-appcode") - 1);
+    if (ctx->secret_header.len > 0) {
+        hide_all(r, ctx->secret_header.ptr, ctx->secret_header.len);
     }
     if (ctx->trace_stale) {
         hide_all(r, "traceparent", sizeof("traceparent") - 1);

@@ -20,6 +20,11 @@ static const struct sl_str proof_names[] = {
     [NGX_HTTP_SLUICE_PROOF_NONE] = {NULL, 0},
     [NGX_HTTP_SLUICE_PROOF_APPCODE] = {"appcode", 7},
     [NGX_HTTP_SLUICE_PROOF_SIGNATURE] = {"signature", 9},
+    [NGX_HTTP_SLUICE_PROOF_SECRET] = {"app_secret", 10},
+    [NGX_HTTP_SLUICE_PROOF_API_KEY] = {"app_api_key", 11},
+    [NGX_HTTP_SLUICE_PROOF_BASIC] = {"app_basic", 9},
+    [NGX_HTTP_SLUICE_PROOF_TOKEN] = {"app_token", 9},
+    [NGX_HTTP_SLUICE_PROOF_JWT] = {"app_jwt", 7},
 };
 
 // A worker is one thread. Pages that no line needs are never touched.

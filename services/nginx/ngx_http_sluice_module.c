@@ -228,7 +228,7 @@ walk(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->routed) {
         rc = ngx_http_sluice_relookup(r, ctx);
     }
-    while (rc == NGX_OK && ctx->step < NGX_HTTP_SLUICE_STEPS) {
+    while (rc == NGX_OK && !ctx->answered && ctx->step < NGX_HTTP_SLUICE_STEPS) {
         rc = steps[ctx->step](r, ctx);
         if (rc == NGX_OK) {
             ctx->step++;
@@ -480,7 +480,7 @@ exit_process(ngx_cycle_t *cycle)
         return;
     }
     ngx_http_sluice_limit_exit(cycle, smcf);
-    ngx_http_sluice_auth_exit();
+    ngx_http_sluice_signature_exit();
     ngx_http_sluice_tls_exit();
     ngx_http_sluice_pattern_exit();
     sl_image_free(&smcf->image);

@@ -162,6 +162,9 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->group == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
     }
+    if (ngx_http_sluice_is_token_call(ctx)) {
+        return ngx_http_sluice_token(r, ctx);
+    }
     switch (
         sl_image_route(image, ctx->group->id, ctx->env_name, ctx->method, ctx->path, &ctx->route)) {
     case SL_ROUTE_FOUND:

@@ -85,6 +85,30 @@ add_secrets(const struct compile *c, struct settings *settings, const char *feat
     return sl_arena_check(c->arena, err);
 }
 
+static bool
+has_feature(const struct settings *settings, enum sl_feature feature)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        if (sl_feature_find(settings->list[i].name) == feature) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Tokens of an operator who gave no key for them are sealed under one that follows from ours: all
+// publishers find the same, and nothing stores it.
+static void
+add_token_key(const struct compile *c, struct settings *settings)
+{
+    char key[65];
+    if (has_feature(settings, SL_FEATURE_APP_TOKEN) &&
+        !has_feature(settings, SL_FEATURE_APP_TOKEN_KEY)) {
+        sl_seal_lookup(&c->publisher->key, SL_STR("app_token_key"), sl_str(c->gateway), key);
+        add_feature(c, settings, sl_feature_name(SL_FEATURE_APP_TOKEN_KEY), key);
+    }
+}
+
 // Every part of a feature that nodes know and that is set, once, sorted by enum sl_feature.
 static int
 read_features(const struct compile *c, struct settings *settings, struct sl_gateway *gateway,
@@ -109,6 +133,7 @@ read_features(const struct compile *c, struct settings *settings, struct sl_gate
             return -1;
         }
     }
+    add_token_key(c, settings);
     gateway->features = settings->list;
     gateway->feature_count = settings->count;
     return sl_arena_check(c->arena, err);

@@ -9,6 +9,61 @@
 #include "common/base/limits.h"
 
 #include <string.h>
+#include <strings.h>
+
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS  "0123456789"
+
+// The name of a header: a letter, then letters, digits, - and _.
+static int
+check_header(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    const char *text = json_string_value(value);
+    (void)arena;
+    if (strspn(text, LETTERS) == 0 || text[strspn(text, LETTERS DIGITS "-_")] != '\0') {
+        return sl_fail(err, SL_E_PARAM_INVALID, where);
+    }
+    return 0;
+}
+
+// The same of 3 characters or more, none that the gateway knows by another meaning; empty: none.
+static int
+check_own_header(struct sl_arena *arena, const json_t *value, const char *where,
+                 struct sl_error *err)
+{
+    static const char *const prefixes[] = {"x-apig-", "x-sdk-"};
+    const char *text = json_string_value(value);
+    if (text[0] == '\0') {
+        return 0;
+    }
+    bool taken = strlen(text) < 3 || strcasecmp(text, "x-stage") == 0 ||
+                 strcasecmp(text, "authorization") == 0;
+    for (size_t i = 0; i < SL_COUNT(prefixes); i++) {
+        taken = taken || strncasecmp(text, prefixes[i], strlen(prefixes[i])) == 0;
+    }
+    return taken ? sl_fail(err, SL_E_PARAM_INVALID, where) : check_header(arena, value, where, err);
+}
+
+// A path that stands for itself: no escape, no query, no empty or dot segment.
+static int
+check_path(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    const char *text = json_string_value(value);
+    (void)arena;
+    if (text[0] != '/' || text[strspn(text, LETTERS DIGITS "-._~/")] != '\0' ||
+        strstr(text, "//") != NULL || strstr(text, "/.") != NULL) {
+        return sl_fail(err, SL_E_PARAM_INVALID, where);
+    }
+    return 0;
+}
+
+// What nothing obeys yet may only be empty.
+static int
+refuse_any(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    (void)arena;
+    return json_string_length(value) == 0 ? 0 : sl_fail(err, SL_E_FIELD_UNSUPPORTED, where);
+}
 
 static const struct feature_part backend_timeout[] = {
     {.name = "max_timeout", .type = FEATURE_NUMBER, .min = 1, .max = 600000, .required = true},
@@ -27,10 +82,35 @@ static const struct feature_part on_off[] = {
     {.type = FEATURE_END},
 };
 
+static const struct feature_part app_jwt[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "auth_header", .type = FEATURE_TEXT, .min = 1, .max = 64, .check = check_header},
+    {.type = FEATURE_END},
+};
+static const struct feature_part app_token[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "app_token_expire_time", .type = FEATURE_NUMBER, .min = 1, .max = 72000},
+    {.name = "refresh_token_expire_time", .type = FEATURE_NUMBER, .min = 1, .max = 72000},
+    {.name = "app_token_uri", .type = FEATURE_TEXT, .min = 2, .max = 512, .check = check_path},
+    {.name = "app_token_key", .type = FEATURE_TEXT, .min = 8, .max = 256, .secret = true},
+    {.type = FEATURE_END},
+};
+static const struct feature_part custom_auth_header[] = {
+    {.name = "app_auth_header", .type = FEATURE_TEXT, .max = 64, .check = check_own_header},
+    {.name = "backend_sign_header", .type = FEATURE_TEXT, .max = 64, .check = refuse_any},
+    {.type = FEATURE_END},
+};
+
 const struct feature feature_table[] = {
     {.name = "app_acl"},
+    {.name = "app_api_key", .parts = on_off},
+    {.name = "app_basic", .parts = on_off},
+    {.name = "app_jwt", .parts = app_jwt},
+    {.name = "app_secret", .parts = on_off},
+    {.name = "app_token", .parts = app_token},
     {.name = "backend_retry_count"},
     {.name = "backend_timeout", .parts = backend_timeout},
+    {.name = "custom_auth_header", .parts = custom_auth_header},
     {.name = "policy_sys_param"},
     {.name = "ratelimit", .parts = ratelimit},
     {.name = "request_body_size", .parts = request_body_size},
@@ -41,13 +121,8 @@ const size_t feature_count = SL_COUNT(feature_table);
 // What the document knows besides, sorted.
 static const char *const others[] = {
     "api_uri_no_escape",
-    "app_api_key",
-    "app_basic",
-    "app_jwt",
     "app_quota",
     "app_route",
-    "app_secret",
-    "app_token",
     "authorizer_context_support_num_bool",
     "backend_client_certificate",
     "backend_token_allow",
@@ -55,7 +130,6 @@ static const char *const others[] = {
     "breakerv2",
     "content_type_configurable",
     "cors",
-    "custom_auth_header",
     "custom_log",
     "default_group_host_trustlist",
     "gateway_responses",

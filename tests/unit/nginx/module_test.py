@@ -4,9 +4,7 @@ Needs no control plane: image_fixture builds the image. With SLUICE_NGINX_PRELOA
 may be a sanitized one; any report fails the run.
 """
 import concurrent.futures
-import datetime
 import hashlib
-import hmac
 import pathlib
 import re
 import signal
@@ -14,10 +12,10 @@ import subprocess
 import sys
 import time
 import unittest
-import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from module_node import Node, Reply, free_ports, fresh, hex_id, pause  # noqa: E402
+from signing import sign as sign_with  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
 PORT = free_ports()  # HTTP; then HTTPS, health, the backend, one that nobody listens on
@@ -102,26 +100,9 @@ def image():
     }
 
 
-def encode(text):
-    return urllib.parse.quote(text, safe="-._~")
-
-
-def sign(method, target, headers, body=b"", key=KEY, secret=SECRET, date=None, digest=None):
-    """The headers plus X-Sdk-Date and Authorization, by runtime.md 5.2."""
-    path, _, query = target.partition("?")
-    date = date or datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    headers = list(headers) + [("X-Sdk-Date", date)]
-    signed = sorted(headers, key=lambda pair: pair[0].lower())
-    uri = "/".join(encode(part) for part in urllib.parse.unquote(path).split("/"))
-    pairs = sorted(urllib.parse.parse_qsl(query, keep_blank_values=True))
-    names = ";".join(name.lower() for name, _ in signed)
-    canonical = "\n".join([
-        method, uri if uri.endswith("/") else uri + "/", "&".join(f"{encode(k)}={encode(v)}" for k, v in pairs),
-        "".join(f"{name.lower()}:{value.strip()}\n" for name, value in signed), names,
-        digest or hashlib.sha256(body).hexdigest()])
-    text = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-    return headers + [("Authorization", f"SDK-HMAC-SHA256 Access={key}, SignedHeaders={names}, Signature={signature}")]
+def sign(*args, key=KEY, secret=SECRET, **kwargs):
+    """Signs as the app of the image."""
+    return sign_with(*args, key=key, secret=secret, **kwargs)
 
 
 def setUpModule():

@@ -241,6 +241,35 @@ a_gateway_with_its_settings_addresses_and_nodes(void **state)
     assert_true(strcmp(entry.gateway.node_ids[0], entry.gateway.node_ids[1]) < 0);
 }
 
+// The value of a feature's part in an entry; NULL without one.
+static const char *
+part_of(const struct sl_gateway *gateway, const char *name)
+{
+    for (size_t i = 0; i < gateway->feature_count; i++) {
+        if (strcmp(gateway->features[i].name, name) == 0) {
+            return gateway->features[i].value;
+        }
+    }
+    return NULL;
+}
+
+static void
+tokens_without_a_key_of_the_operators_get_a_lasting_one(void **state)
+{
+    struct fixture *f = *state;
+    insert(f, "INSERT INTO gateway_revision (gateway_id, content_key) VALUES ('@', '')");
+    struct sl_entry none = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_null(part_of(&none.gateway, "app_token.app_token_key"));
+    insert(f, "INSERT INTO feature (instance_id, id, name, enable, config) VALUES"
+              " ('@', 'f9', 'app_token', true, '{\"enable\": \"on\"}')");
+    struct sl_entry one = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    struct sl_entry two = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    const char *key = part_of(&one.gateway, "app_token.app_token_key");
+    assert_non_null(key);
+    assert_int_equal(strlen(key), 64);
+    assert_string_equal(key, part_of(&two.gateway, "app_token.app_token_key"));
+}
+
 static void
 parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader(void **state)
 {
@@ -392,6 +421,7 @@ main(void)
         FIXTURE_TEST(an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it),
         FIXTURE_TEST(a_secret_that_does_not_open_makes_no_entry),
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
+        FIXTURE_TEST(tokens_without_a_key_of_the_operators_get_a_lasting_one),
         FIXTURE_TEST(parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader),
         FIXTURE_TEST(an_api_is_an_entry_while_it_is_online),
         FIXTURE_TEST(what_is_gone_is_a_tombstone_and_what_nobody_knows_is_refused),
