@@ -400,6 +400,27 @@ check_api(struct decoder *decoder, const struct sl_api *api)
 }
 
 static int
+check_app(struct decoder *decoder, const struct sl_app *app)
+{
+    for (size_t i = 0; i < app->publish_id_count; i++) {
+        if (strlen(app->publish_ids[i]) != SL_ID_LEN) {
+            return broken(decoder, "publish_ids");
+        }
+    }
+    for (size_t i = 0; i < app->acl_count; i++) {
+        struct sl_range range;
+        if (!sl_range_parse(sl_str(app->acl[i]), &range)) {
+            return broken(decoder, "acl");
+        }
+    }
+    const struct sl_app_quota *quota = &app->quota;
+    if (quota->limit > 0 && (quota->id[0] == '\0' || quota->lead_s >= quota->window_s)) {
+        return broken(decoder, "quota");
+    }
+    return 0;
+}
+
+static int
 check_entry(struct decoder *decoder, const struct sl_entry *entry)
 {
     if (entry->kind == SL_KIND_API) {
@@ -408,18 +429,7 @@ check_entry(struct decoder *decoder, const struct sl_entry *entry)
     if (entry->kind == SL_KIND_THROTTLE && entry->throttle.window_s == 0) {
         return broken(decoder, "window_s");
     }
-    for (size_t i = 0; entry->kind == SL_KIND_APP && i < entry->app.publish_id_count; i++) {
-        if (strlen(entry->app.publish_ids[i]) != SL_ID_LEN) {
-            return broken(decoder, "publish_ids");
-        }
-    }
-    for (size_t i = 0; entry->kind == SL_KIND_APP && i < entry->app.acl_count; i++) {
-        struct sl_range range;
-        if (!sl_range_parse(sl_str(entry->app.acl[i]), &range)) {
-            return broken(decoder, "acl");
-        }
-    }
-    return 0;
+    return entry->kind == SL_KIND_APP ? check_app(decoder, &entry->app) : 0;
 }
 
 int

@@ -38,8 +38,9 @@ struct sl_entry {
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
-// The reader version that an entry needs: 5 for a gateway with features, 4 for a backend without
-// host, 3 for policies and checked parameters, 2 for an app with a list of addresses, else 1.
+// The reader version that an entry needs: 5 for a gateway with features and an app with a quota, 4
+// for a backend without host, 3 for policies and checked parameters, 2 for an app with a list of
+// addresses, else 1.
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
 // Writes an entry as msgpack into `arena`.

@@ -132,6 +132,15 @@ static const struct entry_field host_fields[] = {
 
 static const char *const acl_words[] = {"NONE", "PERMIT", "DENY", NULL};
 
+static const struct entry_field app_quota_fields[] = {
+    {"id", FIELD_ID, AT(sl_app_quota, id)},
+    {"limit", FIELD_INT, AT(sl_app_quota, limit), .min = 1, .max = INT64_MAX},
+    {"window_s", FIELD_INT, AT(sl_app_quota, window_s), .min = 1, .max = UINT32_MAX},
+    {"lead_s", FIELD_INT, AT(sl_app_quota, lead_s), .min = 0, .max = UINT32_MAX},
+};
+static const struct entry_table app_quota_table = {app_quota_fields, SL_COUNT(app_quota_fields),
+                                                   sizeof(struct sl_app_quota)};
+
 static const struct entry_field app_fields[] = {
     {"id", FIELD_ID, .required = true, AT(sl_app, id)},
     {"name", FIELD_TEXT, AT(sl_app, name)},
@@ -142,6 +151,7 @@ static const struct entry_field app_fields[] = {
     {"publish_ids", FIELD_TEXTS, LIST_AT(sl_app, publish_ids, publish_id_count)},
     {"acl_mode", FIELD_WORD, AT(sl_app, acl_mode), .words = acl_words},
     {"acl", FIELD_TEXTS, LIST_AT(sl_app, acl, acl_count)},
+    {"quota", FIELD_MAP, AT(sl_app, quota), .sub = &app_quota_table},
 };
 
 static const struct entry_field special_fields[] = {
@@ -243,6 +253,17 @@ asks_cookies(const struct sl_api *api)
     return false;
 }
 
+// Readers of version 1 would let an app call from anywhere, those before version 5 as often as it
+// likes.
+static uint32_t
+app_min_reader(const struct sl_app *app)
+{
+    if (app->quota.limit > 0) {
+        return 5;
+    }
+    return app->acl_mode != SL_ACL_NONE ? 2 : 1;
+}
+
 uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
@@ -250,9 +271,11 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind == SL_KIND_GATEWAY) {
         return entry->gateway.feature_count > 0 ? 5 : 1; // older readers obey no feature
     }
+    if (entry->kind == SL_KIND_APP) {
+        return app_min_reader(&entry->app);
+    }
     if (entry->kind != SL_KIND_API) {
-        // Readers of version 1 would let the app call from anywhere.
-        return entry->kind == SL_KIND_APP && entry->app.acl_mode != SL_ACL_NONE ? 2 : 1;
+        return 1;
     }
     if (entry->api.cors || asks_cookies(&entry->api)) {
         return 5;

@@ -110,6 +110,10 @@ struct sl_img_app {
     struct sl_img_list publish_ids; // char[SL_ID_LEN] each, sorted
     uint64_t secret_version;        // changes with the secret: caches of HMAC states key on it
     struct sl_img_list acl;         // struct sl_range: from where it may call
+    char quota_id[SL_ID_LEN];       // zeros: none
+    int64_t quota_limit;            // calls a window, over all APIs; 0: no quota
+    uint32_t quota_window_s;        //
+    uint32_t quota_lead_s;          // its windows begin so much before aligned ones
     uint8_t acl_mode, pad[7];       // enum sl_acl_mode
 };
 

@@ -71,6 +71,10 @@ write_app(struct shard *shard, const struct sl_app *app)
         (void)sl_range_parse(sl_str(app->acl[i]), &ranges[i]); // checked when it was decoded
     }
     record->acl_mode = (uint8_t)app->acl_mode;
+    copy_id(record->quota_id, app->quota.id);
+    record->quota_limit = app->quota.limit;
+    record->quota_window_s = app->quota.window_s;
+    record->quota_lead_s = app->quota.lead_s;
     if (image_put_text(writer, &record->name, app->name) != 0 ||
         image_put_text(writer, &record->key, app->key) != 0 ||
         image_put_text(writer, &record->secret, app->secret) != 0 ||

@@ -176,6 +176,14 @@ enum sl_acl_mode {
     SL_ACL_DENY,   // all but these
 };
 
+// How often an app may call, over all APIs.
+struct sl_app_quota {
+    const char *id;    // "" none
+    int64_t limit;     // calls a window
+    uint32_t window_s; // length of a window
+    uint32_t lead_s;   // windows begin so much before those aligned to the epoch; below window_s
+};
+
 // kind "app", key app id.
 struct sl_app {
     const char *id;
@@ -190,6 +198,7 @@ struct sl_app {
     enum sl_acl_mode acl_mode; // from where it may call
     const char *const *acl;    // ranges (range.h)
     size_t acl_count;
+    struct sl_app_quota quota;
 };
 
 // One special throttle: replaces the app's or the user's limit.

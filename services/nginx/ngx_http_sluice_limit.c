@@ -13,14 +13,14 @@
 
 #define WAIT_MS    20   // the longest that a request waits for a unit
 #define LOOK_MS    1    // between looks at the counters of those that wait
-#define LIMITS_MAX 6    // domain, default, api, user, app, ip
+#define LIMITS_MAX 7    // quota, domain, default, api, user, app, ip
 #define REOPEN_MS  1000 // between attempts to open counters that could not be opened
 #define DAY_S      86400
 #define TEXT_SIZE  24 // of a number
 
 // One limit of a request.
 struct limit {
-    const char *policy;        // what the refusal calls it
+    const char *policy;        // what the refusal calls it; NULL: the app's quota
     const char *header;        // X-Apig-RateLimit-…; NULL: none
     uint32_t interval;         // as declared
     struct sl_str unit;        // as declared; in the image or static
@@ -141,6 +141,23 @@ add_policy(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
     }
 }
 
+// A call that another limit refuses takes nothing of the quota: units are taken together.
+static void
+add_quota(struct limits *limits, const ngx_http_sluice_ctx_t *ctx)
+{
+    const struct sl_img_app *app = ctx->app;
+
+    if (app == NULL || app->quota_limit == 0) {
+        return;
+    }
+    struct limit *limit = add(limits, NULL, app->quota_limit, app->quota_window_s);
+    struct sl_counter_take *take = &limits->take[limits->count - 1];
+    take->policy_id = app->quota_id;
+    take->lead_s = app->quota_lead_s;
+    sl_counter_quota_key(&limit->key, app->quota_id, ctx->app_id, app->quota_window_s,
+                         app->quota_lead_s);
+}
+
 // The gateway's default is counted always and enforced where no policy is bound.
 static void
 find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, struct limits *limits)
@@ -150,6 +167,7 @@ find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, struct limits *l
     struct limit *limit;
 
     limits->count = 0;
+    add_quota(limits, ctx);
     if (ctx->host_is_debug && ctx->gateway->domain_call_limit > 0) {
         limit = add(limits, "domain", ctx->gateway->domain_call_limit, DAY_S);
         limit->header = NULL;
@@ -205,6 +223,9 @@ refuse(ngx_http_sluice_ctx_t *ctx, const struct limits *limits, size_t first)
     u_char interval[TEXT_SIZE];
     u_char unit[TEXT_SIZE];
 
+    if (limit->policy == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_APP_QUOTA);
+    }
     *ngx_snprintf(units, sizeof(units) - 1, "%L", limits->take[first].limit) = '\0';
     *ngx_snprintf(interval, sizeof(interval) - 1, "%uD", limit->interval) = '\0';
     *ngx_snprintf(unit, sizeof(unit) - 1, "%*s", limit->unit.len, limit->unit.ptr) = '\0';

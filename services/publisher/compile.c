@@ -33,6 +33,12 @@ static const char app_acl_sql[] =
     "SELECT a.acl_type, x FROM app_acl a CROSS JOIN jsonb_array_elements_text(a.acl_values) x "
     "WHERE a.instance_id = $1 AND a.app_id = $2";
 
+static const char app_quota_sql[] =
+    "SELECT q.id, q.call_limits, q.time_interval, q.time_unit, "
+    "floor(extract(epoch FROM coalesce(q.reset_time AT TIME ZONE 'UTC', b.bound_time)))::bigint "
+    "FROM app_quota_app b JOIN app_quota q ON q.instance_id = b.instance_id "
+    "AND q.id = b.app_quota_id WHERE b.instance_id = $1 AND b.app_id = $2";
+
 static const char app_codes_sql[] = "SELECT id, app_code FROM app_code "
                                     "WHERE instance_id = $1 AND app_id = $2 ORDER BY id";
 
@@ -119,6 +125,20 @@ find_unit(const char *name)
     return NULL;
 }
 
+// The window of a row whose third and fourth columns are interval and unit.
+static int
+read_window(const struct sl_rows *rows, const char *kind, const struct unit **ret_unit,
+            uint32_t *ret_window_s, struct sl_error *err)
+{
+    uint32_t interval = (uint32_t)sl_rows_int(rows, 0, 2);
+    *ret_unit = find_unit(sl_rows_text(rows, 0, 3));
+    if (*ret_unit == NULL || interval == 0 ||
+        __builtin_mul_overflow(interval, (*ret_unit)->seconds, ret_window_s)) {
+        return sl_fail(err, SL_E_ENTRY_BROKEN, kind, "time_unit");
+    }
+    return 0;
+}
+
 static int
 read_specials(const struct compile *c, const char *key, struct sl_throttle *throttle,
               struct sl_error *err)
@@ -151,17 +171,15 @@ compile_throttle(const struct compile *c, const char *key, struct sl_entry *entr
     if (!*ret_found) {
         return 0;
     }
-    const struct unit *unit = find_unit(sl_rows_text(rows, 0, 3));
-    uint32_t interval = (uint32_t)sl_rows_int(rows, 0, 2);
+    const struct unit *unit = NULL;
     uint32_t window_s = 0;
-    if (unit == NULL || interval == 0 ||
-        __builtin_mul_overflow(interval, unit->seconds, &window_s)) {
-        return sl_fail(err, SL_E_ENTRY_BROKEN, "throttle", "time_unit");
+    if (read_window(rows, "throttle", &unit, &window_s, err) != 0) {
+        return -1;
     }
     entry->throttle = (struct sl_throttle){.id = sl_rows_text(rows, 0, 0),
                                            .shared = sl_rows_bool(rows, 0, 1),
                                            .window_s = window_s,
-                                           .interval = interval,
+                                           .interval = (uint32_t)sl_rows_int(rows, 0, 2),
                                            .unit = unit->text,
                                            .api_limit = sl_rows_int(rows, 0, 4),
                                            .user_limit = sl_rows_int(rows, 0, 5),
@@ -226,6 +244,31 @@ read_acl(const struct compile *c, const char *key, struct sl_app *app, struct sl
     return 0;
 }
 
+// How often the app may call; no row: as often as it likes.
+static int
+read_quota(const struct compile *c, const char *key, struct sl_app *app, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    const struct unit *unit = NULL;
+    struct sl_app_quota quota = {.id = ""};
+    if (fetch(c, app_quota_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        app->quota = quota;
+        return 0;
+    }
+    if (read_window(rows, "app", &unit, &quota.window_s, err) != 0) {
+        return -1;
+    }
+    int64_t start_s = sl_rows_int(rows, 0, 4) % quota.window_s;
+    quota.id = sl_rows_text(rows, 0, 0);
+    quota.limit = sl_rows_int(rows, 0, 1);
+    quota.lead_s = start_s > 0 ? quota.window_s - (uint32_t)start_s : 0;
+    app->quota = quota;
+    return 0;
+}
+
 int
 compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
             struct sl_error *err)
@@ -246,7 +289,7 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
                            .domain_id = sl_rows_text(rows, 0, 4)};
     app->secret = open_text(c, "app_secret", app->id, sl_rows_bytes(rows, 0, 3), err);
     if (app->secret == NULL || open_codes(c, key, app, err) != 0 ||
-        read_acl(c, key, app, err) != 0 ||
+        read_acl(c, key, app, err) != 0 || read_quota(c, key, app, err) != 0 ||
         fetch(c, app_publications_sql, key, &publications, err) != 0) {
         return -1;
     }

@@ -28,6 +28,11 @@ sl_handler_fn app_acl_set;
 sl_handler_fn app_acl_read;
 sl_handler_fn app_acl_remove;
 
+// 3.29.7: one quota for each app; another one is replaced (QUOTA_UNKNOWN, APP_UNKNOWN). 3.28.13:
+// the quota of an app, empty without one.
+sl_handler_fn app_quota_bind;
+sl_handler_fn app_quota_of_app;
+
 // 3.28.9: an AppCode that the client did not choose.
 sl_handler_fn app_code_generate;
 
@@ -71,6 +76,10 @@ sl_handler_fn instance_set;
 // gives back their quota and republishes the apps.
 int app_auth_forget(struct mutation *m, const char *column, const char *id,
                     struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses (PARAM_RANGE, naming time_interval) a window that time_interval and time_unit, as they
+// will be, make longer than limits can count in.
+int throttle_check_window(const struct change *change, struct sl_error *err) SL_MUST_CHECK;
 
 // Ends the excluded throttles of an app that goes: gives back their quota and republishes the
 // policies.

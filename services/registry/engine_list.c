@@ -86,8 +86,11 @@ add_filters(struct mutation *m, const struct resource *resource, struct query *q
         }
     }
     for (const struct resource_filter *f = resource->filters; f->parameter != NULL; f++) {
-        const char *value =
-            engine_value(m->arena, json_object_get(m->command->query, f->parameter));
+        const json_t *given = json_object_get(m->command->query, f->parameter);
+        if (given == NULL) {
+            given = json_object_get(m->command->path, f->parameter);
+        }
+        const char *value = engine_value(m->arena, given);
         if (value == NULL) {
             continue;
         }

@@ -106,6 +106,7 @@ const struct feature feature_table[] = {
     {.name = "app_api_key", .parts = on_off},
     {.name = "app_basic", .parts = on_off},
     {.name = "app_jwt", .parts = app_jwt},
+    {.name = "app_quota"},
     {.name = "app_secret", .parts = on_off},
     {.name = "app_token", .parts = app_token},
     {.name = "backend_retry_count"},
@@ -121,7 +122,6 @@ const size_t feature_count = SL_COUNT(feature_table);
 // What the document knows besides, sorted.
 static const char *const others[] = {
     "api_uri_no_escape",
-    "app_quota",
     "app_route",
     "authorizer_context_support_num_bool",
     "backend_client_certificate",

@@ -15,6 +15,8 @@ const struct sl_handler registry_handlers[] = {
     {"app_acl.set", app_acl_set},
     {"app_auth.create", app_auth_create},
     {"app_code.generate", app_code_generate},
+    {"app_quota.bind", app_quota_bind},
+    {"app_quota.of_app", app_quota_of_app},
     {"feature.names", feature_names},
     {"feature.set", feature_set},
     {"group.check", group_check},

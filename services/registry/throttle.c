@@ -1,10 +1,12 @@
 // throttle.c - what is special about throttling policies: no limit exceeds the wider one, a window
-// has at most 2^32 seconds (136 years), and what belongs to a policy goes with it.
+// has at most 10^9 seconds (31 years), and what belongs to a policy goes with it.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/registry/resource.h"
+#include "services/registry/commands.h"
 
 #include <string.h>
+
+#define WINDOW_MAX_S 1000000000 // so that the number of a window, from 1970 on, is never 0
 
 // A limit and the ones that it may not exceed, the closest first; absent ones do not count.
 struct bound {
@@ -39,14 +41,14 @@ value_after(const struct change *change, const char *column)
     return json_integer_value(after(change, column));
 }
 
-static int
-check_window(const struct change *change, struct sl_error *err)
+int
+throttle_check_window(const struct change *change, struct sl_error *err)
 {
     const char *unit = json_string_value(after(change, "time_unit"));
     json_int_t interval = value_after(change, "time_interval");
     for (size_t i = 0; i < SL_COUNT(units); i++) {
         if (unit != NULL && strcmp(units[i].name, unit) == 0 &&
-            interval > UINT32_MAX / units[i].seconds) {
+            interval > WINDOW_MAX_S / units[i].seconds) {
             return sl_fail(err, SL_E_PARAM_RANGE, "time_interval");
         }
     }
@@ -63,7 +65,7 @@ check_bounds(struct change *change, struct sl_error *err)
             return sl_fail(err, SL_E_PARAM_RANGE, bounds[i].narrow);
         }
     }
-    return check_window(change, err);
+    return throttle_check_window(change, err);
 }
 
 // Its excluded throttles go with it; what they used of their quotas, too.

@@ -195,6 +195,47 @@ an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it(void **state)
 }
 
 static void
+an_app_s_quota_says_where_its_windows_begin(void **state)
+{
+    struct fixture *f = *state;
+    struct compiled compiled;
+    static const struct {
+        const char *unit;
+        int interval;
+        const char *reset; // SQL
+        const char *bound; // SQL
+        uint32_t window_s;
+        uint32_t lead_s;
+    } rows[] = {
+        // 1600560000 is a multiple of an hour and of a day, 30 s later is not.
+        {"DAY", 1, "'2020-09-20 00:00:00'", "now()", 86400, 0},
+        {"HOUR", 2, "'2020-09-20 00:00:30'", "now()", 7200, 7170},
+        {"MINUTE", 1, "'2020-09-20 00:00:59'", "now()", 60, 1},
+        {"SECOND", 7, "'1970-01-01 00:00:08'", "now()", 7, 6},
+        {"HOUR", 1, "NULL", "'2020-09-20 00:10:00.9+00'", 3600, 3000},
+    };
+    insert_app(f);
+    assert_int_equal(compile_entry_of(f, SL_KIND_APP, APP).app.quota.limit, 0);
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        insert(f, sl_arena_printf(f->arena,
+                                  "DELETE FROM app_quota WHERE instance_id = '@';"
+                                  "INSERT INTO app_quota (instance_id, id, name, call_limits,"
+                                  " time_unit, time_interval, reset_time) VALUES ('@', '" THROTTLE
+                                  "', 'q', 3, '%s', %d, %s);"
+                                  "INSERT INTO app_quota_app (instance_id, app_id, app_quota_id,"
+                                  " bound_time) VALUES ('@', '" APP "', '" THROTTLE "', %s)",
+                                  rows[i].unit, rows[i].interval, rows[i].reset, rows[i].bound));
+        struct sl_entry entry = compile_entry_of(f, SL_KIND_APP, APP);
+        assert_string_equal(entry.app.quota.id, THROTTLE);
+        assert_int_equal(entry.app.quota.limit, 3);
+        assert_int_equal(entry.app.quota.window_s, rows[i].window_s);
+        assert_int_equal(entry.app.quota.lead_s, rows[i].lead_s);
+    }
+    assert_int_equal(compile(f, f->gateway, "app", APP, &compiled), 0);
+    assert_int_equal(compiled.min_reader, 5);
+}
+
+static void
 a_secret_that_does_not_open_makes_no_entry(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +460,7 @@ main(void)
         FIXTURE_TEST(a_policy_with_its_window_and_limits),
         FIXTURE_TEST(an_app_with_its_secret_codes_and_what_it_may_call),
         FIXTURE_TEST(an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it),
+        FIXTURE_TEST(an_app_s_quota_says_where_its_windows_begin),
         FIXTURE_TEST(a_secret_that_does_not_open_makes_no_entry),
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
         FIXTURE_TEST(tokens_without_a_key_of_the_operators_get_a_lasting_one),

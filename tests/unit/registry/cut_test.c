@@ -52,11 +52,20 @@ make_api(struct fixture *f)
     return fixture_api(f, make_group(f), "Api_one", "/one", false);
 }
 
+static const char *
+make_quota(struct fixture *f)
+{
+    const char *body = "{\"name\": \"quo_one\", \"call_limits\": 1, \"time_unit\": \"DAY\","
+                       " \"time_interval\": 1}";
+    assert_int_equal(fixture_call(f, "app_quota.create", "", "", body), 0);
+    return fixture_text(f, "app_quota_id");
+}
+
 // Each run needs room in the documented quotas: what the last one made goes.
 static void
 forget_resources(struct fixture *f)
 {
-    static const char *const tables[] = {"api", "api_group", "app", "throttle"};
+    static const char *const tables[] = {"api", "api_group", "app", "app_quota", "throttle"};
     for (size_t i = 0; i < SL_COUNT(tables); i++) {
         fixture_sql(f, sl_arena_printf(f->arena, "DELETE FROM %s WHERE instance_id = '%s'",
                                        tables[i], f->gateway));
@@ -87,6 +96,7 @@ static const struct deed deeds[] = {
      " \"api_call_limits\": 7}",
      "throttle_id", make_throttle},
     {"throttle.delete", "", "throttle_id", make_throttle},
+    {"app_quota.delete", "", "app_quota_id", make_quota},
     {"api.delete", "", "api_id", make_api},
 };
 

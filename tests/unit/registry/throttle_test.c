@@ -88,9 +88,11 @@ a_window_that_no_node_can_count_is_refused(void **state)
         const char *interval;
         bool fits;
     } rows[] = {
-        {"SECOND", "2147483647", true}, {"DAY", "49710", true},     {"DAY", "49711", false},
-        {"HOUR", "1193046", true},      {"HOUR", "1193047", false}, {"MINUTE", "71582788", true},
-        {"MINUTE", "71582789", false},
+        {"SECOND", "1000000000", true},  {"SECOND", "1000000001", false},
+        {"DAY", "11574", true},          {"DAY", "11575", false},
+        {"HOUR", "277777", true},        {"HOUR", "277778", false},
+        {"MINUTE", "16666666", true},    {"MINUTE", "16666667", false},
+        {"MINUTE", "2147483647", false},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < SL_COUNT(rows); i++) {

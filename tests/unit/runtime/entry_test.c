@@ -94,8 +94,19 @@ some_app(void)
     static const char *const publish_ids[] = {ID_1, ID_2};
     static const char *const acl[] = {"10.0.0.0/8", "::1"};
     return (struct sl_entry){.kind = SL_KIND_APP,
-                             .app = {ID_1, "shop", "key", "secret", "domain", codes, 2, publish_ids,
-                                     2, SL_ACL_DENY, acl, 2}};
+                             .app = {ID_1,
+                                     "shop",
+                                     "key",
+                                     "secret",
+                                     "domain",
+                                     codes,
+                                     2,
+                                     publish_ids,
+                                     2,
+                                     SL_ACL_DENY,
+                                     acl,
+                                     2,
+                                     {ID_2, 3, 3600, 60}}};
 }
 
 static struct sl_entry
@@ -233,7 +244,11 @@ what_an_old_reader_would_pass_over_needs_a_newer_one(void **state)
     entry.api.policy_count = 1;
     assert_int_equal(sl_entry_min_reader(&entry), 5);
     entry = some_app();
+    assert_int_equal(sl_entry_min_reader(&entry), 5);
+    entry.app.quota.limit = 0;
     assert_int_equal(sl_entry_min_reader(&entry), 2);
+    entry.app.acl_mode = SL_ACL_NONE;
+    assert_int_equal(sl_entry_min_reader(&entry), 1);
 }
 
 static void

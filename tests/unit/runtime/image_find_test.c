@@ -36,11 +36,15 @@ an_app_calls_from_where_its_list_says(void **state)
                                          .domain_id = "",
                                          .acl_mode = rows[i].mode,
                                          .acl = acl,
-                                         .acl_count = SL_COUNT(acl)}};
+                                         .acl_count = SL_COUNT(acl),
+                                         .quota = {APP_1, (int64_t)i, 60, 7}}};
         kit_put(kit, APP_1, &entry);
         kit_commit(kit, i + 1);
         const struct sl_img_app *app = sl_image_app(kit->image, APP_1);
         assert_non_null(app);
+        assert_int_equal((int64_t)i, app->quota_limit);
+        assert_memory_equal(APP_1, app->quota_id, SL_ID_LEN);
+        assert_true(app->quota_window_s == 60 && app->quota_lead_s == 7);
         if (sl_img_app_admits(app, sl_str(rows[i].address)) != rows[i].admitted) {
             fail_msg("row %zu: %s", i, rows[i].address);
         }
