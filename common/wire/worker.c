@@ -57,6 +57,15 @@ sl_worker_withdraw(struct sl_worker *worker, const char *service)
     worker_wake(worker);
 }
 
+bool
+sl_worker_has_all_buses(struct sl_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    bool has_all = worker->buses_live == worker->options.peer->bus_count;
+    pthread_mutex_unlock(&worker->lock);
+    return has_all;
+}
+
 static void
 block_signals(void)
 {

@@ -64,6 +64,9 @@ void sl_worker_withdraw(struct sl_worker *worker, const char *service);
 // Broadcasts an event over every bus. May be lost: no correctness rests on it. Any thread.
 void sl_worker_publish(struct sl_worker *worker, const char *topic, struct sl_str body);
 
+// Whether every bus of the peer file answered lately. Any thread.
+bool sl_worker_has_all_buses(struct sl_worker *worker);
+
 // Takes the duty of replying away from the loop: answers the token for sl_worker_reply. The call's
 // arena ends with the handler.
 uint64_t sl_call_defer(struct sl_call *call);

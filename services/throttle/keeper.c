@@ -16,6 +16,8 @@
 #include "services/throttle/keeper_state.h"
 
 #define RENEW_MS    300  // between renewals of the lease
+#define TURN_MS     100  // between looks at what is to be done
+#define PATIENCE_MS 1500 // that buses are waited for
 #define MARGIN_MS   200  // of the lease that is not used: a grant takes a moment to leave
 #define NODES_MS    1000 // between looks at the nodes
 #define FLUSH_MS    5000 // between writes of usage
@@ -168,7 +170,8 @@ static int
 take_shards(struct keeper *keeper, size_t max, struct sl_error *err)
 {
     struct shards_list taken;
-    if (shards_take(keeper->db, keeper->arena, keeper->worker, max, &taken, err) != 0) {
+    const struct shards_wish wish = {max, sl_mono_ms() >= keeper->grace_ms};
+    if (shards_take(keeper->db, keeper->arena, keeper->worker, &wish, &taken, err) != 0) {
         return -1;
     }
     return taken.count > 0 ? adopt(keeper, &taken, true, err) : 0;
@@ -213,35 +216,63 @@ set_clock(struct keeper *keeper, const struct shards_clock *seen)
     keeper->has_clock = true;
 }
 
+// Whether shards are to come here: an owner whom nodes do not reach yet would serve nobody. A bus
+// that stays away is not waited for.
+static bool
+takes_shards(const struct keeper *keeper)
+{
+    return keeper->options.is_reachable == NULL ||
+           keeper->options.is_reachable(keeper->options.arg) || sl_mono_ms() >= keeper->patience_ms;
+}
+
+// Our lease had ended, or there was none: what follows is a return.
+static void
+note_return(struct keeper *keeper, int64_t now_ms)
+{
+    int64_t had_until_ms = atomic_load(&keeper->lease_until_ms);
+    keeper->patience_ms = now_ms > had_until_ms ? now_ms + PATIENCE_MS : keeper->patience_ms;
+    if (had_until_ms != 0 && now_ms > had_until_ms) {
+        // The database was away: others come back to their shards as we do.
+        keeper->grace_ms = now_ms + SHARDS_LEASE_MS;
+    }
+}
+
+// Gives back what exceeds our part of the shards, or takes what it lacks of those that are free.
+static int
+even_out(struct keeper *keeper, bool takes, struct sl_error *err)
+{
+    const struct shards_state *state = &keeper->state;
+    size_t fair = (SL_SHARDS + state->live - 1) / (state->live > 0 ? state->live : 1);
+    if (state->own.count > fair) {
+        return give_shards(keeper, state->own.count - fair, err);
+    }
+    size_t free = state->free + (sl_mono_ms() >= keeper->grace_ms ? state->orphans : 0);
+    keeper->expects = state->own.count < SL_SHARDS / (state->live > 0 ? state->live : 1);
+    if (state->own.count < fair && free > 0 && takes) {
+        return take_shards(keeper, fair - state->own.count, err);
+    }
+    return 0;
+}
+
 static int
 renew(struct keeper *keeper, struct sl_error *err)
 {
     struct shards_state *state = &keeper->state;
     int64_t before_ms = sl_mono_ms();
-    if (shards_renew(keeper->db, keeper->arena, keeper->worker, state, err) != 0) {
+    note_return(keeper, before_ms);
+    bool takes = takes_shards(keeper);
+    if (shards_renew(keeper->db, keeper->arena, keeper->worker, takes, state, err) != 0) {
         return -1;
     }
     set_clock(keeper, &state->clock);
     drop_lost(keeper, state);
-    // Our lease had ended, so the database was away: others come back to their shards as we do.
-    int64_t had_until_ms = atomic_load(&keeper->lease_until_ms);
-    int64_t now_ms = sl_mono_ms();
-    if (had_until_ms != 0 && now_ms > had_until_ms) {
-        keeper->grace_ms = now_ms + SHARDS_LEASE_MS;
-    }
+    note_return(keeper, sl_mono_ms()); // to connect may have taken longer than the lease
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
     // A step that failed half-way: the table took note, the account did not.
     if (keeper_owned(keeper) < state->own.count && adopt(keeper, &state->own, false, err) != 0) {
         return -1;
     }
-    size_t fair = (SL_SHARDS + state->live - 1) / (state->live > 0 ? state->live : 1);
-    if (state->own.count > fair) {
-        return give_shards(keeper, state->own.count - fair, err);
-    }
-    if (state->own.count < fair && state->free > 0 && now_ms >= keeper->grace_ms) {
-        return take_shards(keeper, fair - state->own.count, err);
-    }
-    return 0;
+    return even_out(keeper, takes, err);
 }
 
 // -- threads
@@ -264,7 +295,8 @@ keep_once(struct keeper *keeper, struct sl_error *err)
     if (open_database(keeper, err) != 0) {
         return -1;
     }
-    bool renews = now_ms >= atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS + RENEW_MS;
+    int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;
+    bool renews = now_ms >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
     if (renews && renew(keeper, err) != 0) {
         return -1;
     }
@@ -314,7 +346,7 @@ keep(void *arg)
         }
         keeper->was_down = failed != 0;
         sl_arena_clear(keeper->arena);
-    } while (wait_turn(keeper, RENEW_MS / 3));
+    } while (wait_turn(keeper, TURN_MS));
     if (keeper->db != NULL && give_shards(keeper, SL_SHARDS, &err) != 0) {
         sl_log_error(SL_WARNING, "shards were not given back: their lease has to end", &err);
     }

@@ -19,6 +19,8 @@ struct keeper_options {
     // Where events and offers go; may be set later than the rest, but before keeper_start().
     void (*publish)(void *arg, const char *topic, struct sl_str body);
     void (*offer)(void *arg, uint32_t shard, bool is_ours);
+    // Whether nodes can reach what is offered here, as far as is known; NULL: always.
+    bool (*is_reachable)(void *arg);
     void *arg;
 };
 

@@ -30,7 +30,9 @@ struct keeper {
     struct sl_db *db;          // NULL: not open
     struct sl_arena *arena;    // of one round
     bool has_clock;            // clock_offset_ms was set
-    int64_t grace_ms;          // mono: until then nothing is taken from others
+    int64_t grace_ms;          // mono: until then nothing is taken from those whose lease ended
+    int64_t patience_ms;       // mono: until then the buses are waited for before shards are taken
+    bool expects;              // shards will be given back for this process: it looks more often
     int64_t nodes_ms;          // mono: last look at the nodes
     int64_t flushed_ms;        // mono: last flush
     bool was_down;             // for the log

@@ -62,6 +62,13 @@ offer(void *arg, uint32_t shard, bool is_ours)
     }
 }
 
+static bool
+is_reachable(void *arg)
+{
+    struct process *process = arg;
+    return sl_worker_has_all_buses(process->worker);
+}
+
 // A node speaks for itself only: its name is the bus's word, not the message's.
 static int
 exchange(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
@@ -106,6 +113,7 @@ serve(struct process *process, const struct settings *settings, const struct sl_
                                             .name = peer->name,
                                             .publish = publish,
                                             .offer = offer,
+                                            .is_reachable = is_reachable,
                                             .arg = process};
     process->keeper = keeper_new(&keeper_options, err);
     if (process->keeper == NULL) {

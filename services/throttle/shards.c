@@ -14,23 +14,26 @@
 
 #define ARRAY_MAX (SL_SHARDS * 24) // bytes of an array of times as text
 
-static const char renew_sql[] = "INSERT INTO throttle_worker (worker, lease) "
-                                "VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond') "
-                                "ON CONFLICT (worker) DO UPDATE SET lease = EXCLUDED.lease "
-                                "RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+static const char renew_sql[] =
+    "INSERT INTO throttle_worker (worker, lease, takes) "
+    "VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3::int <> 0) "
+    "ON CONFLICT (worker) DO UPDATE SET lease = EXCLUDED.lease, takes = EXCLUDED.takes "
+    "RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 static const char look_sql[] =
-    "SELECT (SELECT count(*) FROM throttle_worker WHERE lease > clock_timestamp()), "
-    "(SELECT count(*) FROM throttle_shard s WHERE s.owner IS NULL OR NOT EXISTS "
-    "(SELECT FROM throttle_worker w WHERE w.worker = s.owner AND w.lease > clock_timestamp()))";
+    "SELECT (SELECT count(*) FROM throttle_worker "
+    "WHERE lease > clock_timestamp() AND (takes OR worker = $1)), "
+    "count(*) FILTER (WHERE s.owner IS NULL), "
+    "count(*) FILTER (WHERE s.owner IS NOT NULL AND w.worker IS NULL) FROM throttle_shard s "
+    "LEFT JOIN throttle_worker w ON w.worker = s.owner AND w.lease > clock_timestamp()";
 
 static const char own_sql[] =
     "SELECT shard, epoch FROM throttle_shard WHERE owner = $1 ORDER BY shard";
 
 static const char take_sql[] =
     "UPDATE throttle_shard SET owner = $1, epoch = epoch + 1 WHERE shard IN "
-    "(SELECT s.shard FROM throttle_shard s WHERE s.owner IS NULL OR NOT EXISTS "
-    "(SELECT FROM throttle_worker w WHERE w.worker = s.owner AND w.lease > clock_timestamp()) "
+    "(SELECT s.shard FROM throttle_shard s WHERE s.owner IS NULL OR ($3::int <> 0 AND NOT EXISTS "
+    "(SELECT FROM throttle_worker w WHERE w.worker = s.owner AND w.lease > clock_timestamp())) "
     "ORDER BY s.shard LIMIT $2) RETURNING shard, epoch";
 
 static const char lock_sql[] = "SELECT pg_advisory_xact_lock($1)";
@@ -114,25 +117,27 @@ read_list(const struct sl_rows *rows, struct shards_list *ret_list)
 }
 
 int
-shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
+shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, bool takes,
              struct shards_state *ret_state, struct sl_error *err)
 {
     struct sl_rows *rows;
     SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
     int64_t asked_ms = sl_mono_ms(); // connected by now, which may have taken seconds
     if (tx == NULL ||
-        sl_sql(tx, arena, renew_sql, SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(SHARDS_LEASE_MS)), &rows,
-               err) != 0) {
+        sl_sql(tx, arena, renew_sql,
+               SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(SHARDS_LEASE_MS), SL_P_INT(takes ? 1 : 0)),
+               &rows, err) != 0) {
         return -1;
     }
     int64_t trip_ms = sl_mono_ms() - asked_ms;
     ret_state->clock =
         (struct shards_clock){sl_rows_int(rows, 0, 0), asked_ms + trip_ms / 2, trip_ms};
-    if (sl_sql(tx, arena, look_sql, SL_NO_PARAMS, &rows, err) != 0) {
+    if (sl_sql(tx, arena, look_sql, SL_PARAMS(SL_P_TEXT(worker)), &rows, err) != 0) {
         return -1;
     }
     ret_state->live = (size_t)sl_rows_int(rows, 0, 0);
     ret_state->free = (size_t)sl_rows_int(rows, 0, 1);
+    ret_state->orphans = (size_t)sl_rows_int(rows, 0, 2);
     if (sl_sql(tx, arena, own_sql, SL_PARAMS(SL_P_TEXT(worker)), &rows, err) != 0) {
         return -1;
     }
@@ -141,14 +146,17 @@ shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
 }
 
 int
-shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t max,
-            struct shards_list *ret_taken, struct sl_error *err)
+shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker,
+            const struct shards_wish *wish, struct shards_list *ret_taken, struct sl_error *err)
 {
     struct sl_rows *rows;
     SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
     if (tx == NULL ||
         sl_sql(tx, arena, lock_sql, SL_PARAMS(SL_P_INT(HAND_OVER_LOCK)), NULL, err) != 0 ||
-        sl_sql(tx, arena, take_sql, SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(max)), &rows, err) != 0) {
+        sl_sql(
+            tx, arena, take_sql,
+            SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(wish->max), SL_P_INT(wish->with_orphans ? 1 : 0)),
+            &rows, err) != 0) {
         return -1;
     }
     read_list(rows, ret_taken);

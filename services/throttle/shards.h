@@ -32,8 +32,9 @@ struct shards_clock {
 // What a renewal found.
 struct shards_state {
     struct shards_clock clock;
-    size_t live;            // workers with a lease, this one included
-    size_t free;            // shards that nobody owns
+    size_t live;            // workers with a lease that take shards, and this one
+    size_t free;            // shards that were given back
+    size_t orphans;         // shards whose owner's lease is over
     struct shards_list own; // shards that are ours by the table
 };
 
@@ -53,13 +54,20 @@ struct shards_vouch {
     const int64_t *alone;
 };
 
-// Renews the lease of `worker` and looks around.
-int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker,
+// Renews the lease of `worker` and looks around. `takes`: others may give shards back for it.
+int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, bool takes,
                  struct shards_state *ret_state, struct sl_error *err) SL_MUST_CHECK;
 
-// Takes up to `max` free shards; their epochs are raised.
-int shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t max,
-                struct shards_list *ret_taken, struct sl_error *err) SL_MUST_CHECK;
+// Which shards to take.
+struct shards_wish {
+    size_t max;        // at most so many
+    bool with_orphans; // those whose owner's lease is over may be among them
+};
+
+// Takes free shards; their epochs are raised.
+int shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker,
+                const struct shards_wish *wish, struct shards_list *ret_taken,
+                struct sl_error *err) SL_MUST_CHECK;
 
 // Gives back the `count` highest shards of the worker (SL_SHARDS: all, and the lease with them).
 int shards_release(struct sl_db *db, struct sl_arena *arena, const char *worker, size_t count,

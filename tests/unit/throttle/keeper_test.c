@@ -28,6 +28,7 @@ struct fixture {
     struct sl_arena *arena;    //
     _Atomic int offered;       // shards on offer now
     _Atomic int events;        // published
+    _Atomic bool is_cut_off;   // no bus reaches the keepers that ask
     struct keeper *keepers[2]; //
     int64_t report;            // number of the last request
     const char *boot;          // the node's memory
@@ -49,6 +50,13 @@ count_offer(void *arg, uint32_t shard, bool is_ours)
     atomic_fetch_add(&f->offered, is_ours ? 1 : -1);
 }
 
+static bool
+is_reachable(void *arg)
+{
+    struct fixture *f = arg;
+    return !atomic_load(&f->is_cut_off);
+}
+
 static struct keeper *
 start_keeper(struct fixture *f, const char *name)
 {
@@ -58,6 +66,7 @@ start_keeper(struct fixture *f, const char *name)
                                             .name = name,
                                             .publish = count_event,
                                             .offer = count_offer,
+                                            .is_reachable = is_reachable,
                                             .arg = f},
                    &err);
     assert_non_null(keeper);
@@ -168,6 +177,63 @@ one_owner_takes_all_shards_and_two_take_half_each(void **state)
     assert_int_equal(SL_SHARDS, atomic_load(&f->offered));
     assert_int_equal(2, read_number(f, "SELECT count(DISTINCT owner) FROM throttle_shard"));
     assert_int_equal(2, read_number(f, "SELECT max(epoch) FROM throttle_shard"));
+}
+
+// Waits for the first row of the worker to appear.
+static void
+wait_lease(const struct keeper *keeper)
+{
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (!keeper_has_lease(keeper) && sl_mono_ms() < end_ms) {
+        usleep(5000);
+    }
+    assert_true(keeper_has_lease(keeper));
+}
+
+static void
+nothing_is_given_back_for_a_worker_that_nodes_do_not_reach_yet(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    atomic_store(&f->is_cut_off, true);
+    f->keepers[1] = start_keeper(f, "two");
+    wait_lease(f->keepers[1]);
+    int64_t end_ms = sl_mono_ms() + 800; // over two renewals of the first
+    while (sl_mono_ms() < end_ms) {
+        assert_int_equal(SL_SHARDS, keeper_owned(f->keepers[0]));
+        assert_int_equal(0, keeper_owned(f->keepers[1]));
+        usleep(10000);
+    }
+    atomic_store(&f->is_cut_off, false);
+    wait_owned(f->keepers[1], SL_SHARDS / 2);
+    assert_int_equal(SL_SHARDS / 2, keeper_owned(f->keepers[0]));
+}
+
+static void
+a_bus_that_stays_away_is_not_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    atomic_store(&f->is_cut_off, true);
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+}
+
+// The shards in between, which nobody grants from, are few and soon taken.
+static void
+what_is_given_back_is_taken_within_a_moment(void **state)
+{
+    struct fixture *f = *state;
+    f->keepers[0] = start_keeper(f, "one");
+    wait_owned(f->keepers[0], SL_SHARDS);
+    f->keepers[1] = start_keeper(f, "two");
+    int64_t given_ms = 0;
+    while (keeper_owned(f->keepers[1]) < SL_SHARDS / 2) {
+        bool is_given = keeper_owned(f->keepers[0]) == SL_SHARDS / 2;
+        given_ms = is_given && given_ms == 0 ? sl_mono_ms() : given_ms;
+        assert_true(given_ms == 0 || sl_mono_ms() - given_ms < 1000); // 100 to 200 where it is idle
+        usleep(1000);
+    }
 }
 
 static void
@@ -433,6 +499,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_late_answer_does_not_move_the_accounting_clock),
         T(one_owner_takes_all_shards_and_two_take_half_each),
+        T(nothing_is_given_back_for_a_worker_that_nodes_do_not_reach_yet),
+        T(a_bus_that_stays_away_is_not_waited_for),
+        T(what_is_given_back_is_taken_within_a_moment),
         T(an_owner_that_stops_leaves_its_shards_at_once),
         T(a_killed_owner_loses_its_shards_when_its_lease_ends),
         T(a_node_gets_units_once_its_row_is_written),
