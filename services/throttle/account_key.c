@@ -10,7 +10,7 @@
 #define RECALL_AGAIN_MS 40   // an unanswered recall is sent again after this
 #define PATIENCE_MS     30   // that a request waits for a unit, there and back included
 #define FLOW_MS         250  // how often a rate is computed
-#define FLOW_AHEAD_S    1.0  // seconds of demand that a node holds in advance
+#define FLOW_AHEAD_S    3.0  // of demand that a node holds: longer than a lost owner is missed
 #define FLOW_SPREAD     5.0  // standard deviations of demand beyond its mean that a grant covers
 #define RATE_OVER_MS    3000 // a flow without news for this long has dried up
 
@@ -280,12 +280,21 @@ tell_exhausted(struct account *account, struct key *key, struct span *span)
     }
 }
 
+// What the node will need of the window soon, and not beyond its end.
+static double
+soon_needed(const struct key *key, uint32_t window, int node, int64_t now_ms)
+{
+    double left_s = (double)(account_window_start(key, window + 1) - now_ms) / 1000;
+    double ahead_s = left_s < FLOW_AHEAD_S ? left_s : FLOW_AHEAD_S;
+    return ahead_s > 0 ? rate_of(key, node) * ahead_s : 0;
+}
+
 // A unit for each that waits, and some for those who will come: as much again, as long as the
 // others could have as much too.
 static int64_t
-generous(int64_t want, int64_t left, double rate, size_t nodes)
+generous(int64_t want, int64_t left, double soon, size_t nodes)
 {
-    int64_t extra = (int64_t)ceil(rate * FLOW_AHEAD_S);
+    int64_t extra = (int64_t)ceil(soon);
     int64_t fair = (left - want) / (int64_t)(nodes + 1);
     extra = extra > want ? extra : want;
     extra = extra < fair ? extra : fair;
@@ -312,9 +321,9 @@ serve_hold(struct account *account, struct key *key, struct span *span, int node
         served->lacking += hold->want;
         return;
     }
-    int64_t units = left <= hold->want
-                        ? left
-                        : generous(hold->want, left, rate_of(key, node), key->gateway->present);
+    double soon = soon_needed(key, span->window, node, now_ms);
+    int64_t units =
+        left <= hold->want ? left : generous(hold->want, left, soon, key->gateway->present);
     hold->promised = promised(hold, now_ms) + (units < hold->want ? units : hold->want);
     hold->promised_ms = now_ms;
     hold->want = hold->want > units ? hold->want - units : 0;
@@ -465,7 +474,7 @@ account_provide(struct account *account, struct key *key, int node, int64_t now_
     }
     uint32_t current = account_window(key, now_ms);
     struct span *span = account_span(key, current);
-    int64_t ahead = (int64_t)(rate_of(key, node) * FLOW_AHEAD_S);
+    int64_t ahead = (int64_t)soon_needed(key, current, node, now_ms);
     if (span != NULL && ahead > 0) {
         struct hold *hold = account_hold(key, span, node);
         bool blocked;

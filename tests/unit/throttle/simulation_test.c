@@ -127,6 +127,39 @@ run(struct world *world, int ms)
     }
 }
 
+// What nodes hold of a window in advance must not be what others need before its end.
+static void
+callers_that_hop_between_nodes_get_nearly_all_of_each_second(void **state)
+{
+    (void)state;
+    int64_t admitted = 0;
+    int64_t possible = 0;
+    struct world *world = open_world_at(7, 4, 2, 1800000000000LL);
+    world->limit[0] = 5000;
+    world->window_s[0] = 1;
+    world->first_window[0] = sl_counter_window(world->now_ms, 1) - 1;
+    sl_counter_policy_key(&world->keys[0], POLICY, NULL, SL_COUNT_API, NULL, 1);
+    for (int i = 0; i < 4; i++) {
+        memset(world->nodes[i].load, 0, sizeof(world->nodes[i].load));
+    }
+    for (int ms = 0; ms < 9000; ms++) {
+        for (int i = 0; i < 10; i++) { // as many as the limit, on another node every 100 ms
+            if (chance(world, 500)) {
+                offer(&world->nodes[ms / 100 % 4], 0);
+            }
+        }
+        step(world);
+    }
+    for (size_t at = 4; at < 9; at++) {
+        int64_t offered = world->offered[0][at];
+        admitted += world->admitted[0][at];
+        possible += offered < world->limit[0] ? offered : world->limit[0];
+    }
+    close_world(world);
+    print_message("%lld of %lld\n", (long long)admitted, (long long)possible);
+    assert_true(admitted * 100 >= possible * 95);
+}
+
 // The story of the issue: 12 calls one after another, as fast as they are answered.
 static int64_t
 twelve_calls(struct world *world, const int *nodes)
@@ -331,7 +364,9 @@ main(void)
         cmocka_unit_test(a_hand_over_that_no_event_told_of_is_found_out),
         cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
+        cmocka_unit_test(callers_that_hop_between_nodes_get_nearly_all_of_each_second),
         cmocka_unit_test(no_schedule_exceeds_a_limit),
+        cmocka_unit_test(callers_that_hop_between_nodes_get_nearly_all_of_each_second),
         cmocka_unit_test(no_schedule_exceeds_a_quota),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
