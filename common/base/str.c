@@ -15,12 +15,6 @@ sl_str(const char *text)
 }
 
 bool
-sl_str_equal(struct sl_str a, struct sl_str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-bool
 sl_str_equal_nocase(struct sl_str a, struct sl_str b)
 {
     return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
@@ -121,21 +115,28 @@ sl_utf8_char(struct sl_str s)
     return length;
 }
 
+// Sixteen bytes that are worked on at once.
+typedef unsigned char block_t __attribute__((vector_size(16)));
+
 void
 sl_hex_encode(const void *bytes, size_t len, char *ret_hex)
 {
     static const char digits[] = "0123456789abcdef";
     const unsigned char *from = bytes;
     size_t i = 0;
-    // Four bytes at once: their nibbles are spread over eight bytes, then raised to '0' or 'a'.
-    for (; i + 4 <= len; i += 4) {
-        uint64_t spread = (uint64_t)from[i] | (uint64_t)from[i + 1] << 16 |
-                          (uint64_t)from[i + 2] << 32 | (uint64_t)from[i + 3] << 48;
-        spread = (spread >> 4 & 0x000f000f000f000fULL) | (spread & 0x000f000f000f000fULL) << 8;
-        uint64_t letters = (spread + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
-        spread += 0x3030303030303030ULL + letters * ('a' - '0' - 10);
-        spread = htole64(spread);
-        memcpy(ret_hex + 2 * i, &spread, sizeof(spread));
+    for (; i + sizeof(block_t) <= len; i += sizeof(block_t)) {
+        block_t block;
+        memcpy(&block, from + i, sizeof(block));
+        block_t high = block >> 4;
+        block_t low = block & 15;
+        high += '0' + ((high > 9) & ('a' - '0' - 10));
+        low += '0' + ((low > 9) & ('a' - '0' - 10));
+        block_t first = __builtin_shuffle(
+            high, low, (block_t){0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+        block_t second = __builtin_shuffle(
+            high, low, (block_t){8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+        memcpy(ret_hex + 2 * i, &first, sizeof(first));
+        memcpy(ret_hex + 2 * i + sizeof(first), &second, sizeof(second));
     }
     for (; i < len; i++) {
         ret_hex[2 * i] = digits[from[i] >> 4];

@@ -4,6 +4,8 @@
 #ifndef SL_BASE_STR_H
 #define SL_BASE_STR_H
 
+#include <string.h>
+
 #include "common/base/base.h"
 
 struct sl_str {
@@ -20,7 +22,11 @@ struct sl_str {
 struct sl_str sl_str(const char *text);
 
 // Same bytes.
-bool sl_str_equal(struct sl_str a, struct sl_str b);
+static inline bool
+sl_str_equal(struct sl_str a, struct sl_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
 
 // Same bytes but for the case of ASCII letters.
 bool sl_str_equal_nocase(struct sl_str a, struct sl_str b);
