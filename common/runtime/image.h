@@ -62,6 +62,7 @@ struct sl_img_backend_param {
 // Where calls go: the API's own backend, or that of a policy.
 struct sl_img_target {
     struct sl_img_str host, path, mock_body;
+    struct sl_img_str authority; // the backend's own Host: `host`, its port unless the scheme's
     struct sl_img_list backend_params;
     uint32_t timeout_ms;
     int32_t retry_count;

@@ -79,8 +79,8 @@ static bool
 target_valid(const struct bounds *bounds, const struct sl_img_api *api,
              const struct sl_img_target *target)
 {
-    if (!text_valid(bounds, &target->host) || !text_valid(bounds, &target->path) ||
-        !text_valid(bounds, &target->mock_body) ||
+    if (!text_valid(bounds, &target->host) || !text_valid(bounds, &target->authority) ||
+        !text_valid(bounds, &target->path) || !text_valid(bounds, &target->mock_body) ||
         !list_valid(bounds, &target->backend_params, sizeof(struct sl_img_backend_param),
                     _Alignof(struct sl_img_backend_param))) {
         return false;

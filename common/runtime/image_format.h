@@ -124,6 +124,22 @@ image_fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+// Up to seven bytes as a number, no two texts of a length as the same one.
+static inline uint64_t
+image_tail(const char *at, size_t len)
+{
+    uint32_t first = 0;
+    uint32_t last = 0;
+    if (len >= sizeof(first)) { // two words that overlap
+        memcpy(&first, at, sizeof(first));
+        memcpy(&last, at + len - sizeof(last), sizeof(last));
+    } else if (len > 0) { // first, middle, last
+        first = (uint32_t)(unsigned char)at[0] << 16 | (uint32_t)(unsigned char)at[len / 2] << 8 |
+                (unsigned char)at[len - 1];
+    }
+    return (uint64_t)last << 32 | first;
+}
+
 // A seeded hash; quick for the short keys of requests.
 static inline uint64_t
 image_hash(uint64_t seed, const void *bytes, size_t len)
@@ -135,11 +151,7 @@ image_hash(uint64_t seed, const void *bytes, size_t len)
         memcpy(&word, at, sizeof(word));
         hash = image_fold(hash ^ word, 0xa0761d6478bd642fU);
     }
-    word = 0;
-    for (size_t i = 0; i < len; i++) {
-        word |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    }
-    hash = image_fold(hash ^ word, 0xe7037ed1a0b428dbU);
+    hash = image_fold(hash ^ image_tail(at, len), 0xe7037ed1a0b428dbU);
     return image_fold(hash ^ 0x8ebc6af09c88c6e3U, 0x589965cc75374cc3U);
 }
 

@@ -277,7 +277,7 @@ sl_image_generation(const struct sl_image *image)
 }
 
 const struct image_segment *
-image_segment_get(struct sl_image *image, uint32_t slot, bool *ret_moved)
+image_segment_map(struct sl_image *image, uint32_t slot, bool *ret_moved)
 {
     for (int i = 0; i < ADVANCE_TRIES && slot < image->slot_count; i++) {
         struct image_mapping *mapping = &image->slots[slot];

@@ -34,8 +34,16 @@ image_dir_of(const struct sl_image *image)
 // The segment of a slot, mapped; NULL when the slot is empty or cannot be mapped. When the agent
 // replaced the segment since the directory was mapped, moves to the newest directory; *ret_moved
 // (may be NULL) then says that slot numbers must be looked up again.
-const struct image_segment *image_segment_get(struct sl_image *image, uint32_t slot,
+const struct image_segment *image_segment_map(struct sl_image *image, uint32_t slot,
                                               bool *ret_moved);
+
+// The same; quick where the segment is mapped already, as nearly always.
+static inline const struct image_segment *
+image_segment_get(struct sl_image *image, uint32_t slot, bool *ret_moved)
+{
+    const void *base = slot < image->slot_count ? image->slots[slot].base : NULL;
+    return base != NULL ? base : image_segment_map(image, slot, ret_moved);
+}
 
 // The record of `key` in a segment; NULL when there is none. Records of the parts APP, GROUP,
 // THROTTLE and ROUTES begin with an id of SL_ID_LEN bytes, the others with a struct sl_img_str.

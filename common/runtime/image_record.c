@@ -3,8 +3,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_write.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#define PORT_HTTP     80
+#define PORT_HTTPS    443
+#define AUTHORITY_MAX 512 // bytes of a backend's name and port
 
 // The index of the declared parameter of this name, whatever its case; -1: none.
 static int16_t
@@ -79,6 +84,25 @@ write_backend_params(struct image_writer *writer, struct sl_img_list *field,
     return 0;
 }
 
+// The backend's own Host: its name, in brackets where that is an IPv6 address, and its port unless
+// that is the scheme's.
+static int
+write_authority(struct image_writer *writer, struct sl_img_str *field,
+                const struct sl_http_backend *http)
+{
+    char text[AUTHORITY_MAX];
+    bool is_ipv6 = strchr(http->host, ':') != NULL;
+    if (http->host[0] == '\0') {
+        return 0;
+    }
+    int len = snprintf(text, sizeof(text), is_ipv6 ? "[%s]" : "%s", http->host);
+    if (len > 0 && (size_t)len < sizeof(text) &&
+        http->port != (http->tls ? PORT_HTTPS : PORT_HTTP)) {
+        len += snprintf(text + len, sizeof(text) - (size_t)len, ":%u", http->port);
+    }
+    return len > 0 && (size_t)len < sizeof(text) ? image_put_text(writer, field, text) : -1;
+}
+
 static int
 write_target(struct image_writer *writer, struct sl_img_target *target, const struct sl_api *api,
              const struct backend *backend)
@@ -90,6 +114,7 @@ write_target(struct image_writer *writer, struct sl_img_target *target, const st
     target->method = (uint8_t)backend->http->method;
     target->mock_status = backend->mock->status;
     if (image_put_text(writer, &target->host, backend->http->host) != 0 ||
+        write_authority(writer, &target->authority, backend->http) != 0 ||
         image_put_text(writer, &target->path, backend->http->path) != 0 ||
         image_put_text(writer, &target->mock_body, backend->mock->body) != 0) {
         return -1;

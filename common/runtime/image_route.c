@@ -115,31 +115,49 @@ take_plus(struct walk *walk, const struct image_node *node, struct sl_str rest, 
     return found;
 }
 
+// Cuts the first segment off `rest`, which begins with '/'.
+static struct sl_str
+next_label(struct sl_str *rest)
+{
+    const char *slash = memchr(rest->ptr + 1, '/', rest->len - 1);
+    size_t len = (slash == NULL ? rest->len : (size_t)(slash - rest->ptr)) - 1;
+    struct sl_str label = {rest->ptr + 1, len};
+    *rest = (struct sl_str){label.ptr + len, rest->len - 1 - len};
+    return label;
+}
+
 // `rest` is empty or begins with '/'. Whether an exact API was found.
 static bool
 step(struct walk *walk, const struct image_node *node, struct sl_str rest, size_t depth)
 {
-    consider_prefix(walk, node, rest, depth);
-    if (rest.len == 0) {
-        return take_exact(walk, node);
-    }
-    const char *slash = memchr(rest.ptr + 1, '/', rest.len - 1);
-    size_t label_len = (slash == NULL ? rest.len : (size_t)(slash - rest.ptr)) - 1;
-    struct sl_str label = {rest.ptr + 1, label_len};
-    struct sl_str after = {label.ptr + label_len, rest.len - 1 - label_len};
-    const struct image_node *child = literal_child(walk, node, label);
-    if (child != NULL && step(walk, child, after, depth + 1)) {
-        return true;
-    }
-    if (node->param != 0 && label_len > 0) {
-        walk->route->captures[walk->captured++] = label;
-        bool found = step(walk, image_follow(&node->param), after, depth + 1);
-        walk->captured--;
-        if (found) {
+    for (; rest.len > 0; depth++) {
+        struct sl_str after = rest;
+        struct sl_str label = next_label(&after);
+        consider_prefix(walk, node, rest, depth);
+        const struct image_node *child = literal_child(walk, node, label);
+        if (node->param == 0 && node->plus == 0) { // one way only: nothing to come back for
+            if (child == NULL) {
+                return false;
+            }
+            node = child;
+            rest = after;
+            continue;
+        }
+        if (child != NULL && step(walk, child, after, depth + 1)) {
             return true;
         }
+        if (node->param != 0 && label.len > 0) {
+            walk->route->captures[walk->captured++] = label;
+            bool found = step(walk, image_follow(&node->param), after, depth + 1);
+            walk->captured--;
+            if (found) {
+                return true;
+            }
+        }
+        return take_plus(walk, node, rest, depth);
     }
-    return take_plus(walk, node, rest, depth);
+    consider_prefix(walk, node, rest, depth);
+    return take_exact(walk, node);
 }
 
 enum sl_route_result

@@ -65,6 +65,48 @@ policies_lie_behind_their_api(void **state)
 }
 
 static void
+a_backend_is_called_by_its_name_and_a_port_that_is_not_the_scheme_s(void **state)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+        bool tls;
+        const char *authority;
+    } cases[] = {
+        {"back.example", 80, false, "back.example"},
+        {"back.example", 443, false, "back.example:443"},
+        {"back.example", 443, true, "back.example"},
+        {"back.example", 80, true, "back.example:80"},
+        {"10.0.0.1", 65535, true, "10.0.0.1:65535"},
+        {"fd00::1", 80, false, "[fd00::1]"},
+        {"fd00::1", 8080, false, "[fd00::1]:8080"},
+        {"", 80, false, ""},
+    };
+    struct kit *kit = *state;
+    for (size_t i = 0; i < SL_COUNT(cases); i++) {
+        struct sl_entry entry = {
+            .kind = SL_KIND_API,
+            .api = {.publish_id = PUBLISH_1,
+                    .api_id = GROUP_1,
+                    .group_id = GROUP_1,
+                    .env_id = "E",
+                    .env_name = "RELEASE",
+                    .path = "/p",
+                    .throttle_id = "",
+                    .backend_type = SL_BACKEND_HTTP,
+                    .http = {cases[i].host, "/", cases[i].port, cases[i].tls, SL_METHOD_ANY, 1,
+                             -1}},
+        };
+        kit_put(kit, PUBLISH_1, &entry);
+        kit_commit(kit, i + 1);
+        const struct sl_img_api *api =
+            sl_image_api(kit->image, GROUP_1, SL_STR("RELEASE"), PUBLISH_1);
+        assert_non_null(api);
+        assert_true(sl_str_equal(sl_img_text(&api->target.authority), sl_str(cases[i].authority)));
+    }
+}
+
+static void
 count_hosts(void *arg, const char *host)
 {
     (void)host;
@@ -170,6 +212,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(policies_lie_behind_their_api),
+        TEST(a_backend_is_called_by_its_name_and_a_port_that_is_not_the_scheme_s),
         TEST(hosts_of_policies_are_upstreams_too),
         TEST(a_feature_is_read_as_a_switch_a_text_and_a_number),
         TEST(names_of_features_are_sorted_and_found),
