@@ -146,7 +146,7 @@ struct ngx_http_sluice_ctx_s {
     // Backend: what peer.init and the proxy's variables take.
     void *backend;               // backend.c's own
     ngx_str_t backend_uri;       // path and query of the backend request
-    ngx_str_t backend_host;      // its Host header
+    ngx_str_t backend_host;      // its Host header; may point into the image
     ngx_str_t backend_headers;   // Host and the other headers of the gateway, as _forward.c says
     ngx_str_t tls_name;          // SNI
     ngx_uint_t hops;             // times that the call passed this gateway, this one included
@@ -365,10 +365,20 @@ ngx_http_sluice_pool_hash(const struct ngx_http_sluice_pool_key *key)
 // Allocates the pool for what smcf allows. *told: how many are idle, kept current.
 ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, const ngx_http_sluice_main_conf_t *smcf,
                                     uint64_t *told);
-// The idle connection used last for this key, taken out of the pool; NULL without one.
-ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key);
-// Keeps a connection; the longest unused one is closed when the pool is full.
-void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connection_t *c);
+// An address as text, "1.2.3.4:80".
+struct ngx_http_sluice_peer_name {
+    u_char text[NGX_SOCKADDR_STRLEN + 1];
+    size_t len;
+};
+
+// The idle connection used last for this key, taken out of the pool; NULL without one. *ret_name:
+// what was said of it when it was put, untouched without one.
+ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key,
+                                            struct ngx_http_sluice_peer_name *ret_name);
+// Keeps a connection and the text of its address; the longest unused one is closed when the pool is
+// full.
+void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key,
+                              const struct ngx_http_sluice_peer_name *name, ngx_connection_t *c);
 
 // _tls.c: TLS to backends.
 // The name that TLS knows a Host header by: without its port and without brackets. A view.

@@ -11,9 +11,7 @@
 #define READ_FIRST_MAX 65536 // a body up to this many bytes is read before connecting
 #define REQUESTS_MAX   10000 // on one backend connection
 #define ADDRESSES_MAX  16    // of one name that are tried
-#define PORT_HTTP      80
-#define PORT_HTTPS     443
-#define TLS_NAME_MAX   253 // characters of a host name, RFC 1035
+#define TLS_NAME_MAX   253   // characters of a host name, RFC 1035
 
 // One address of the backend.
 struct peer {
@@ -24,6 +22,8 @@ struct peer {
         struct sockaddr_in6 in6;
     } address;
     socklen_t address_len;
+    ngx_str_t name; // a view of `text`; the log names it even after others were tried
+    struct ngx_http_sluice_peer_name text;
 };
 
 // What peer.init needs; made by the decision, in the request's pool.
@@ -35,7 +35,6 @@ struct backend {
     bool tls;
     ngx_uint_t peer_count;
     ngx_uint_t peer_next; // index of the next to try
-    ngx_str_t peer_name;  // text of the one being tried
     ngx_http_upstream_t *upstream;
     ngx_http_sluice_ctx_t *ctx;
     ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
@@ -131,34 +130,6 @@ timeout_of(const ngx_http_sluice_ctx_t *ctx)
                                                           : ctx->target->timeout_ms;
 }
 
-// The backend's own Host: its name, and its port unless that is the scheme's.
-static ngx_int_t
-set_host(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
-{
-    struct sl_str host = sl_img_text(&ctx->target->host);
-    uint16_t port = ctx->target->port;
-    bool is_ipv6 = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
-    u_char *text = ngx_pnalloc(r->pool, host.len + sizeof("[]:65535"));
-
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-    ctx->backend_host.data = text;
-    if (is_ipv6) {
-        *text++ = '[';
-    }
-    text = ngx_cpymem(text, host.ptr, host.len);
-    if (is_ipv6) {
-        *text++ = ']';
-    }
-    if (port != (ctx->target->tls ? PORT_HTTPS : PORT_HTTP)) {
-        *text++ = ':';
-        text = ngx_http_sluice_digits(text, port, 1);
-    }
-    ctx->backend_host.len = (size_t)(text - ctx->backend_host.data);
-    return NGX_OK;
-}
-
 // TLS asks for the name that the Host header says. A name that no server can have is refused: a
 // mapping took it from the request.
 static ngx_int_t
@@ -180,8 +151,10 @@ set_tls_name(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 static ngx_int_t
 set_names(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    if (ctx->backend_host.len == 0 && set_host(r, ctx) != NGX_OK) { // no mapping set it
-        return NGX_ERROR;
+    struct sl_str authority = sl_img_text(&ctx->target->authority);
+
+    if (ctx->backend_host.len == 0) { // no mapping set it
+        ctx->backend_host = (ngx_str_t){authority.len, (u_char *)(uintptr_t)authority.ptr};
     }
     ctx->backend_tls = ctx->target->tls != 0;
     return ctx->backend_tls ? set_tls_name(r, ctx) : NGX_OK;
@@ -241,24 +214,6 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 
 // -- peers ----------------------------------------------------------------------------------------
 
-// "1.2.3.4:80". nginx's own formatter is for every kind of address and four times as slow.
-static size_t
-peer_text(const struct peer *peer, u_char *text)
-{
-    u_char *out = text;
-
-    if (peer->key.family != AF_INET) {
-        return ngx_sock_ntop((struct sockaddr *)(uintptr_t)&peer->address.any, peer->address_len,
-                             text, NGX_SOCKADDR_STRLEN, 1);
-    }
-    for (size_t i = 0; i < sizeof(struct in_addr); i++) {
-        out = ngx_http_sluice_digits(out, peer->key.bytes[i], 1);
-        *out++ = '.';
-    }
-    out[-1] = ':';
-    return (size_t)(ngx_http_sluice_digits(out, ntohs(peer->key.port), 1) - text);
-}
-
 static ngx_int_t
 get_peer(ngx_peer_connection_t *pc, void *data)
 {
@@ -267,13 +222,17 @@ get_peer(ngx_peer_connection_t *pc, void *data)
     ngx_connection_t *c;
 
     backend->peer_next = (backend->peer_next + 1) % backend->peer_count;
-    backend->peer_name.len = peer_text(peer, backend->peer_name.data);
     pc->sockaddr = &peer->address.any;
     pc->socklen = peer->address_len;
-    pc->name = &backend->peer_name;
+    pc->name = &peer->name;
     pc->cached = 0;
     pc->connection = NULL;
-    c = ngx_http_sluice_pool_take(&peer->key);
+    c = ngx_http_sluice_pool_take(&peer->key, &peer->text);
+    if (c == NULL) {
+        peer->text.len =
+            ngx_sock_ntop(pc->sockaddr, pc->socklen, peer->text.text, NGX_SOCKADDR_STRLEN, 1);
+    }
+    peer->name = (ngx_str_t){peer->text.len, peer->text.text};
     if (c == NULL) {
         return NGX_OK;
     }
@@ -325,7 +284,7 @@ free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
     }
     if (is_reusable(backend, c, state) && ngx_handle_read_event(c->read, 0) == NGX_OK) {
         pc->connection = NULL;
-        ngx_http_sluice_pool_put(&peer->key, c);
+        ngx_http_sluice_pool_put(&peer->key, &peer->text, c);
     }
 }
 
@@ -385,10 +344,6 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     (void)us;
     if (backend == NULL) {
         return NGX_ERROR; // nobody else may send a request here
-    }
-    backend->peer_name.data = ngx_pnalloc(r->pool, NGX_SOCKADDR_STRLEN);
-    if (backend->peer_name.data == NULL) {
-        return NGX_ERROR;
     }
     backend->upstream = u;
     backend->conf = *u->conf;

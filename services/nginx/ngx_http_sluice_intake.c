@@ -45,41 +45,6 @@ ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, struct sl_str *re
     return ngx_http_sluice_path_canonical(raw, room, ret_path) ? NGX_OK : NGX_ABORT;
 }
 
-static bool
-has_upper(struct sl_str text)
-{
-    bool found = false;
-
-    for (size_t i = 0; i < text.len; i++) {
-        found |= text.ptr[i] >= 'A' && text.ptr[i] <= 'Z';
-    }
-    return found;
-}
-
-// Host without its port, in lower case; from the pool when that changes it, else a view.
-static ngx_int_t
-host_name(ngx_pool_t *pool, struct sl_str host, struct sl_str *ret_name)
-{
-    const char *colon = host.len == 0 ? NULL : memrchr(host.ptr, ':', host.len);
-    const char *bracket = colon == NULL ? NULL : memrchr(host.ptr, ']', host.len);
-    u_char *lower;
-
-    if (colon != NULL && (bracket == NULL || colon > bracket)) {
-        host.len = (size_t)(colon - host.ptr);
-    }
-    *ret_name = host;
-    if (!has_upper(host)) {
-        return NGX_OK;
-    }
-    lower = ngx_pnalloc(pool, host.len);
-    if (lower == NULL) {
-        return NGX_ERROR;
-    }
-    ngx_strlow(lower, (u_char *)(uintptr_t)host.ptr, host.len);
-    *ret_name = (struct sl_str){(const char *)lower, host.len};
-    return NGX_OK;
-}
-
 // Whether an absolute-form target names the host that the Host header names, port included.
 static bool
 target_agrees(const ngx_http_request_t *r)
@@ -194,11 +159,7 @@ ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (rc != NGX_OK) {
         return rc == NGX_ABORT ? ngx_http_sluice_fail(ctx, SL_E_GW_BAD_REQUEST) : rc;
     }
-    if (r->headers_in.host != NULL) {
-        rc = host_name(r->pool, ngx_http_sluice_view(&r->headers_in.host->value), &ctx->host);
-    } else if (r->headers_in.server.len > 0) {
-        rc = host_name(r->pool, ngx_http_sluice_view(&r->headers_in.server), &ctx->host);
-    }
+    ctx->host = ngx_http_sluice_view(&r->headers_in.server); // nginx's: lower case, no port
     mode = ngx_http_sluice_header(r, "x-apig-mode", sizeof("x-apig-mode") - 1);
     ctx->debug = mode != NULL && mode->value.len == 5 &&
                  ngx_strncasecmp(mode->value.data, (u_char *)"debug", 5) == 0;

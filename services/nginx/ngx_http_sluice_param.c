@@ -309,12 +309,14 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct param_work work = {.request = r, .ctx = ctx};
     size_t declared = ctx->api->req_params.count;
-    size_t mapped;
+    size_t most; // additions
     ngx_int_t rc;
 
-    work.values = ngx_pcalloc(r->pool, (declared + 1) * sizeof(*work.values));
-    if (work.values == NULL) {
-        return NGX_ERROR;
+    if (declared > 0) {
+        work.values = ngx_pcalloc(r->pool, declared * sizeof(*work.values));
+        if (work.values == NULL) {
+            return NGX_ERROR;
+        }
     }
     ngx_http_sluice_hop_by_hop(r, ctx);
     rc = read_values(&work);
@@ -325,12 +327,14 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->api->backend_type != SL_BACKEND_HTTP) {
         return NGX_OK;
     }
-    mapped = ctx->target->backend_params.count;
-    work.additions = ngx_palloc(r->pool, (declared + mapped + 1) * sizeof(*work.additions));
-    if (work.additions == NULL) {
-        return NGX_ERROR;
+    most = declared + ctx->target->backend_params.count;
+    if (most > 0) {
+        work.additions = ngx_palloc(r->pool, most * sizeof(*work.additions));
+        if (work.additions == NULL) {
+            return NGX_ERROR;
+        }
+        map_parameters(&work);
     }
-    map_parameters(&work);
     rc = ngx_http_sluice_target_uri(&work);
     return rc == NGX_OK ? ngx_http_sluice_target_headers(&work) : rc;
 }

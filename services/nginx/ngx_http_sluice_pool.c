@@ -14,6 +14,7 @@ struct idle {
     ngx_queue_t order;  // in the pool's LRU list, or its free list
     ngx_queue_t bucket; // in the list of its hash
     struct ngx_http_sluice_pool_key key;
+    struct ngx_http_sluice_peer_name name;
     ngx_connection_t *connection;
     ngx_msec_t since; // when it became idle
 };
@@ -131,7 +132,8 @@ ngx_http_sluice_pool_init(ngx_cycle_t *cycle, const ngx_http_sluice_main_conf_t 
 }
 
 ngx_connection_t *
-ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key)
+ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key,
+                          struct ngx_http_sluice_peer_name *ret_name)
 {
     ngx_queue_t *bucket = bucket_of(key);
     ngx_queue_t *q;
@@ -142,6 +144,7 @@ ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key)
         if (ngx_memcmp(&place->key, key, sizeof(*key)) == 0) {
             ngx_connection_t *c = vacate(place);
 
+            *ret_name = place->name;
             c->idle = 0;
             c->sent = 0;
             c->data = NULL;
@@ -152,7 +155,8 @@ ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_key *key)
 }
 
 void
-ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connection_t *c)
+ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key,
+                         const struct ngx_http_sluice_peer_name *name, ngx_connection_t *c)
 {
     struct idle *place;
 
@@ -169,6 +173,7 @@ ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key, ngx_connect
     ngx_queue_insert_head(&pool.used, &place->order);
     ngx_queue_insert_head(bucket_of(key), &place->bucket);
     place->key = *key;
+    place->name = *name;
     place->connection = c;
     *pool.told = ++pool.count;
 

@@ -122,14 +122,17 @@ static ngx_int_t
 remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     const struct sl_img_api *api = ctx->api;
-    ngx_str_t env_id = ngx_http_sluice_copy(r->pool, sl_img_text(&api->env_id));
-    ngx_str_t name = ngx_http_sluice_copy(r->pool, sl_img_text(&api->name));
+    struct sl_str env_id = sl_img_text(&api->env_id);
+    struct sl_str name = sl_img_text(&api->name);
+    u_char *text = ngx_pnalloc(r->pool, env_id.len + name.len + 1);
 
-    if (env_id.data == NULL || name.data == NULL) {
+    if (text == NULL) {
         return NGX_ERROR;
     }
-    ctx->env_id = ngx_http_sluice_view(&env_id);
-    ctx->api_name = ngx_http_sluice_view(&name);
+    ctx->env_id = (struct sl_str){(const char *)text, env_id.len};
+    text = ngx_cpymem(text, env_id.ptr, env_id.len);
+    ctx->api_name = (struct sl_str){(const char *)text, name.len};
+    ngx_memcpy(text, name.ptr, name.len);
     ctx->auth = (enum sl_auth_type)api->auth;
     ctx->cors = api->cors != 0;
     ctx->preflight = ctx->cors && api->method == SL_METHOD_OPTIONS;

@@ -127,19 +127,22 @@ append_template(const struct param_work *work, u_char *out, struct sl_str templa
     while (template.len > 0) {
         struct sl_str text;
         struct sl_str name;
+        const char *begin = memchr(template.ptr, '{', template.len);
         const char *end = NULL;
+        size_t literal = template.len;
         bool rest_of_path;
 
-        if (template.ptr[0] == '{') {
-            end = memchr(template.ptr, '}', template.len);
+        if (begin != NULL) {
+            literal = (size_t)(begin - template.ptr);
+            end = memchr(begin, '}', template.len - literal);
         }
         if (end == NULL) {
-            *out++ = (u_char) * template.ptr;
-            template.ptr++;
-            template.len--;
-            budget--;
-            continue;
+            return ngx_cpymem(out, template.ptr, template.len);
         }
+        out = ngx_cpymem(out, template.ptr, literal);
+        budget -= literal;
+        template.ptr += literal;
+        template.len -= literal;
         name = (struct sl_str){template.ptr + 1, (size_t)(end - template.ptr - 1)};
         template.len -= name.len + 2;
         template.ptr = end + 1;

@@ -34,8 +34,10 @@ IMAGE = {
     "groups": [{"id": hex_id(1), "name": "g", "sl_domain_enabled": True}],
     "hosts": [{"name": "h.example.com", "group_id": hex_id(1)}], "apps": [], "throttles": [],
     "apis": [api(1, "/echo"), api(2, "/a\"b\\c é", name="naïve \"name\"\n"),
-             api(3, "/mock", backend_type="MOCK", mock={"body": "{}", "status": 200})],
-    "upstreams": {"echo.test": ["127.0.0.1"]},
+             api(3, "/mock", backend_type="MOCK", mock={"body": "{}", "status": 200}),
+             api(4, "/two", http={"host": "two.test", "path": "/", "port": BASE + 3, "method": "ANY", "timeout_ms": 1000,
+                                  "retry_count": -1})],
+    "upstreams": {"echo.test": ["127.0.0.1"], "two.test": ["127.0.0.2", "127.0.0.1"]},
 }
 
 
@@ -87,6 +89,15 @@ class Log(unittest.TestCase):
         self.assertEqual(int(row["body_bytes_sent"]), len(reply.body))
         self.assertGreater(int(row["bytes_sent"]), len(reply.body))
         self.assertEqual((told["node_id"], told["env"], told["publish_id"]), (hex_id(77), "RELEASE", hex_id(1001)))
+
+    def test_each_try_has_its_own_address(self):
+        tried = set()
+        for _ in range(2):  # workers begin with another address each time; nobody listens on the first
+            row, told, _ = self.both("GET", "/two")
+            self.assertEqual((row["status"], row["upstream_addr"]), ("200", ", ".join(told["upstream_addr"])))
+            tried.add(row["upstream_addr"])
+        good, bad = f"127.0.0.1:{BASE + 3}", f"127.0.0.2:{BASE + 3}"
+        self.assertEqual(tried, {good, f"{bad}, {good}"})
 
     def test_what_a_client_controls_cannot_forge_a_line(self):
         evil = 'x" 200 "y\\ \x1b[2J\xff\xc3\xa9'

@@ -225,6 +225,12 @@ class Intake(ModuleTest):
     def test_http_0_9_is_refused(self):
         self.bad(b"GET /echo\r\n")
 
+    def test_a_host_is_read_without_case_port_and_closing_dot(self):
+        for host in (b"H.Example.COM", b"h.example.com:81", b"h.example.com.", b"H.example.com.:81"):
+            reply = self.raw(b"GET /echo HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+            self.assertEqual(reply.status, 200, host)
+            self.assertIn(["X-Forwarded-Host", host.decode()], reply.json()["headers"])
+
     def test_an_absolute_target_of_another_host_is_refused(self):
         self.bad(b"GET http://other.test/echo HTTP/1.1\r\nHost: h.example.com\r\nConnection: close\r\n\r\n")
 
