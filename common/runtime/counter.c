@@ -1,20 +1,15 @@
-// counter.c - slots, the node's own shares, and the taking of units; see counter.h.
+// counter.c - the node's own shares, and the taking of units; see counter.h.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/counter.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "common/runtime/counter_layout.h"
-#include "common/runtime/siphash.h"
 
-#define TAKES_MAX   8    // counters of one request
-#define CLAIM_SPINS 4000 // looks at the claim lock before giving up for this time
+#define TAKES_MAX 8 // counters of one request
 
 // -- windows and shares
 
@@ -42,7 +37,6 @@ lead_ms(const struct sl_counter_take *take)
 static int64_t
 own_share(const struct sl_counters *counters, const struct sl_counter_take *take)
 {
-    const struct counter_slot *slot = &counters->slots[take->slot];
     const struct counter_members *from = &counters->header->sharing;
     uint64_t members[SL_COUNTER_MEMBERS];
     uint32_t turn = atomic_load(&from->turn);
@@ -50,6 +44,9 @@ own_share(const struct sl_counters *counters, const struct sl_counter_take *take
     uint32_t self = atomic_load(&from->self);
     bool may = atomic_load(&from->may_share) != 0;
     bool soft = is_soft(take->key);
+    if (atomic_load(&counters->header->retired) != 0 && !soft) {
+        return -1; // accounting counts this memory as lost
+    }
     if (count == 0 || count > SL_COUNTER_MEMBERS || self >= count) {
         return soft ? take->limit : -1;
     }
@@ -59,172 +56,11 @@ own_share(const struct sl_counters *counters, const struct sl_counter_take *take
     if ((turn & 1) != 0 || atomic_load(&from->turn) != turn || (!may && !soft)) {
         return -1;
     }
-    struct sl_str key = {slot->key, slot->key_len};
-    return sl_counter_share(key, take->limit, members, count, self);
-}
-
-// -- slots
-
-uint64_t
-counter_tag(const struct sl_counters *counters, struct sl_str key)
-{
-    uint64_t tag = sl_siphash(counters->header->hash_key, key);
-    return tag > COUNTER_TAG_BUSY ? tag : tag + 2;
-}
-
-// Where the key with this tag may lie.
-static uint32_t
-place(const struct sl_counters *counters, uint64_t tag, bool overflow, uint32_t probe)
-{
-    if (overflow) {
-        return counters->hashed_slots + ((uint32_t)tag + probe) % COUNTER_OVERFLOW;
-    }
-    return ((uint32_t)tag + probe) & (counters->hashed_slots - 1);
-}
-
-uint32_t
-counter_lookup(const struct sl_counters *counters, uint64_t tag, bool overflow)
-{
-    uint32_t probes = overflow ? COUNTER_OVERFLOW : COUNTER_PROBES;
-    for (uint32_t i = 0; i < probes; i++) {
-        uint32_t slot = place(counters, tag, overflow, i);
-        uint64_t found = atomic_load_explicit(&counters->slots[slot].tag, memory_order_acquire);
-        if (found == tag) {
-            return slot;
-        }
-        if (found == COUNTER_TAG_FREE) {
-            break; // places are taken in this order and never become free again
-        }
-    }
-    return SL_COUNTER_NO_SLOT;
-}
-
-static bool
-claim_begin(struct sl_counters *counters)
-{
-    int32_t own = (int32_t)getpid();
-    for (unsigned i = 0; i < CLAIM_SPINS; i++) {
-        int32_t holder = 0;
-        if (atomic_compare_exchange_strong(&counters->header->claim_lock, &holder, own)) {
-            return true;
-        }
-        // A holder that died can have left one slot BUSY, which nobody reads.
-        if (i % 500 == 499 && kill(holder, 0) == -1 && errno == ESRCH &&
-            atomic_compare_exchange_strong(&counters->header->claim_lock, &holder, own)) {
-            return true;
-        }
-        __builtin_ia32_pause();
-    }
-    return false;
-}
-
-static void
-claim_end(struct sl_counters *counters)
-{
-    atomic_store(&counters->header->claim_lock, 0);
-}
-
-// A slot may change hands when its windows are over and nobody has used it for a while.
-static bool
-is_claimable(const struct sl_counters *counters, struct counter_slot *slot, int64_t mono_ms)
-{
-    uint64_t tag = atomic_load(&slot->tag);
-    if (tag <= COUNTER_TAG_BUSY) {
-        return true;
-    }
-    if (atomic_load(&slot->touched_s) + COUNTER_IDLE_S > mono_ms / 1000) {
-        return false;
-    }
-    int64_t lead_ms = (int64_t)sl_counter_lead((struct sl_str){slot->key, slot->key_len}) * 1000;
-    uint32_t window =
-        sl_counter_window(sl_counters_clock(counters, mono_ms) + lead_ms, slot->window_s);
-    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
-        if (counter_window_of(atomic_load(&slot->allowed[i])) >= window) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void
-fill_slot(struct counter_slot *slot, uint64_t tag, const struct sl_counter_take *take,
-          const struct sl_counter_key *key, int64_t mono_ms)
-{
-    atomic_store(&slot->tag, COUNTER_TAG_BUSY);
-    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
-        atomic_store(&slot->units[i], 0);
-        atomic_store(&slot->allowed[i], 0);
-        atomic_store(&slot->others[i], 0);
-        atomic_store(&slot->low[i], 0);
-    }
-    atomic_store(&slot->wanted, 0);
-    atomic_store(&slot->touched_s, (uint32_t)(mono_ms / 1000));
-    atomic_store(&slot->limit, (uint32_t)take->limit);
-    atomic_store(&slot->revision, take->revision);
-    slot->window_s = take->window_s;
-    slot->key_len = (uint16_t)key->len;
-    memcpy(slot->key, key->text, (size_t)key->len + 1);
-    slot->shard = (uint16_t)sl_counter_shard((struct sl_str){key->text, key->len});
-    atomic_store(&slot->tag, tag);
-}
-
-// The slot of a key, claimed when there is none.
-static uint32_t
-slot_of_key(struct sl_counters *counters, const struct sl_counter_take *take,
-            const struct sl_counter_key *key, bool overflow, int64_t mono_ms)
-{
-    uint64_t tag = counter_tag(counters, (struct sl_str){key->text, key->len});
-    uint32_t slot = counter_lookup(counters, tag, overflow);
-    if (slot != SL_COUNTER_NO_SLOT || !claim_begin(counters)) {
-        return slot;
-    }
-    slot = counter_lookup(counters, tag, overflow);
-    uint32_t probes = overflow ? COUNTER_OVERFLOW : COUNTER_PROBES;
-    for (uint32_t i = 0; i < probes && slot == SL_COUNTER_NO_SLOT; i++) {
-        uint32_t candidate = place(counters, tag, overflow, i);
-        if (is_claimable(counters, &counters->slots[candidate], mono_ms)) {
-            fill_slot(&counters->slots[candidate], tag, take, key, mono_ms);
-            slot = candidate;
-        }
-    }
-    claim_end(counters);
-    return slot;
-}
-
-// Takes over the limit of a newer image. Where it grew, "nothing more is to be had" no longer
-// holds.
-static void
-set_limit(struct counter_slot *slot, const struct sl_counter_take *take)
-{
-    uint32_t had = atomic_exchange(&slot->limit, (uint32_t)take->limit);
-    atomic_store(&slot->revision, take->revision);
-    for (size_t i = 0; i < SL_COUNTER_WINDOWS && had < (uint32_t)take->limit; i++) {
-        atomic_fetch_and(&slot->units[i], ~(uint64_t)COUNTER_EXHAUSTED);
-    }
-}
-
-// Finds the counter of a take: its own, or its policy's overflow counter when the table is full.
-static void
-find_slot(struct sl_counters *counters, struct sl_counter_take *take, int64_t mono_ms)
-{
-    take->slot = slot_of_key(counters, take, take->key, false, mono_ms);
-    if (take->slot == SL_COUNTER_NO_SLOT) {
-        struct sl_counter_key key;
-        counter_overflow_key(&key, take);
-        take->slot = slot_of_key(counters, take, &key, true, mono_ms);
-    }
-    if (take->slot == SL_COUNTER_NO_SLOT) {
-        return;
-    }
-    struct counter_slot *slot = &counters->slots[take->slot];
-    uint32_t now_s = (uint32_t)(mono_ms / 1000);
-    if (atomic_load_explicit(&slot->touched_s, memory_order_relaxed) != now_s) {
-        atomic_store_explicit(&slot->touched_s, now_s, memory_order_relaxed);
-    }
-    if (atomic_load_explicit(&slot->limit, memory_order_relaxed) != (uint32_t)take->limit &&
-        atomic_load(&slot->revision) <= take->revision) {
-        set_limit(slot, take);
-    }
+    // Of the counter that is taken from, which may be the policy's overflow counter.
+    struct sl_counter_key key;
+    counter_unpack_name(&counters->names[take->slot], take->window_s, &key);
+    struct sl_str text = {key.text, key.len};
+    return sl_counter_share(text, take->limit, members, count, self);
 }
 
 // -- units
@@ -241,10 +77,8 @@ shard_is_up(const struct sl_counters *counters, uint32_t shard, int64_t mono_ms)
 static void
 ask(struct sl_counters *counters, uint32_t slot)
 {
-    uint64_t bit = 1ULL << (slot % 64);
-    if ((atomic_load(&counters->asked[slot / 64]) & bit) == 0) {
-        atomic_fetch_or(&counters->asked[slot / 64], bit);
-    }
+    counter_set_bit(counters->asked, slot);
+    counter_set_bit(counters->asked_top, slot / 64);
     if (atomic_exchange(&counters->header->awake, 1) == 0) {
         struct sockaddr_un to = {.sun_family = AF_UNIX};
         memcpy(to.sun_path, counters->wake_path, sizeof(to.sun_path));
@@ -259,13 +93,23 @@ ask(struct sl_counters *counters, uint32_t slot)
 // Makes the share what the node may spend, when it may spend less: `allowed` first, so that a
 // process that dies in between has only lost units. True when that made units.
 static bool
-install_share(struct counter_slot *slot, size_t i, uint32_t window, uint32_t share)
+install_share(struct sl_counters *counters, const struct sl_counter_take *take, uint32_t share)
 {
-    uint64_t allowed = atomic_load(&slot->allowed[i]);
+    size_t i = take->window % SL_COUNTER_WINDOWS;
+    struct counter_slot *slot = &counters->slots[take->slot];
+    struct counter_grant *grant = &counters->grants[take->slot];
+    uint64_t allowed = atomic_load(&grant->allowed[i]);
     uint64_t units = atomic_load(&slot->units[i]);
+    uint32_t window = take->window;
     uint32_t has = counter_window_of(allowed) == window ? counter_units_of(allowed) : 0;
-    if (counter_window_of(allowed) > window || counter_window_of(units) > window || has >= share ||
-        !atomic_compare_exchange_strong(&slot->allowed[i], &allowed, counter_pack(window, share))) {
+    if (counter_window_of(allowed) > window || counter_window_of(units) > window || has >= share) {
+        return false;
+    }
+    if (counter_window_of(allowed) < window) {
+        atomic_store(&grant->others[i], 0); // of a window that is over
+    }
+    if (!atomic_compare_exchange_strong(&grant->allowed[i], &allowed,
+                                        counter_pack(window, share))) {
         return false;
     }
     uint64_t next;
@@ -292,15 +136,19 @@ has_unit(struct sl_counters *counters, struct sl_counter_take *take, bool may_co
     if (is_current && counter_units_of(units) > 0) {
         return true;
     }
-    uint64_t allowed = atomic_load(&slot->allowed[i]);
-    int64_t confirmed = atomic_load(&counters->header->confirmed[slot->shard]);
+    uint64_t allowed = atomic_load(&counters->grants[take->slot].allowed[i]);
+    int64_t confirmed = atomic_load(&counters->header->confirmed[counter_shard_of(slot)]);
     int64_t start_ms = sl_counter_window_start(take->window, take->window_s) - lead_ms(take);
     bool alone =
         confirmed + SL_COUNTER_SHARE_MS <= start_ms && counter_window_of(allowed) < take->window;
     bool is_helpless =
         is_soft(take->key) && !may_come && !(is_current && (units & COUNTER_EXHAUSTED) != 0);
     int64_t share = alone || is_helpless ? own_share(counters, take) : 0;
-    return share > 0 && install_share(slot, i, take->window, (uint32_t)share);
+    bool is_installed = share > 0 && install_share(counters, take, (uint32_t)share);
+    if (share > 0) {
+        counter_set_bit(counters->changed, take->slot);
+    }
+    return is_installed;
 }
 
 // Whether so few units are left that it is time to ask for more, before a request has to wait.
@@ -324,6 +172,7 @@ take_unit(struct sl_counters *counters, struct sl_counter_take *take)
         }
     } while (!atomic_compare_exchange_weak(&slot->units[i], &units, units - 1));
     take->taken = true;
+    counter_set_bit(counters->changed, take->slot);
     if (runs_low(slot, i, units - 1)) {
         ask(counters, take->slot);
     }
@@ -340,6 +189,7 @@ give_back(struct sl_counters *counters, struct sl_counter_take *take)
     while (counter_window_of(units) == take->window &&
            !atomic_compare_exchange_weak(word, &units, units + 1)) {
     }
+    counter_set_bit(counters->changed, take->slot);
     take->taken = false;
 }
 
@@ -373,9 +223,10 @@ look(struct sl_counters *counters, struct sl_counter_take *takes, size_t count, 
         struct sl_counter_take *take = &takes[i];
         take->taken = false;
         take->window = sl_counter_window(clock_ms + lead_ms(take), take->window_s);
-        find_slot(counters, take, mono_ms);
+        counter_find_slot(counters, take, mono_ms);
         bool found = take->slot != SL_COUNTER_NO_SLOT;
-        bool up = found && shard_is_up(counters, counters->slots[take->slot].shard, mono_ms);
+        bool up =
+            found && shard_is_up(counters, counter_shard_of(&counters->slots[take->slot]), mono_ms);
         if (found && has_unit(counters, take, up && attempt != SL_COUNTER_LAST)) {
             continue;
         }
@@ -449,7 +300,7 @@ sl_counters_peek(const struct sl_counters *counters, const struct sl_counter_tak
         (counter_window_of(units) == take->window && counter_units_of(units) > 0)) {
         return SL_COUNTER_TAKEN;
     }
-    return lacking(counters, take, shard_is_up(counters, slot->shard, mono_ms));
+    return lacking(counters, take, shard_is_up(counters, counter_shard_of(slot), mono_ms));
 }
 
 int64_t
@@ -458,16 +309,15 @@ sl_counters_remain(const struct sl_counters *counters, const struct sl_counter_t
     if (take->slot == SL_COUNTER_NO_SLOT) {
         return 0;
     }
-    const struct counter_slot *slot = &counters->slots[take->slot];
+    const struct counter_grant *grant = &counters->grants[take->slot];
     size_t i = take->window % SL_COUNTER_WINDOWS;
-    uint64_t allowed = atomic_load(&slot->allowed[i]);
-    uint64_t units = atomic_load(&slot->units[i]);
-    uint64_t others = atomic_load(&slot->others[i]);
+    uint64_t allowed = atomic_load(&grant->allowed[i]);
+    uint64_t units = atomic_load(&counters->slots[take->slot].units[i]);
     int64_t used = 0;
     if (counter_window_of(allowed) == take->window) {
         used = counter_units_of(allowed);
         used -= counter_window_of(units) == take->window ? counter_units_of(units) : 0;
+        used += atomic_load(&grant->others[i]);
     }
-    used += counter_window_of(others) == take->window ? counter_units_of(others) : 0;
     return used < take->limit ? take->limit - used : 0;
 }

@@ -1,16 +1,18 @@
 // counter.h - the counters that limits are counted in, shared by nginx workers and the agent.
 //
-// One file in /dev/shm a node, "/dev/shm/sluice-<name>-counters-<layout>": created O_EXCL,
-// initialised under flock, never truncated, mapped by every worker and by the agent. A counter is a
-// slot; of each of four neighbouring windows it holds one 64-bit word (window:32, exhausted:1,
-// remaining:31) that workers lower by compare-and-swap, and one (window:32, allowed:32) that says
-// how many units the node may spend in all. What was used is their difference, so that a crash
-// between two stores can only lower a limit. Units come from the agent (counter_agent.h) or, for
-// windows that begin long enough after the last contact with accounting, from the node's own
-// share, which a worker installs itself: a dead agent stops nothing.
+// One file in /dev/shm a node, "/dev/shm/sluice-<name>-counters-<layout>-<keys>": created O_EXCL,
+// initialised under flock, never truncated, mapped by every worker and by the agent. Another size
+// is another file; the agent that begins with it retires the others. A counter is a slot; of each
+// of four neighbouring windows it holds one 64-bit word (window:32, exhausted:1, remaining:31) that
+// workers lower by compare-and-swap, and one (window:32, allowed:32) that says how many units the
+// node may spend in all. What was used is their difference, so that a crash between two stores can
+// only lower a limit. Units come from the agent (counter_agent.h) or, for windows that begin long
+// enough after the last contact with accounting, from the node's own share, which a worker installs
+// itself: a dead agent stops nothing.
 //
-// Everything here is lock-free but the claim of a slot for a new key. Any process, any thread; a
-// mapping is freed by the process that opened it.
+// Everything here is lock-free but the claim of a slot for a new key. When all slots are in use,
+// what has none counts in one counter of its policy ("overflow") until windows end. Any process,
+// any thread; a mapping is freed by the process that opened it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_RUNTIME_COUNTER_H
@@ -20,8 +22,10 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_COUNTER_LAYOUT    1          // part of the file's name
-#define SL_COUNTER_SLOTS     32768      // counters of a node when the opener does not choose
+#define SL_COUNTER_LAYOUT    2          // part of the file's name
+#define SL_COUNTER_KEYS      32768      // counters of a node when the opener does not choose
+#define SL_COUNTER_KEYS_MIN  16         // fewest that one may choose
+#define SL_COUNTER_KEYS_TOP  16777216   // most
 #define SL_COUNTER_KEY_MAX   119        // characters of a key
 #define SL_COUNTER_WINDOWS   4          // windows of a slot: the last, this one, two ahead
 #define SL_COUNTER_UNITS_MAX 2147483647 // units that a word can hold
@@ -75,10 +79,13 @@ enum sl_counter_attempt {
                       // protect and must not refuse because accounting is slow
 };
 
-// Opens the counters called `name`, making the file (mode 0660, memory allocated) when there is
-// none. `slots`: a power of two, 0 for SL_COUNTER_SLOTS; an existing file keeps its own. NULL with
-// *err filled.
-struct sl_counters *sl_counters_open(const char *name, size_t slots, struct sl_error *err);
+// Opens the counters called `name` with room for `keys` of them, making the file (mode 0660, memory
+// allocated: 206 bytes a key) when there is none. `keys`: SL_COUNTER_KEYS_MIN to
+// SL_COUNTER_KEYS_TOP, 0 for SL_COUNTER_KEYS. NULL with *err filled.
+struct sl_counters *sl_counters_open(const char *name, size_t keys, struct sl_error *err);
+
+// The path of that file, terminated, as far as it fits.
+void sl_counters_path(const char *name, size_t keys, char *ret_path, size_t size);
 
 // Unmaps; the file stays. Empties the pointer.
 void sl_counters_free(struct sl_counters **counters);

@@ -32,6 +32,17 @@ sl_counters_incarnation(const struct sl_counters *counters)
     return atomic_load(&counters->header->attended);
 }
 
+// Takes the bits of one word of the board.
+static size_t
+collect_word(struct sl_counters *counters, uint32_t word, uint32_t *ret_slots)
+{
+    size_t found = 0;
+    for (uint64_t bits = atomic_exchange(&counters->asked[word], 0); bits != 0; bits &= bits - 1) {
+        ret_slots[found++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
+    }
+    return found;
+}
+
 size_t
 sl_counters_asked(struct sl_counters *counters, uint32_t *ret_slots, size_t max)
 {
@@ -42,24 +53,52 @@ sl_counters_asked(struct sl_counters *counters, uint32_t *ret_slots, size_t max)
     atomic_store(&counters->header->awake, 0);
     size_t found = 0;
     uint32_t words = (counters->header->slot_count + 63) / 64;
-    for (uint32_t i = 0; i < words && found + 64 <= max; i++) {
-        if (atomic_load_explicit(&counters->asked[i], memory_order_relaxed) == 0) {
+    for (uint32_t i = 0; i < (words + 63) / 64; i++) {
+        if (atomic_load_explicit(&counters->asked_top[i], memory_order_relaxed) == 0) {
             continue;
         }
-        uint64_t bits = atomic_exchange(&counters->asked[i], 0);
-        while (bits != 0) {
-            ret_slots[found++] = i * 64 + (uint32_t)__builtin_ctzll(bits);
-            bits &= bits - 1;
+        uint64_t bits = atomic_exchange(&counters->asked_top[i], 0);
+        for (; bits != 0 && found + 64 <= max; bits &= bits - 1) {
+            uint32_t word = i * 64 + (uint32_t)__builtin_ctzll(bits);
+            found += collect_word(counters, word, ret_slots + found);
+        }
+        if (bits != 0) {
+            atomic_fetch_or(&counters->asked_top[i], bits); // for the next call
+            break;
         }
     }
     return found;
 }
 
-static struct sl_counter_span
-read_span(const struct counter_slot *slot, size_t i)
+void
+sl_counters_changed(struct sl_counters *counters, uint64_t *news)
 {
-    uint64_t allowed = atomic_load(&slot->allowed[i]);
-    uint64_t units = atomic_load(&slot->units[i]);
+    uint32_t words = (counters->header->slot_count + 63) / 64;
+    for (uint32_t i = 0; i < words; i++) {
+        if (atomic_load_explicit(&counters->changed[i], memory_order_relaxed) != 0) {
+            news[i] |= atomic_exchange(&counters->changed[i], 0);
+        }
+    }
+}
+
+void
+sl_counters_mark(struct sl_counters *counters, uint32_t slot)
+{
+    counter_set_bit(counters->changed, slot);
+}
+
+uint32_t
+sl_counters_used(const struct sl_counters *counters)
+{
+    uint32_t used = atomic_load(&counters->header->used);
+    return used < counters->hashed_slots ? used : counters->hashed_slots;
+}
+
+static struct sl_counter_span
+read_span(const struct sl_counters *counters, uint32_t slot, size_t i)
+{
+    uint64_t allowed = atomic_load(&counters->grants[slot].allowed[i]);
+    uint64_t units = atomic_load(&counters->slots[slot].units[i]);
     struct sl_counter_span span = {counter_window_of(allowed), counter_units_of(allowed), 0};
     uint32_t left = counter_window_of(units) == span.window ? counter_units_of(units) : 0;
     // A give-back on its way can make more units visible than were allowed for an instant.
@@ -80,18 +119,29 @@ sl_counters_read(const struct sl_counters *counters, uint32_t slot,
         return false;
     }
     ret_state->tag = tag;
+    ret_state->turn = atomic_load(&from->turn);
     ret_state->limit = atomic_load(&from->limit);
-    ret_state->revision = atomic_load(&from->revision);
+    ret_state->revision = atomic_load(&counters->grants[slot].revision);
     ret_state->window_s = from->window_s;
-    ret_state->shard = from->shard;
-    ret_state->key.len = from->key_len;
-    memcpy(ret_state->key.text, from->key, sizeof(from->key));
-    struct sl_str key = {ret_state->key.text, strnlen(ret_state->key.text, SL_COUNTER_KEY_MAX)};
-    ret_state->lead_ms = (int64_t)sl_counter_lead(key) * 1000;
+    ret_state->shard = counter_shard_of(from);
+    bool has_lead = (from->shard & COUNTER_HAS_LEAD) != 0;
+    ret_state->lead_ms = has_lead ? (int64_t)counter_lead_of(&counters->names[slot]) * 1000 : 0;
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
-        ret_state->spans[i] = read_span(from, i);
+        ret_state->spans[i] = read_span(counters, slot, i);
     }
     return atomic_load(&from->tag) == tag; // else it changes hands just now
+}
+
+bool
+sl_counters_key(const struct sl_counters *counters, uint32_t slot,
+                const struct sl_counter_state *state, struct sl_counter_key *ret_key)
+{
+    struct counter_name name = counters->names[slot];
+    if (atomic_load(&counters->slots[slot].tag) != state->tag) {
+        return false;
+    }
+    counter_unpack_name(&name, state->window_s, ret_key);
+    return true;
 }
 
 uint32_t
@@ -105,7 +155,12 @@ uint32_t
 sl_counters_find(const struct sl_counters *counters, struct sl_str key)
 {
     bool overflow = key.len > 0 && key.ptr[0] == 'o';
-    return counter_lookup(counters, counter_tag(counters, key), overflow);
+    uint64_t tag = counter_tag(counters, key);
+    uint32_t slot = counter_lookup(counters, tag, overflow);
+    int64_t mono_ms = atomic_load(&counters->header->beat_ms);
+    return slot != SL_COUNTER_NO_SLOT && counter_keep_slot(counters, slot, tag, mono_ms)
+               ? slot
+               : SL_COUNTER_NO_SLOT;
 }
 
 // Units that workers may take from on; `allowed` already speaks of them.
@@ -152,9 +207,10 @@ mark_exhausted(_Atomic uint64_t *word, uint32_t window, bool exhausted)
 // gone: a crash in between makes units look spent, never unspent. A worker may raise it at the same
 // time, when it installs a share.
 static void
-settle(struct counter_slot *slot, size_t i, const struct sl_counter_span *grant)
+settle(struct counter_slot *slot, _Atomic uint64_t *word, const struct sl_counter_span *grant)
 {
-    uint64_t allowed = atomic_load(&slot->allowed[i]);
+    size_t i = grant->window % SL_COUNTER_WINDOWS;
+    uint64_t allowed = atomic_load(word);
     uint32_t has;
     do {
         has = counter_window_of(allowed) == grant->window ? counter_units_of(allowed) : 0;
@@ -162,8 +218,8 @@ settle(struct counter_slot *slot, size_t i, const struct sl_counter_span *grant)
             (counter_window_of(allowed) == grant->window && has >= grant->allowed)) {
             break;
         }
-    } while (!atomic_compare_exchange_weak(&slot->allowed[i], &allowed,
-                                           counter_pack(grant->window, grant->allowed)));
+    } while (
+        !atomic_compare_exchange_weak(word, &allowed, counter_pack(grant->window, grant->allowed)));
     if (counter_window_of(allowed) > grant->window) {
         return;
     }
@@ -171,7 +227,7 @@ settle(struct counter_slot *slot, size_t i, const struct sl_counter_span *grant)
         add_units(&slot->units[i], grant->window, grant->allowed - has);
     } else if (grant->allowed < has) {
         uint32_t removed = remove_units(&slot->units[i], grant->window, has - grant->allowed);
-        atomic_fetch_sub(&slot->allowed[i], removed);
+        atomic_fetch_sub(word, removed);
     }
 }
 
@@ -180,15 +236,20 @@ sl_counters_apply(struct sl_counters *counters, uint32_t slot, const struct sl_c
                   uint32_t others, bool exhausted, struct sl_counter_span *ret_span)
 {
     struct counter_slot *to = &counters->slots[slot];
+    struct counter_grant *from = &counters->grants[slot];
     size_t i = grant->window % SL_COUNTER_WINDOWS;
     *ret_span = (struct sl_counter_span){0, 0, 0};
-    if (counter_window_of(atomic_load(&to->allowed[i])) > grant->window) {
+    if (counter_window_of(atomic_load(&from->allowed[i])) > grant->window) {
         return;
     }
-    settle(to, i, grant);
+    struct sl_counter_span before = read_span(counters, slot, i);
+    settle(to, &from->allowed[i], grant);
     mark_exhausted(&to->units[i], grant->window, exhausted);
-    atomic_store(&to->others[i], counter_pack(grant->window, others));
-    *ret_span = read_span(to, i);
+    atomic_store(&from->others[i], others);
+    *ret_span = read_span(counters, slot, i);
+    if (before.window != ret_span->window || before.allowed != ret_span->allowed) {
+        counter_set_bit(counters->changed, slot);
+    }
     // Workers ask for more when about a quarter is left of what they see from here on.
     uint32_t quarter = (ret_span->allowed - ret_span->used) / 4;
     atomic_store(&to->low[i], quarter == 0 ? 0 : (uint8_t)(32 - __builtin_clz(quarter)));

@@ -8,6 +8,8 @@
 
 #include "common/runtime/counter.h"
 
+#define SL_COUNTER_OVERFLOWS 64 // overflow counters, the last slots
+
 // One window of a counter.
 struct sl_counter_span {
     uint32_t window;  // its number; 0: none
@@ -15,10 +17,10 @@ struct sl_counter_span {
     uint32_t used;    // units that it spent
 };
 
-// A counter as the agent sees it.
+// A counter as the agent sees it, but for its key.
 struct sl_counter_state {
-    struct sl_counter_key key;                        //
-    uint64_t tag;                                     // changes when the slot changes hands
+    uint64_t tag;                                     // of the key, in this memory
+    uint16_t turn;                                    // grows when the slot changes hands
     int64_t limit;                                    // units a window, by the newest image
     uint64_t revision;                                // of that image
     uint32_t window_s;                                // seconds
@@ -27,8 +29,9 @@ struct sl_counter_state {
     struct sl_counter_span spans[SL_COUNTER_WINDOWS]; // by window number modulo 4
 };
 
-// Becomes the agent of these counters: locks the file (UNAVAILABLE when another process has) and
-// opens the socket that workers wake it by.
+// Becomes the agent of these counters: locks the file (UNAVAILABLE when another process has), opens
+// the socket that workers wake it by, and retires this node's counters of other sizes: workers that
+// still have them spend what is there and divide nothing.
 int sl_counters_attend(struct sl_counters *counters, struct sl_error *err) SL_MUST_CHECK;
 
 // The socket: readable when workers ask for units.
@@ -46,14 +49,29 @@ uint32_t sl_counters_incarnation(const struct sl_counters *counters);
 // Empties the socket and collects up to `max` slots whose workers asked for units.
 size_t sl_counters_asked(struct sl_counters *counters, uint32_t *ret_slots, size_t max);
 
+// Moves the slots that changed since the last call into `news`, a bit a slot, beside those that are
+// set there: something was taken, given back, granted, recalled or shared.
+void sl_counters_changed(struct sl_counters *counters, uint64_t *news);
+
+// Makes the slot one that changed.
+void sl_counters_mark(struct sl_counters *counters, uint32_t slot);
+
+// How many slots, from 0 on, may hold counters; overflow counters have the last
+// SL_COUNTER_OVERFLOWS of all numbers besides.
+uint32_t sl_counters_used(const struct sl_counters *counters);
+
 // Reads a slot; false when it holds no counter.
 bool sl_counters_read(const struct sl_counters *counters, uint32_t slot,
                       struct sl_counter_state *ret_state);
 
+// The key of the counter that was read; false when the slot changed hands since.
+bool sl_counters_key(const struct sl_counters *counters, uint32_t slot,
+                     const struct sl_counter_state *state, struct sl_counter_key *ret_key);
+
 // Takes the number of requests that found no unit since the last call.
 uint32_t sl_counters_wanted(struct sl_counters *counters, uint32_t slot);
 
-// The slot of a key, or SL_COUNTER_NO_SLOT.
+// The slot of a key, or SL_COUNTER_NO_SLOT. It does not change hands for some seconds.
 uint32_t sl_counters_find(const struct sl_counters *counters, struct sl_str key);
 
 // Makes `allowed` what the node may spend in `window`: raises it, or lowers it as far as units are

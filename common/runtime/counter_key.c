@@ -12,6 +12,11 @@
 static const uint64_t COMMON_KEY[2] = {0x736c756963653a6cULL, 0x696d697473206b31ULL};
 static const char DIMENSIONS[] = {
     [SL_COUNT_API] = 'a', [SL_COUNT_USER] = 'u', [SL_COUNT_APP] = 'p', [SL_COUNT_IP] = 'i'};
+static const char FORMS[] = {[COUNTER_FORM_POLICY] = 't',
+                             [COUNTER_FORM_DEFAULT] = 'd',
+                             [COUNTER_FORM_DOMAIN] = 'h',
+                             [COUNTER_FORM_OVERFLOW] = 'o',
+                             [COUNTER_FORM_QUOTA] = 'q'};
 
 static void
 key_add(struct sl_counter_key *key, const char *text, size_t len)
@@ -104,6 +109,125 @@ counter_overflow_key(struct sl_counter_key *ret_key, const struct sl_counter_tak
     }
 }
 
+// -- packed
+
+static int
+digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool
+pack_id(const char *text, uint8_t ret_id[COUNTER_ID_BYTES])
+{
+    for (size_t i = 0; i < COUNTER_ID_BYTES; i++) {
+        int high = digit_of(text[2 * i]);
+        int low = digit_of(text[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        ret_id[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+// What follows a policy's id: "/<publication or *>/<d><subject>/<window>".
+static bool
+pack_policy(const char *rest, struct counter_name *ret_name)
+{
+    rest++;
+    if (*rest == '*') {
+        ret_name->form |= COUNTER_FORM_SHARED;
+        rest += 1;
+    } else if (strlen(rest) > SL_ID_LEN && pack_id(rest, ret_name->id[1])) {
+        rest += SL_ID_LEN;
+    } else {
+        return false;
+    }
+    const char *end = strrchr(rest, '/');
+    const char *dimension = rest[0] == '/' ? memchr(DIMENSIONS, rest[1], sizeof(DIMENSIONS)) : NULL;
+    size_t len = dimension != NULL && end >= rest + 2 ? (size_t)(end - rest - 2) : SIZE_MAX;
+    if (len > COUNTER_SUBJECT_MAX) {
+        return false;
+    }
+    ret_name->form |= (uint8_t)(COUNTER_FORM_DIMENSION * (dimension - DIMENSIONS));
+    ret_name->subject_len = (uint8_t)len;
+    memcpy(ret_name->subject, rest + 2, len);
+    return true;
+}
+
+bool
+counter_pack_name(const struct sl_counter_key *key, uint32_t lead_s, struct counter_name *ret_name)
+{
+    const char *form = memchr(FORMS, key->text[0], sizeof(FORMS));
+    const char *rest = key->text + 2 + SL_ID_LEN;
+    memset(ret_name, 0, sizeof(*ret_name));
+    if (form == NULL || key->len < SL_ID_LEN + 2 || !pack_id(key->text + 2, ret_name->id[0])) {
+        return false;
+    }
+    ret_name->form = (uint8_t)(form - FORMS);
+    switch (ret_name->form) {
+    case COUNTER_FORM_POLICY:
+        return pack_policy(rest, ret_name);
+    case COUNTER_FORM_QUOTA:
+        memcpy(ret_name->subject, &lead_s, sizeof(lead_s));
+        return strlen(rest) > SL_ID_LEN && pack_id(rest + 1, ret_name->id[1]);
+    default:
+        memcpy(ret_name->subject, &lead_s, sizeof(lead_s));
+        return true;
+    }
+}
+
+uint32_t
+counter_lead_of(const struct counter_name *name)
+{
+    uint32_t lead_s = 0;
+    if ((name->form & COUNTER_FORM_MASK) != COUNTER_FORM_POLICY) {
+        memcpy(&lead_s, name->subject, sizeof(lead_s));
+    }
+    return lead_s;
+}
+
+static void
+unpack_policy(const struct counter_name *name, char id[2][SL_ID_SIZE], uint32_t window_s,
+              struct sl_counter_key *ret_key)
+{
+    struct sl_str subject = {name->subject, name->subject_len % (COUNTER_SUBJECT_MAX + 1)};
+    bool is_shared = (name->form & COUNTER_FORM_SHARED) != 0;
+    uint8_t dimension = name->form / COUNTER_FORM_DIMENSION % SL_COUNT(DIMENSIONS);
+    sl_counter_policy_key(ret_key, id[0], is_shared ? NULL : id[1],
+                          (enum sl_counter_dimension)dimension, &subject, window_s);
+}
+
+void
+counter_unpack_name(const struct counter_name *name, uint32_t window_s,
+                    struct sl_counter_key *ret_key)
+{
+    char id[2][SL_ID_SIZE];
+    sl_hex_encode(name->id[0], COUNTER_ID_BYTES, id[0]);
+    sl_hex_encode(name->id[1], COUNTER_ID_BYTES, id[1]);
+    struct sl_counter_take take = {
+        .policy_id = id[0], .window_s = window_s, .lead_s = counter_lead_of(name)};
+    switch (name->form & COUNTER_FORM_MASK) {
+    case COUNTER_FORM_POLICY:
+        unpack_policy(name, id, window_s, ret_key);
+        break;
+    case COUNTER_FORM_QUOTA:
+        sl_counter_quota_key(ret_key, id[0], id[1], window_s, take.lead_s);
+        break;
+    case COUNTER_FORM_OVERFLOW:
+        counter_overflow_key(ret_key, &take);
+        break;
+    default:
+        ret_key->len = 0;
+        key_add(ret_key, &FORMS[(name->form & COUNTER_FORM_MASK) % SL_COUNT(FORMS)], 1);
+        key_add(ret_key, "/", 1);
+        key_add(ret_key, id[0], SL_ID_LEN);
+    }
+}
+
+// -- windows and shards
+
 uint32_t
 sl_counter_lead(struct sl_str key)
 {
@@ -148,6 +272,7 @@ int64_t
 sl_counter_share(struct sl_str key, int64_t limit, const uint64_t *members, size_t count,
                  size_t self)
 {
+    assert(count > 0);
     uint64_t hash = sl_siphash(COMMON_KEY, key);
     uint64_t own = hash ^ members[self];
     int64_t before = 0;

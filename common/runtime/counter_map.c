@@ -1,6 +1,7 @@
 // counter_map.c - the counters' file: making it, mapping it, and who may be its agent.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,8 +19,9 @@
 #include "common/runtime/counter_agent.h"
 #include "common/runtime/counter_layout.h"
 
-#define FILE_MODE 0660
-#define PAGE      4096
+#define FILE_MODE   0660
+#define PAGE        4096
+#define FILE_PREFIX "/dev/shm/sluice-%s-counters-" // and layout and size
 
 static size_t
 round_page(size_t size)
@@ -27,11 +29,34 @@ round_page(size_t size)
     return (size + PAGE - 1) / PAGE * PAGE;
 }
 
-static size_t
-file_size(size_t slot_count)
+// Where the parts of a file begin, and how long it is.
+struct extent {
+    size_t asked, asked_top, changed, buckets, slots, grants, names, end;
+    uint32_t bucket_count;
+};
+
+// Five eighths of the entries lead somewhere when all slots are in use: with two buckets to choose
+// from, a counter without a place is less likely than one in a hundred million.
+static uint32_t
+count_buckets(size_t slot_count)
 {
-    return round_page(sizeof(struct counter_header)) + round_page(slot_count / 8 + 8) +
-           slot_count * sizeof(struct counter_slot);
+    return (uint32_t)((slot_count - SL_COUNTER_OVERFLOWS) * 8 / 5 / COUNTER_BUCKET + 2);
+}
+
+static struct extent
+measure(size_t slot_count)
+{
+    size_t words = (slot_count + 63) / 64;
+    struct extent extent = {.asked = round_page(sizeof(struct counter_header)),
+                            .bucket_count = count_buckets(slot_count)};
+    extent.asked_top = extent.asked + round_page(words * sizeof(uint64_t));
+    extent.changed = extent.asked_top + round_page((words + 63) / 64 * sizeof(uint64_t));
+    extent.buckets = extent.changed + round_page(words * sizeof(uint64_t));
+    extent.slots = extent.buckets + round_page(extent.bucket_count * sizeof(struct counter_bucket));
+    extent.grants = extent.slots + round_page(slot_count * sizeof(struct counter_slot));
+    extent.names = extent.grants + round_page(slot_count * sizeof(struct counter_grant));
+    extent.end = extent.names + round_page(slot_count * sizeof(struct counter_name));
+    return extent;
 }
 
 static int
@@ -85,24 +110,32 @@ map_file(struct sl_counters *counters, const char *path, struct sl_error *err)
 static void
 find_parts(struct sl_counters *counters)
 {
-    char *at = (char *)counters->header + round_page(sizeof(struct counter_header));
+    char *at = (char *)counters->header;
     size_t slot_count = counters->header->slot_count;
-    counters->asked = (void *)at;
-    counters->slots = (void *)(at + round_page(slot_count / 8 + 8));
-    counters->hashed_slots = (uint32_t)slot_count - COUNTER_OVERFLOW;
+    struct extent extent = measure(slot_count);
+    counters->asked = (void *)(at + extent.asked);
+    counters->asked_top = (void *)(at + extent.asked_top);
+    counters->changed = (void *)(at + extent.changed);
+    counters->buckets = (void *)(at + extent.buckets);
+    counters->slots = (void *)(at + extent.slots);
+    counters->grants = (void *)(at + extent.grants);
+    counters->names = (void *)(at + extent.names);
+    counters->bucket_count = extent.bucket_count;
+    counters->hashed_slots = (uint32_t)slot_count - SL_COUNTER_OVERFLOWS;
 }
 
 // Under the lock: allocates and fills a new file; refuses one that is not ours.
 static int
-prepare(struct sl_counters *counters, const char *path, size_t slot_count, struct sl_error *err)
+prepare(struct sl_counters *counters, size_t slot_count, struct sl_error *err)
 {
+    const char *path = counters->path;
     struct stat info;
     if (fstat(counters->fd, &info) == -1) {
         return fail(err, "look at", path);
     }
     // Allocated now, so that a full /dev/shm is an error here and no SIGBUS later.
     if (info.st_size == 0) {
-        errno = posix_fallocate(counters->fd, 0, (off_t)file_size(slot_count));
+        errno = posix_fallocate(counters->fd, 0, (off_t)measure(slot_count).end);
         if (errno != 0) {
             return fail(err, "allocate", path);
         }
@@ -111,11 +144,11 @@ prepare(struct sl_counters *counters, const char *path, size_t slot_count, struc
         return -1;
     }
     struct counter_header *header = counters->header;
-    if (atomic_load(&header->magic) == 0 && counters->mapped_bytes == file_size(slot_count)) {
+    if (atomic_load(&header->magic) == 0 && counters->mapped_bytes == measure(slot_count).end) {
         fill(header, slot_count);
     }
     if (atomic_load(&header->magic) != COUNTER_MAGIC || header->layout != SL_COUNTER_LAYOUT ||
-        counters->mapped_bytes != file_size(header->slot_count)) {
+        counters->mapped_bytes != measure(header->slot_count).end) {
         errno = EINVAL;
         return fail(err, "not counters:", path);
     }
@@ -124,8 +157,9 @@ prepare(struct sl_counters *counters, const char *path, size_t slot_count, struc
 }
 
 static int
-open_file(struct sl_counters *counters, const char *path, size_t slot_count, struct sl_error *err)
+open_file(struct sl_counters *counters, size_t slot_count, struct sl_error *err)
 {
+    const char *path = counters->path;
     counters->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
     if (counters->fd == -1 && errno == EEXIST) {
         counters->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -144,30 +178,36 @@ open_file(struct sl_counters *counters, const char *path, size_t slot_count, str
     if (fcntl(lock_fd, F_OFD_SETLKW, &lock) == -1) {
         failed = fail(err, "lock", path);
     } else {
-        failed = prepare(counters, path, slot_count, err);
+        failed = prepare(counters, slot_count, err);
     }
     close(lock_fd);
     return failed;
 }
 
+void
+sl_counters_path(const char *name, size_t keys, char *ret_path, size_t size)
+{
+    snprintf(ret_path, size, FILE_PREFIX "%d-%zu", name, SL_COUNTER_LAYOUT,
+             keys != 0 ? keys : SL_COUNTER_KEYS);
+}
+
 struct sl_counters *
-sl_counters_open(const char *name, size_t slots, struct sl_error *err)
+sl_counters_open(const char *name, size_t keys, struct sl_error *err)
 {
     struct sl_counters *counters = calloc(1, sizeof(*counters));
     if (counters == NULL) {
         sl_fail(err, SL_E_UNAVAILABLE);
         return NULL;
     }
-    size_t hashed = slots != 0 ? slots : SL_COUNTER_SLOTS;
-    assert((hashed & (hashed - 1)) == 0);
-    char path[256];
-    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", name, SL_COUNTER_LAYOUT);
+    size_t hashed = keys != 0 ? keys : SL_COUNTER_KEYS;
+    assert(hashed >= SL_COUNTER_KEYS_MIN && hashed <= SL_COUNTER_KEYS_TOP);
+    sl_counters_path(name, keys, counters->path, sizeof(counters->path));
     snprintf(counters->wake_path, sizeof(counters->wake_path), "/dev/shm/sluice-%.70s-wake", name);
     counters->fd = -1;
     counters->wake_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (counters->wake_fd == -1 || open_file(counters, path, hashed + COUNTER_OVERFLOW, err) != 0) {
+    if (counters->wake_fd == -1 || open_file(counters, hashed + SL_COUNTER_OVERFLOWS, err) != 0) {
         if (counters->wake_fd == -1) {
-            fail(err, "socket for", path);
+            fail(err, "socket for", counters->path);
         }
         sl_counters_free(&counters);
     }
@@ -197,6 +237,52 @@ sl_counters_free(struct sl_counters **counters)
     *counters = NULL;
 }
 
+// -- the agent's
+
+// Nothing is divided in that memory from here on, whoever still has it; its name is free. A file of
+// another layout only loses its name: what it may divide cannot be told from here.
+static void
+retire(const char *path, bool is_known)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    size_t size = round_page(sizeof(struct counter_header));
+    struct stat info;
+    if (is_known && fd != -1 && fstat(fd, &info) == 0 && (size_t)info.st_size >= size) {
+        struct counter_header *header = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (header != MAP_FAILED) {
+            atomic_store(&header->retired, 1);
+            munmap(header, size);
+        }
+    }
+    if (fd != -1) {
+        close(fd);
+    }
+    unlink(path);
+}
+
+// Retires the node's other counters: those of another size or layout.
+static void
+retire_others(const struct sl_counters *counters)
+{
+    const char *own = strrchr(counters->path, '/') + 1;
+    size_t sized = (size_t)(strrchr(own, '-') - own) + 1; // up to the layout's end
+    size_t named = sized - 1;
+    while (own[named - 1] != '-') {
+        named--; // up to the layout's begin
+    }
+    DIR *directory = opendir("/dev/shm");
+    for (struct dirent *entry = NULL; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        if (strncmp(entry->d_name, own, named) == 0 && strcmp(entry->d_name, own) != 0) {
+            char path[sizeof(counters->path) + 16];
+            snprintf(path, sizeof(path), "/dev/shm/%.200s", entry->d_name);
+            retire(path, strncmp(entry->d_name, own, sized) == 0);
+        }
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+}
+
 int
 sl_counters_attend(struct sl_counters *counters, struct sl_error *err)
 {
@@ -211,6 +297,8 @@ sl_counters_attend(struct sl_counters *counters, struct sl_error *err)
     }
     chmod(counters->wake_path, FILE_MODE);
     counters->is_agent = true;
+    retire_others(counters);
+    atomic_store(&counters->header->retired, 0); // a size that came back
     atomic_fetch_add(&counters->header->attended, 1);
     atomic_store(&counters->header->awake, 0);
     return 0;

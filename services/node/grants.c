@@ -32,10 +32,16 @@ grants_new(const struct grants_options *options)
     grants->divides = options->divides;
     grants->slot_count = sl_counters_slots(options->counters);
     grants->slots = calloc(grants->slot_count, sizeof(*grants->slots));
+    grants->news = calloc(grants->slot_count / 64 + 1, sizeof(*grants->news));
     grants->urgent = calloc(URGENT_MAX, sizeof(*grants->urgent));
-    if (grants->slots == NULL || grants->urgent == NULL) {
+    if (grants->slots == NULL || grants->news == NULL || grants->urgent == NULL) {
         grants_free(&grants);
         return NULL;
+    }
+    // What an earlier agent reported is not known: all that there is is news.
+    memset(grants->news, 0xff, (sl_counters_used(grants->counters) + 63) / 64 * 8);
+    for (uint32_t i = grants->slot_count - SL_COUNTER_OVERFLOWS; i < grants->slot_count; i++) {
+        grants_note(grants, i);
     }
     for (uint32_t i = 0; i < SL_SHARDS; i++) {
         grants->shards[i].owner = GRANTS_NO_OWNER;
@@ -53,7 +59,11 @@ grants_free(struct grants **grants)
     for (size_t i = 0; i < GRANTS_REQUESTS; i++) {
         grants_end_request(&(*grants)->requests[i]);
     }
+    for (size_t i = 0; i < GRANTS_OWNERS; i++) {
+        grants_end_sweep(&(*grants)->owners[i]);
+    }
     free((*grants)->slots);
+    free((*grants)->news);
     free((*grants)->urgent);
     free(*grants);
     *grants = NULL;
@@ -124,7 +134,7 @@ apply_key(struct grants *grants, uint8_t owner, const json_t *item)
     uint32_t slot = sl_counters_find(grants->counters, key);
     struct grants_slot *mine =
         slot != SL_COUNTER_NO_SLOT ? grants_slot(grants, slot, &state) : NULL;
-    if (mine == NULL || mine->epoch != epoch) {
+    if (mine == NULL || grants->shards[state.shard].epoch != epoch) {
         return; // forgotten here, or of an owner that is none any more
     }
     size_t i;
@@ -245,9 +255,9 @@ lose_request(struct grants *grants, struct grants_request *request)
 {
     for (uint32_t i = 0; i < request->count; i++) {
         struct grants_slot *mine = &grants->slots[request->slots[i]];
-        mine->in_flight = false;
-        mine->want += request->wants[i];
-        memset(mine->reported, 0, sizeof(mine->reported));
+        mine->in_flight = 0;
+        grants_want(mine, request->wants[i]);
+        grants_note(grants, request->slots[i]);
     }
     if (request->owner == GRANTS_NO_OWNER) {
         return;
@@ -255,26 +265,21 @@ lose_request(struct grants *grants, struct grants_request *request)
     struct grants_owner *owner = &grants->owners[request->owner];
     owner->sweep_parts -= request->is_sweep ? 1 : 0;
     owner->sweep_failed = true;
+    grants_end_sweep(owner);
     grants_set_up(grants, request->owner, false);
 }
 
-// A part of a sweep arrived; when all did, what was shared before the sweep has been reported.
+// A part of a sweep arrived.
 static void
 finish_part(struct grants *grants, const struct grants_request *request)
 {
-    struct grants_owner *owner = &grants->owners[request->owner];
     for (uint32_t i = request->full_from; i < request->full_to; i++) {
         struct grants_shard *shard = &grants->shards[i];
         bool is_swept = shard->owner == request->owner && shard->sweep_ms != 0;
         shard->needs_full = shard->needs_full && !is_swept; // else learnt after the sweep began
     }
-    owner->sweep_parts--;
-    for (uint32_t i = 0; i < SL_SHARDS && owner->sweep_parts == 0 && !owner->sweep_failed; i++) {
-        struct grants_shard *shard = &grants->shards[i];
-        if (shard->owner == request->owner && shard->sweep_ms > shard->vouched_ms) {
-            shard->vouched_ms = shard->sweep_ms;
-        }
-    }
+    grants->owners[request->owner].sweep_parts--;
+    grants_conclude_sweep(grants, request->owner);
 }
 
 // Sends again what workers asked for while a report was out.
@@ -284,8 +289,8 @@ report_again(struct grants *grants, struct grants_request *request, int64_t mono
     size_t count = 0;
     for (uint32_t i = 0; i < request->count; i++) {
         struct grants_slot *mine = &grants->slots[request->slots[i]];
-        mine->in_flight = false;
-        if (mine->again && mine->want > 0) {
+        mine->in_flight = 0;
+        if (mine->again != 0 && mine->want > 0) {
             request->slots[count++] = request->slots[i];
         }
     }
@@ -349,22 +354,24 @@ is_due(struct grants *grants, uint32_t slot, int64_t mono_ms, uint8_t *ret_owner
         return false;
     }
     uint32_t wanted = sl_counters_wanted(grants->counters, slot);
-    mine->want += wanted;
-    mine->wanted_ms = wanted > 0 ? mono_ms : mine->wanted_ms;
+    grants_want(mine, wanted);
+    mine->wanted_ms = wanted > 0 ? (uint16_t)mono_ms : mine->wanted_ms;
     *ret_owner = grants->shards[state.shard].owner;
-    if (mine->in_flight) {
-        mine->again = true;
+    if (mine->in_flight != 0) {
+        mine->again = 1;
         return false;
     }
     if (*ret_owner == GRANTS_NO_OWNER || !grants->owners[*ret_owner].is_up) {
+        grants_note(grants, slot);
         return false;
     }
     uint32_t current = sl_counter_window(
         sl_counters_clock(grants->counters, mono_ms) + state.lead_ms, state.window_s);
     const struct sl_counter_span *span = &state.spans[current % SL_COUNTER_WINDOWS];
     bool is_empty = span->window != current || span->allowed == span->used;
-    bool is_pause = mono_ms - mine->sent_ms < AGAIN_MS;
-    if (mine->want == 0 && is_empty && !is_pause && mono_ms - mine->wanted_ms < PATIENCE_MS) {
+    bool is_pause = (uint16_t)(mono_ms - mine->sent_ms) < AGAIN_MS;
+    bool is_patient = (uint16_t)(mono_ms - mine->wanted_ms) < PATIENCE_MS;
+    if (mine->want == 0 && is_empty && !is_pause && is_patient) {
         mine->want = 1; // it still waits; what is only low leaves it to the owner's forecast
     }
     return mine->want > 0 || !is_empty || !is_pause;
@@ -420,6 +427,7 @@ grants_tick(struct grants *grants, int64_t mono_ms)
     for (uint8_t i = 0; i < GRANTS_OWNERS; i++) {
         struct grants_owner *owner = &grants->owners[i];
         if (owner->shards == 0) {
+            grants_end_sweep(owner);
             continue;
         }
         if (mono_ms - owner->heard_ms > SILENT_MS) {
@@ -428,6 +436,7 @@ grants_tick(struct grants *grants, int64_t mono_ms)
         if (mono_ms - owner->beat_ms >= BEAT_MS) {
             grants_sweep(grants, i, mono_ms);
         }
+        grants_sweep_on(grants, i, mono_ms);
     }
     if (mono_ms - grants->probe_ms >= PROBE_MS) {
         probe_next(grants, mono_ms);

@@ -34,6 +34,7 @@ grants_get_owner(struct grants *grants, const char *id)
         }
     }
     if (empty != GRANTS_NO_OWNER) {
+        grants_end_sweep(&grants->owners[empty]);
         grants->owners[empty] = (struct grants_owner){.beat_ms = INT64_MIN / 2};
         snprintf(grants->owners[empty].id, sizeof(grants->owners[empty].id), "%s", id);
     }
@@ -51,6 +52,9 @@ grants_learn_shard(struct grants *grants, uint32_t number, uint8_t owner, int64_
         grants->owners[shard->owner].shards--;
     }
     grants->owners[owner].shards++;
+    if (epoch != shard->epoch) { // 0 is of slots that nothing was ever said of
+        shard->turn = shard->turn == UINT16_MAX ? 1 : (uint16_t)(shard->turn + 1);
+    }
     shard->owner = owner;
     shard->epoch = epoch;
     shard->needs_full = true;

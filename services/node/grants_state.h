@@ -8,37 +8,56 @@
 
 #define GRANTS_NO_OWNER UINT8_MAX // nobody is known to own the shard
 
-// What the agent remembers of a slot beside the counters.
+// What the agent remembers of a slot beside the counters: 44 bytes, for there may be millions.
 struct grants_slot {
-    uint64_t tag;                                        // of the counter that this speaks of
-    int64_t epoch;                                       // of its shard, for the numbers below
-    uint32_t seq[SL_COUNTER_WINDOWS];                    // last message applied
-    uint32_t window[SL_COUNTER_WINDOWS];                 // that `seq` is about
-    struct sl_counter_span reported[SL_COUNTER_WINDOWS]; // as last reported
-    uint32_t want;                                       // requests not yet reported
-    bool in_flight;                                      // a report of it is on its way
-    bool again;                                          // workers asked meanwhile
-    int64_t sent_ms;                                     // mono: last report
-    int64_t wanted_ms;                                   // mono: a request last found no unit
+    uint32_t seq[SL_COUNTER_WINDOWS];    // last message applied
+    uint32_t window[SL_COUNTER_WINDOWS]; // that `seq` is about
+    uint32_t want : 30;                  // requests not yet reported
+    uint32_t in_flight : 1;              // a report of it is on its way
+    uint32_t again : 1;                  // workers asked meanwhile
+    uint16_t turn;                       // of the counter that this speaks of
+    uint16_t shard_turn;                 // of its shard, for the numbers above
+    uint16_t sent_ms;                    // mono, modulo 65,536: last report
+    uint16_t wanted_ms;                  // the same: a request last found no unit
 };
+_Static_assert(sizeof(struct grants_slot) == 44, "no padding");
+
+#define GRANTS_WANT_MAX ((1U << 30) - 1) // largest `want`
 
 struct grants_shard {
     uint8_t owner;      // index, or GRANTS_NO_OWNER
     bool needs_full;    // the owner has to hear everything of it
+    uint16_t turn;      // how often its epoch grew, modulo 65,536; never 0 again
     int64_t epoch;      // highest seen; 0 none
     int64_t vouched_ms; // clock: earlier shares of it have all been reported
     int64_t sweep_ms;   // the same, once the sweep in flight has succeeded; 0: not part of it
 };
 
+// Slots of shards that an owner has to hear in full.
+struct grants_full {
+    uint32_t ends[SL_SHARDS]; // where the slots of a shard end in `slots`
+    uint32_t slots[];         // UINT32_MAX: none
+};
+
+// A sweep under way: first, shard by shard, what has to be heard in full; then what else changed.
+struct grants_sweep {
+    bool is_open;             // parts are still to be sent
+    struct grants_full *full; // what has to be heard in full; NULL: nothing
+    uint32_t full_shard;      // shards before have been sent
+    uint32_t next_word;       // words of `news` before have been sent
+    bool is_heard;            // a part was sent
+};
+
 struct grants_owner {
-    char id[128];         // "" free
-    bool is_up;           // it answered last time
-    uint32_t route;       // shard whose service leads to it
-    uint32_t shards;      // how many it owns
-    int64_t heard_ms;     // mono: last answer
-    int64_t beat_ms;      // mono: last heartbeat
-    uint32_t sweep_parts; // requests of the sweep that are out
-    bool sweep_failed;    // one of them was lost
+    char id[128];              // "" free
+    bool is_up;                // it answered last time
+    uint32_t route;            // shard whose service leads to it
+    uint32_t shards;           // how many it owns
+    int64_t heard_ms;          // mono: last answer
+    int64_t beat_ms;           // mono: last heartbeat
+    struct grants_sweep sweep; //
+    uint32_t sweep_parts;      // requests of the sweep that are out
+    bool sweep_failed;         // one of them was lost
 };
 
 // A request that is out.
@@ -62,6 +81,7 @@ struct grants {
     struct sl_counters *counters;
     uint32_t slot_count;
     struct grants_slot *slots; // by slot number
+    uint64_t *news;            // a bit a slot: it changed since it was last reported
     struct grants_shard shards[SL_SHARDS];
     struct grants_owner owners[GRANTS_OWNERS];
     struct grants_request requests[GRANTS_REQUESTS];
@@ -103,8 +123,19 @@ void grants_check_route(struct grants *grants, uint8_t owner);
 // Reports slots to the owner: what they used, hold and want.
 void grants_report_slots(struct grants *grants, uint8_t owner, const uint32_t *slots, size_t count,
                          int64_t mono_ms);
-// Heartbeat: reports everything of the owner that changed, or was never heard.
+// Heartbeat: finds out what of the owner's changed, or was never heard; nothing while an earlier
+// sweep is under way.
 void grants_sweep(struct grants *grants, uint8_t owner, int64_t mono_ms);
+// Reports it, a few parts a call.
+void grants_sweep_on(struct grants *grants, uint8_t owner, int64_t mono_ms);
+// Ends it without sending the rest, which stays news.
+void grants_end_sweep(struct grants_owner *owner);
+// When all parts were sent and answered, what was shared before the sweep has been reported.
+void grants_conclude_sweep(struct grants *grants, uint8_t owner);
+// Makes the slot news.
+void grants_note(struct grants *grants, uint32_t slot);
+// Adds to what the slot wants.
+void grants_want(struct grants_slot *mine, uint32_t wants);
 // Asks who owns a shard.
 void grants_probe(struct grants *grants, uint32_t shard, int64_t mono_ms);
 // The request of a token, or NULL.

@@ -28,7 +28,7 @@ teardown(void **state)
 {
     struct fixture *f = *state;
     char path[128];
-    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", f->name, SL_COUNTER_LAYOUT);
+    sl_counters_path(f->name, 64, path, sizeof(path));
     unlink(path);
     snprintf(path, sizeof(path), "/dev/shm/sluice-%s-wake", f->name);
     unlink(path);

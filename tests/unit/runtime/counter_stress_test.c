@@ -160,7 +160,7 @@ never_over_with(void **state, bool processes)
     }
     check(counters, worker.tally);
     char path[128];
-    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", worker.name, SL_COUNTER_LAYOUT);
+    sl_counters_path(worker.name, 64, path, sizeof(path));
     unlink(path);
     sl_counters_free(&counters);
     munmap(worker.tally, sizeof(*worker.tally));

@@ -1,98 +1,9 @@
 // counter_test.c - counters of one node: keys, slots, units, shares, crashes.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/test.h"
+#include "tests/unit/runtime/counter_kit.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "common/base/clock.h"
-#include "common/runtime/counter_agent.h"
-#include "common/runtime/counter_layout.h"
 #include "common/runtime/siphash.h"
-
-#define POLICY  "0123456789abcdef0123456789abcdef"
-#define PUBLISH "ffffffffffffffff0000000000000000"
-#define WINDOW  3600
-
-struct fixture {
-    char name[64];                // of the file
-    struct sl_counters *counters; //
-    struct sl_counter_key key;    // api, an hour
-    struct sl_counter_take take;  // of it, limit 3
-    uint32_t window;              // the hour that it is
-};
-
-static void
-unlink_counters(const char *name)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", name, SL_COUNTER_LAYOUT);
-    unlink(path);
-    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-wake", name);
-    unlink(path);
-}
-
-static int
-setup_with(void **state, size_t slots)
-{
-    static struct fixture fixture;
-    struct sl_error err;
-    memset(&fixture, 0, sizeof(fixture));
-    snprintf(fixture.name, sizeof(fixture.name), "unit-counter-%d", getpid());
-    unlink_counters(fixture.name);
-    fixture.counters = sl_counters_open(fixture.name, slots, &err);
-    assert_non_null(fixture.counters);
-    assert_int_equal(0, sl_counters_attend(fixture.counters, &err));
-    sl_counter_policy_key(&fixture.key, POLICY, PUBLISH, SL_COUNT_API, NULL, WINDOW);
-    fixture.take = (struct sl_counter_take){
-        .key = &fixture.key, .policy_id = POLICY, .limit = 3, .revision = 1, .window_s = WINDOW};
-    fixture.window = sl_counter_window(sl_counters_clock(fixture.counters, sl_mono_ms()), WINDOW);
-    sl_counters_beat(fixture.counters, sl_mono_ms());
-    for (uint32_t i = 0; i < SL_SHARDS; i++) {
-        sl_counters_set_up(fixture.counters, i, true);
-    }
-    *state = &fixture;
-    return 0;
-}
-
-static int
-setup(void **state)
-{
-    return setup_with(state, 1024);
-}
-
-static int
-setup_small(void **state)
-{
-    return setup_with(state, 16);
-}
-
-static int
-teardown(void **state)
-{
-    struct fixture *f = *state;
-    unlink_counters(f->name);
-    sl_counters_free(&f->counters);
-    return 0;
-}
-
-static enum sl_counter_answer
-take_one(struct fixture *f)
-{
-    size_t first;
-    return sl_counters_take(f->counters, &f->take, 1, sl_mono_ms(), SL_COUNTER_FIRST, &first);
-}
-
-static struct sl_counter_span
-grant(struct fixture *f, uint32_t slot, uint32_t window, uint32_t allowed, bool exhausted)
-{
-    struct sl_counter_span span;
-    sl_counters_apply(f->counters, slot, &(struct sl_counter_span){window, allowed, 0}, 0,
-                      exhausted, &span);
-    return span;
-}
 
 static void
 siphash_has_the_published_value(void **state)
@@ -401,9 +312,8 @@ a_half_installed_share_is_spent(void **state)
 {
     struct fixture *f = *state;
     take_one(f);
-    struct counter_slot *slot = &f->counters->slots[f->take.slot];
     size_t i = f->window % SL_COUNTER_WINDOWS;
-    atomic_store(&slot->allowed[i], counter_pack(f->window, 2));
+    atomic_store(&f->counters->grants[f->take.slot].allowed[i], counter_pack(f->window, 2));
     struct sl_counter_state read;
     assert_true(sl_counters_read(f->counters, f->take.slot, &read));
     assert_int_equal(2, read.spans[i].used);
@@ -411,71 +321,6 @@ a_half_installed_share_is_spent(void **state)
     assert_int_equal(2, span.used);
     assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
     assert_int_equal(SL_COUNTER_WAIT, take_one(f));
-}
-
-static void
-a_full_table_falls_to_the_policys_overflow_counter(void **state)
-{
-    struct fixture *f = *state;
-    struct sl_counter_key key;
-    char id[SL_ID_SIZE];
-    uint32_t overflowed = 0;
-    for (int i = 0; i < 40; i++) {
-        snprintf(id, sizeof(id), "%032d", i);
-        struct sl_str subject = {id, SL_ID_LEN};
-        sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
-        f->take.key = &key;
-        take_one(f);
-        overflowed += f->take.slot >= f->counters->hashed_slots ? 1 : 0;
-    }
-    assert_int_equal(40 - 16, overflowed);
-    struct sl_counter_state read;
-    assert_true(sl_counters_read(f->counters, f->take.slot, &read));
-    assert_string_equal("o/" POLICY "/3600", read.key.text);
-    assert_int_equal(f->take.slot,
-                     sl_counters_find(f->counters, (struct sl_str){read.key.text, read.key.len}));
-}
-
-static void
-a_slot_changes_hands_only_after_its_windows(void **state)
-{
-    struct fixture *f = *state;
-    take_one(f);
-    uint32_t first_slot = f->take.slot;
-    grant(f, first_slot, f->window, 1, false);
-    int64_t now = sl_mono_ms();
-    struct counter_slot *slot = &f->counters->slots[first_slot];
-    atomic_store(&slot->touched_s, (uint32_t)(now / 1000) - COUNTER_IDLE_S);
-    char id[SL_ID_SIZE];
-    struct sl_counter_key key;
-    f->take.key = &key;
-    for (int i = 0; i < 40; i++) {
-        snprintf(id, sizeof(id), "%032d", i);
-        struct sl_str subject = {id, SL_ID_LEN};
-        sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
-        take_one(f);
-    }
-    struct sl_str old = {f->key.text, f->key.len};
-    assert_int_equal(first_slot, sl_counters_find(f->counters, old));
-    atomic_store(&slot->allowed[f->window % SL_COUNTER_WINDOWS], counter_pack(1, 1));
-    snprintf(id, sizeof(id), "%032d", 99);
-    struct sl_str subject = {id, SL_ID_LEN};
-    sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
-    take_one(f);
-    assert_int_equal(SL_COUNTER_NO_SLOT, sl_counters_find(f->counters, old));
-    assert_int_equal(first_slot, f->take.slot);
-}
-
-static void
-a_second_opening_maps_the_same_memory_and_may_not_attend(void **state)
-{
-    struct fixture *f = *state;
-    struct sl_error err;
-    struct sl_counters *other = sl_counters_open(f->name, 1024, &err);
-    assert_non_null(other);
-    assert_string_equal(sl_counters_boot(f->counters), sl_counters_boot(other));
-    assert_int_equal(-1, sl_counters_attend(other, &err));
-    sl_counters_free(&other);
 }
 
 static void
@@ -539,11 +384,6 @@ main(void)
         T(a_raised_limit_is_asked_for_although_the_old_one_was_exhausted),
         T(a_contact_puts_shares_off),
         T(a_half_installed_share_is_spent),
-        cmocka_unit_test_setup_teardown(a_full_table_falls_to_the_policys_overflow_counter,
-                                        setup_small, teardown),
-        cmocka_unit_test_setup_teardown(a_slot_changes_hands_only_after_its_windows, setup_small,
-                                        teardown),
-        T(a_second_opening_maps_the_same_memory_and_may_not_attend),
         T(few_left_units_ask_for_more_before_anyone_waits),
         T(a_newer_image_decides_the_limit),
     };

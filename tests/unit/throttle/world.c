@@ -430,7 +430,7 @@ static void
 unlink_counters(const char *name)
 {
     char path[128];
-    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-%d", name, SL_COUNTER_LAYOUT);
+    sl_counters_path(name, 64, path, sizeof(path));
     unlink(path);
     // An agent that dies in the world leaves its datagram socket, as a real one does.
     snprintf(path, sizeof(path), "/dev/shm/sluice-%s-wake", name);
