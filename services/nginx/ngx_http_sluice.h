@@ -41,6 +41,7 @@ typedef struct {
     ngx_str_t image_name;  // sluice_image: the node's shm_name
     ngx_str_t node_id;     // sluice_node_id
     ngx_str_t limits_name; // sluice_limits: name of the counters in /dev/shm; empty: none
+    ngx_int_t limit_keys;  // sluice_limit_keys: how many counters they have room for
     ngx_uint_t idle_max;   // sluice_backend_idle: idle backend connections a worker keeps
     ngx_msec_t idle_ms;    // sluice_backend_idle_time: for how long
     // Locations that `sluice_backend buffered|streamed` declared; NULL where missing.

@@ -46,6 +46,7 @@ struct waiting {
 static struct {
     struct sl_counters *counters; // NULL: switched off, or cannot be opened
     const ngx_str_t *name;        // NULL: switched off
+    size_t keys;                  // room for so many counters
     ngx_msec_t tried_at;          // last attempt to open
     ngx_queue_t waiting;          // requests that wait
     ngx_event_t timer;            // runs while there are any
@@ -330,7 +331,7 @@ open_counters(ngx_log_t *log)
         return;
     }
     worker.tried_at = ngx_current_msec;
-    worker.counters = sl_counters_open((const char *)worker.name->data, 0, &err);
+    worker.counters = sl_counters_open((const char *)worker.name->data, worker.keys, &err);
     if (worker.counters == NULL) {
         ngx_log_error(NGX_LOG_ALERT, log, 0, "limits: %s", err.detail);
     }
@@ -346,6 +347,7 @@ ngx_http_sluice_limit_init(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf
     worker.timer.log = cycle->log;
     worker.timer.cancelable = 1;
     worker.name = smcf->limits_name.len > 0 ? &smcf->limits_name : NULL;
+    worker.keys = (size_t)smcf->limit_keys;
     open_counters(cycle->log);
     return NGX_OK;
 }

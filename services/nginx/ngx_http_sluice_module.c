@@ -9,6 +9,7 @@
 #include "services/nginx/ngx_http_sluice_pattern.h"
 
 #include "common/crypto/crypto.h"
+#include "common/runtime/counter.h"
 
 #define IDLE_MAX_DEFAULT    1024                // idle backend connections of a worker
 #define IDLE_MS_DEFAULT     60000               // how long each stays
@@ -43,6 +44,9 @@ static const step_fn steps[NGX_HTTP_SLUICE_STEPS] = {
 
 #define MAIN_FIELD(field) NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_sluice_main_conf_t, field)
 
+static ngx_conf_num_bounds_t limit_keys_bounds = {ngx_conf_check_num_bounds, SL_COUNTER_KEYS_MIN,
+                                                  SL_COUNTER_KEYS_TOP};
+
 static ngx_command_t commands[] = {
     {ngx_string("sluice_image"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      MAIN_FIELD(image_name), NULL},
@@ -50,6 +54,8 @@ static ngx_command_t commands[] = {
      MAIN_FIELD(node_id), NULL},
     {ngx_string("sluice_limits"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      MAIN_FIELD(limits_name), NULL},
+    {ngx_string("sluice_limit_keys"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot,
+     MAIN_FIELD(limit_keys), &limit_keys_bounds},
     {ngx_string("sluice_backend_idle"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot,
      MAIN_FIELD(idle_max), NULL},
     {ngx_string("sluice_body_budget"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_off_slot,
@@ -365,6 +371,7 @@ create_main_conf(ngx_conf_t *cf)
     ngx_http_sluice_main_conf_t *smcf = ngx_pcalloc(cf->pool, sizeof(*smcf));
 
     if (smcf != NULL) {
+        smcf->limit_keys = NGX_CONF_UNSET;
         smcf->idle_max = NGX_CONF_UNSET_UINT;
         smcf->idle_ms = NGX_CONF_UNSET_MSEC;
         smcf->body_budget = NGX_CONF_UNSET;
@@ -377,6 +384,7 @@ init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_sluice_main_conf_t *smcf = conf;
 
+    ngx_conf_init_value(smcf->limit_keys, SL_COUNTER_KEYS);
     ngx_conf_init_uint_value(smcf->idle_max, IDLE_MAX_DEFAULT);
     ngx_conf_init_msec_value(smcf->idle_ms, IDLE_MS_DEFAULT);
     ngx_conf_init_value(smcf->body_budget, BODY_BUDGET_DEFAULT);

@@ -217,6 +217,7 @@ join_bus(struct agent *agent, const struct sl_peer *peer, const struct sl_revisi
     }
     struct limits_options limits = {.client = agent->client,
                                     .shm_name = agent->settings->shm_name,
+                                    .keys = (size_t)agent->settings->limit_keys,
                                     .node_id = agent->settings->node_id,
                                     .state_dir = agent->settings->state_dir};
     agent->limits = limits_new(&limits, err);

@@ -160,7 +160,7 @@ send_exchange(void *arg, uint32_t shard, json_t *body, uint64_t token)
 static int
 open_counters(struct limits *limits, const struct limits_options *options, struct sl_error *err)
 {
-    limits->counters = sl_counters_open(options->shm_name, 0, err);
+    limits->counters = sl_counters_open(options->shm_name, options->keys, err);
     if (limits->counters == NULL || sl_counters_attend(limits->counters, err) != 0) {
         return -1;
     }

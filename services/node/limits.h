@@ -21,6 +21,7 @@ struct limits;
 struct limits_options {
     struct sl_bus_client *client; // borrowed; dispatched by the caller
     const char *shm_name;         // name of the counters (`sluice_limits` in nginx.conf)
+    size_t keys;                  // counters that they have room for (`sluice_limit_keys`)
     const char *node_id;          // this node
     const char *state_dir;        // "limits.state" in it says what a fresh memory may divide
 };

@@ -100,7 +100,7 @@ only_if(bool condition)
     return condition ? "" : "#";
 }
 
-#define VARIABLES 18
+#define VARIABLES 19
 
 static void
 fill_variables(const struct settings *settings, const struct log_format *format,
@@ -117,6 +117,7 @@ fill_variables(const struct settings *settings, const struct log_format *format,
         {"IF_LOG_OFF", only_if(!format->json && !format->line), true},
         {"IMAGE", settings->shm_name, false},
         {"LIMITS", settings->shm_name, false},
+        {"LIMIT_KEYS", sl_arena_printf(arena, "%lld", (long long)settings->limit_keys), true},
         {"LISTEN_HEALTH", settings->health_listen, false},
         {"LISTEN_HTTP", settings->http_listen, false},
         {"LISTEN_HTTPS", settings->https_listen, false},

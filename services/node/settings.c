@@ -27,6 +27,8 @@ const struct sl_setting settings_rows[] = {
      .help = "address of the data plane, HTTP"},
     {"https_listen", SL_SETTING_TEXT, AT(https_listen), .fallback = "0.0.0.0:8443",
      .help = "address of the data plane, HTTPS"},
+    {"limit_keys", SL_SETTING_INT, AT(limit_keys), .fallback = "32768", .min = 256, .max = 16777216,
+     .help = "counters of limits that are live at once; 206 bytes of /dev/shm each"},
     {"log_level", SL_SETTING_TEXT, AT(log_level), .fallback = "info",
      .help = "debug, info, warning or alert"},
     {"nginx_binary", SL_SETTING_TEXT, AT(nginx_binary), .fallback = "/usr/sbin/nginx",

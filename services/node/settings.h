@@ -28,6 +28,7 @@ struct settings {
     const char *log_level;         //
     int64_t access_log_keep;       // older ones that are kept
     int64_t access_log_max_bytes;  // rotated from this size on; 0: never
+    int64_t limit_keys;            // counters of limits that are live at once
     int64_t body_budget_mb;        // signed bodies held by nginx's workers, in 1024 KB
     int64_t nginx_workers;         // 0: one a core
 };

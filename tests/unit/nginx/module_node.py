@@ -140,7 +140,7 @@ class Node:
         for key, value in {
                 "MODULE": self.module, "WORKERS": workers,
                 "USER": "user root;" if os.geteuid() == 0 else "", "STATE_DIR": self.place, "IMAGE": self.name,
-                "NODE_ID": hex_id(77), "LIMITS": self.name, "ACCESS_LOG": self.place / "access.log",
+                "NODE_ID": hex_id(77), "LIMITS": self.name, "LIMIT_KEYS": 4096, "ACCESS_LOG": self.place / "access.log",
                 "ACCESS_LOG_JSON": self.place / "access.json.log", "IF_LOG_LINE": "", "IF_LOG_JSON": "",
                 "IF_LOG_OFF": "#", "BODY_BUDGET": 256,
                 "CERTIFICATE": self.place / "cert.pem", "CERTIFICATE_KEY": self.place / "key.pem",

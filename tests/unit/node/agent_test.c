@@ -222,6 +222,7 @@ open_place(void **state)
                                         .access_log_format = "line",
                                         .access_log_json = "",
                                         .body_budget_mb = 1,
+                                        .limit_keys = 1024,
                                         .nginx_workers = 1};
     play_publisher(place);
     start(place);

@@ -39,6 +39,7 @@ open_place(void **state)
         .access_log_format = "line",
         .access_log_json = "",
         .body_budget_mb = 256,
+        .limit_keys = 65536,
         .nginx_workers = 2,
     };
     return 0;
@@ -62,11 +63,11 @@ variables_are_replaced_and_named_locations_are_not(void **state)
     sl_buf_init(&out, NGINX_CONF_MAX);
     assert_int_equal(
         nginx_conf_render("# @UNKNOWN@\nload \"@MODULE@\"; n @WORKERS@ b @BODY_BUDGET@m;\n"
-                          "location @sluice_x {} listen @LISTEN_HTTP@;",
+                          "k @LIMIT_KEYS@; location @sluice_x {} listen @LISTEN_HTTP@;",
                           &place->settings, &out, &err),
         0);
     assert_string_equal(out.ptr, "# @UNKNOWN@\nload \"/lib/a module.so\"; n 2 b 256m;\n"
-                                 "location @sluice_x {} listen 127.0.0.1:17500;");
+                                 "k 65536; location @sluice_x {} listen 127.0.0.1:17500;");
 }
 
 // The file that the last change replaced comes back once.

@@ -1,0 +1,42 @@
+"""a node counts as many addresses as limit_keys says; the others share one count of their policy, and none goes uncounted"""
+from stack import wait_until
+
+OWN_STACK = True
+SERVED = True
+TOLERATES = (r"limits", r"stale", r"worker")  # the agent is restarted
+KEYS, CALLERS, EACH = 256, 330, 2
+
+
+def story(world):
+    world.group("g")
+    world.api("a")
+    world.publish("a")
+    world.throttle("t", api_call_limits=100000, ip_call_limits=EACH, time_unit="DAY")
+    world.binding("a", "t")
+    world.settle("a")
+
+    def call(caller):
+        return world.call("GET", "/a", 1, source=f"127.9.{caller // 250}.{caller % 250 + 1}")
+
+    config = world.stack.var / "config/node-1.yaml"
+    text = config.read_text()
+    assert "limit_keys: 32768\n" in text
+    try:
+        config.write_text(text.replace("limit_keys: 32768", f"limit_keys: {KEYS}"))
+        world.stack.sv("restart", "node-1")
+        # The table is the smaller one once nginx's new workers are there: calls to the old ones get no more units.
+        wait_until(lambda: call(CALLERS).status == 200, 20, "units in the smaller table")
+        replies = [call(caller) for caller in range(CALLERS)]
+        admitted = [caller for caller, reply in enumerate(replies) if reply.status == 200]
+        assert KEYS * 3 // 4 <= len(admitted) <= KEYS + EACH, len(admitted)
+        assert admitted[:100] == list(range(100)), admitted[:100]
+        late = replies[-20:]  # their addresses are new, but their policy's common count is used up
+        assert {reply.status for reply in late} == {429}, [reply.status for reply in late]
+        assert late[0].json["error_code"] == "APIG.0308", late[0]
+        assert late[0].json["error_msg"].endswith(f"policy ip over ratelimit,limit:{EACH},time:1 day"), late[0]
+        again = [call(0).status for _ in range(3)]  # who has a counter keeps it
+        assert again == [200, 429, 429], again
+    finally:
+        config.write_text(text)
+        world.stack.sv("restart", "node-1")
+    wait_until(lambda: call(CALLERS - 1).status == 200, 20, "units in the former table")
