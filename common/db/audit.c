@@ -48,27 +48,39 @@ load_outcome(struct sl_tx *tx, struct sl_arena *arena, const char *command_id,
 }
 
 int
+sl_audit_claim(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
+               struct sl_later **ret_claim, struct sl_error *err)
+{
+    return sl_sql_later(tx, arena, claim_sql,
+                        SL_PARAMS(SL_P_TEXT(who->command_id),
+                                  SL_P_TEXT(text_or_empty(who->request_id)),
+                                  SL_P_TEXT(who->command), SL_P_TEXT(text_or_empty(who->actor)),
+                                  SL_P_TEXT(text_or_empty(who->project_id)),
+                                  SL_P_TEXT(text_or_empty(who->instance_id))),
+                        ret_claim, err);
+}
+
+int
+sl_audit_claimed(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_claim *claim,
+                 bool *ret_repeat, struct sl_audit_outcome *ret_outcome, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql_rows(claim->later, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_repeat = sl_rows_affected(rows) != 1;
+    return *ret_repeat ? load_outcome(tx, arena, claim->command_id, ret_outcome, err) : 0;
+}
+
+int
 sl_audit_begin(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
                bool *ret_repeat, struct sl_audit_outcome *ret_outcome, struct sl_error *err)
 {
-    struct sl_rows *rows = NULL;
-    if (sl_sql(tx, arena, claim_sql,
-               SL_PARAMS(SL_P_TEXT(who->command_id), SL_P_TEXT(text_or_empty(who->request_id)),
-                         SL_P_TEXT(who->command), SL_P_TEXT(text_or_empty(who->actor)),
-                         SL_P_TEXT(text_or_empty(who->project_id)),
-                         SL_P_TEXT(text_or_empty(who->instance_id))),
-               &rows, err) != 0) {
+    struct sl_audit_claim claim = {.command_id = who->command_id};
+    if (sl_audit_claim(tx, arena, who, &claim.later, err) != 0) {
         return -1;
     }
-    if (sl_rows_affected(rows) == 1) {
-        *ret_repeat = false;
-        return 0;
-    }
-    if (load_outcome(tx, arena, who->command_id, ret_outcome, err) != 0) {
-        return -1;
-    }
-    *ret_repeat = true;
-    return 0;
+    return sl_audit_claimed(tx, arena, &claim, ret_repeat, ret_outcome, err);
 }
 
 int
@@ -77,10 +89,10 @@ sl_audit_end(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who
 {
     struct sl_param reply =
         outcome->reply.len > 0 ? SL_P_BYTES(outcome->reply.ptr, outcome->reply.len) : SL_P_NULL;
-    return sl_sql(tx, arena, end_sql,
-                  SL_PARAMS(SL_P_TEXT(who->command_id),
-                            SL_P_TEXT(text_or_empty(outcome->object_id)),
-                            text_or_null(outcome->before), text_or_null(outcome->after),
-                            SL_P_INT(outcome->status), reply),
-                  NULL, err);
+    return sl_sql_later(tx, arena, end_sql,
+                        SL_PARAMS(SL_P_TEXT(who->command_id),
+                                  SL_P_TEXT(text_or_empty(outcome->object_id)),
+                                  text_or_null(outcome->before), text_or_null(outcome->after),
+                                  SL_P_INT(outcome->status), reply),
+                        NULL, err);
 }

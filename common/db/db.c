@@ -121,26 +121,10 @@ sl_tx_commit(struct sl_tx **tx, struct sl_error *err)
         sl_fail(err, SL_E_INTERNAL);
         return sl_error_detail(err, "commit after a refused statement");
     }
-    struct sl_db *db = open->db;
-    if (!open->begun) { // nothing was sent, or nothing waits for a commit
-        open->db = NULL;
-        return 0;
-    }
-    PGresult *result = PQexec(db->conn, "COMMIT");
-    int rc = 0;
-    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        rc = sl_fault_fill(db, result, err);
-        PQclear(result);
-        sl_tx_free(&open);
-        return rc;
-    }
-    // A transaction that PostgreSQL had aborted answers ROLLBACK to COMMIT, without an error.
-    if (strcmp(PQcmdStatus(result), "COMMIT") != 0) {
-        sl_fail(err, SL_E_INTERNAL);
-        rc = sl_error_detail(err, "commit answered %s", PQcmdStatus(result));
-    }
-    PQclear(result);
-    open->db = NULL;
+    // Nothing is sent when nothing was done.
+    bool empty = !open->begun && open->queued == 0;
+    int rc = empty ? 0 : sl_pipeline_flush(open, open->single ? NULL : SL_DB_COMMIT, err);
+    sl_tx_free(&open);
     return rc;
 }
 
@@ -150,16 +134,12 @@ sl_tx_free(struct sl_tx **tx)
     if (tx == NULL || *tx == NULL) {
         return;
     }
+    struct sl_error ignored;
     struct sl_tx *open = SL_TAKE(*tx);
-    struct sl_db *db = SL_TAKE(open->db);
-    if (db == NULL || !open->begun) {
-        return;
+    if (open->db != NULL && open->begun) {
+        open->queued = 0;
+        // A connection that cannot even roll back is dropped by the attempt.
+        (void)!sl_pipeline_flush(open, SL_DB_ROLLBACK, &ignored);
     }
-    PGresult *result = PQexec(db->conn, "ROLLBACK");
-    bool ended = PQresultStatus(result) == PGRES_COMMAND_OK;
-    PQclear(result);
-    if (!ended) {
-        PQfinish(db->conn);
-        db->conn = NULL;
-    }
+    open->db = NULL;
 }

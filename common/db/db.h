@@ -53,14 +53,16 @@ struct sl_db *sl_db_open(const struct sl_db_options *options, struct sl_error *e
 void sl_db_free(struct sl_db **db);
 
 // Begins a READ COMMITTED transaction; BEGIN travels with the first statement. A connection that
-// broke is reopened, also when that statement is the first to notice. NULL with *err filled
-// (UNAVAILABLE).
+// broke is reopened, also when that statement is the first to notice. Plans that are 5 s old are
+// made again: those of a table's first seconds would stay as if it were empty. NULL with *err
+// filled (UNAVAILABLE).
 struct sl_tx *sl_tx_begin(struct sl_db *db, struct sl_error *err);
 
 // The same for reading only: every statement sees its own snapshot, nothing is to commit.
 struct sl_tx *sl_tx_begin_read(struct sl_db *db, struct sl_error *err);
 
-// Commits and frees; on failure the transaction is rolled back, *err filled. Empties the pointer.
+// Commits and frees, in one round trip with what is queued; on failure the transaction is rolled
+// back, *err filled. Empties the pointer.
 int sl_tx_commit(struct sl_tx **tx, struct sl_error *err) SL_MUST_CHECK;
 
 // Rolls back when still open, and frees. SL_AUTO(sl_tx) relies on it.
@@ -86,6 +88,25 @@ int sl_sql(struct sl_tx *tx, struct sl_arena *arena, const char *sql, struct sl_
 // The same for text built at run time (never from user input): prepared by its content.
 int sl_sql_built(struct sl_tx *tx, struct sl_arena *arena, const char *sql, struct sl_params params,
                  struct sl_rows **ret_rows, struct sl_error *err) SL_MUST_CHECK;
+
+// A statement on its way: one that travels, in its place, with the next whose answer is waited for.
+struct sl_later;
+
+// Queues one statement, so that several share a round trip; copies the parameters into `arena`.
+// ret_later may be NULL when nobody asks for its rows. A refusal of PostgreSQL is answered by
+// whatever call takes the statement along: the commit at the latest.
+int sl_sql_later(struct sl_tx *tx, struct sl_arena *arena, const char *sql, struct sl_params params,
+                 struct sl_later **ret_later, struct sl_error *err) SL_MUST_CHECK;
+
+// The same for text built at run time.
+int sl_sql_built_later(struct sl_tx *tx, struct sl_arena *arena, const char *sql,
+                       struct sl_params params, struct sl_later **ret_later,
+                       struct sl_error *err) SL_MUST_CHECK;
+
+// Waits for a queued statement, and with it for all others in the queue. Its rows live in its
+// arena.
+int sl_sql_rows(struct sl_later *later, struct sl_rows **ret_rows,
+                struct sl_error *err) SL_MUST_CHECK;
 
 size_t sl_rows_count(const struct sl_rows *rows);    // rows returned
 size_t sl_rows_affected(const struct sl_rows *rows); // rows inserted, updated or deleted

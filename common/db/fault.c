@@ -35,6 +35,8 @@ code_of_state(const char *state)
     return SL_E_INTERNAL;
 }
 
+#define STATE_OURS "SL" // class of what our functions raise: table and detail fill the template
+
 static const struct sl_fault *
 find_fault(const struct sl_db *db, const char *constraint)
 {
@@ -60,7 +62,13 @@ sl_fault_fill(const struct sl_db *db, const PGresult *result, struct sl_error *e
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
     const struct sl_fault *fault = find_fault(db, constraint);
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    sl_fail(err, fault != NULL ? fault->code : code_of_state(state));
+    const char *table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
+    const char *limit = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    if (fault != NULL && strncmp(state, STATE_OURS, strlen(STATE_OURS)) == 0) {
+        sl_fail(err, fault->code, table != NULL ? table : "", limit != NULL ? limit : "");
+    } else {
+        sl_fail(err, fault != NULL ? fault->code : code_of_state(state));
+    }
     return sl_error_detail(err, "sqlstate %s constraint %s: %s", state,
                            constraint != NULL ? constraint : "-", text != NULL ? text : "");
 }

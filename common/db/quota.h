@@ -1,8 +1,9 @@
 // quota.h - taking and giving back units of a gateway's quotas.
 //
-// Units are taken by one UPDATE that refuses at the limit, the last statement before commit, so
-// that two commands wait for each other only there. The limit is the gateway's setting
-// `quota_<quota>` when it has one, else the documented default that the caller passes.
+// Units are taken by the function quota_take (proto/sql), the last statement before commit, in one
+// round trip with it, so that two commands wait for each other only there. The limit is the
+// gateway's setting `quota_<quota>` when it has one, else the documented default that the caller
+// passes.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_DB_QUOTA_H
@@ -18,11 +19,12 @@ struct sl_quota {
     int64_t fallback;     // documented default limit
 };
 
-// Takes `units`. Refuses with row `refused`, its arguments the quota's name and the limit.
+// Takes `units`, with the next statement that is waited for or the commit. At the limit that one is
+// refused: with the row of the fault `quota_<name>`, its arguments the quota's name and the limit.
 int sl_quota_take(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota,
-                  int64_t units, enum sl_code refused, struct sl_error *err) SL_MUST_CHECK;
+                  int64_t units, struct sl_error *err) SL_MUST_CHECK;
 
-// Gives `units` back.
+// Gives `units` back, likewise.
 int sl_quota_give(struct sl_tx *tx, struct sl_arena *arena, const struct sl_quota *quota,
                   int64_t units, struct sl_error *err) SL_MUST_CHECK;
 

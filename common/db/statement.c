@@ -40,52 +40,38 @@ is_empty(const struct sl_statement *entry)
     return entry->address == NULL && entry->text == NULL;
 }
 
-static int
-send_prepare(struct sl_db *db, const char *name, const char *sql, struct sl_error *err)
-{
-    PGresult *result = PQprepare(db->conn, name, sql, 0, NULL);
-    int rc = 0;
-    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        rc = sl_fault_fill(db, result, err);
-    }
-    PQclear(result);
-    return rc;
-}
-
 int
-sl_statement_prepare(struct sl_db *db, const char *sql, bool built,
-                     char ret_name[SL_DB_STATEMENT_NAME], struct sl_error *err)
+sl_statement_find(struct sl_db *db, const char *sql, bool built,
+                  struct sl_statement **ret_statement, struct sl_error *err)
 {
     size_t at = (built ? hash_text(sql) : hash_address(sql)) % SL_DB_STATEMENTS;
     while (!is_empty(&db->statements[at]) && !is_statement(&db->statements[at], sql, built)) {
         at = (at + 1) % SL_DB_STATEMENTS;
     }
     struct sl_statement *entry = &db->statements[at];
-    if (is_empty(entry)) {
-        // One slot stays free so that the probe above ends.
-        if (db->statement_count + 1 >= SL_DB_STATEMENTS) {
-            ret_name[0] = '\0';
-            return 0;
-        }
-        char *text = NULL;
-        if (built) {
-            text = strdup(sql);
-            if (text == NULL) {
-                return sl_fail(err, SL_E_INTERNAL);
-            }
-        }
-        snprintf(ret_name, SL_DB_STATEMENT_NAME, "s%zu", at);
-        if (send_prepare(db, ret_name, sql, err) != 0) {
-            free(text);
-            return -1;
-        }
-        entry->text = text;
-        entry->address = built ? NULL : sql;
-        db->statement_count++;
+    *ret_statement = entry;
+    if (!is_empty(entry)) {
         return 0;
     }
-    snprintf(ret_name, SL_DB_STATEMENT_NAME, "s%zu", at);
+    // One slot stays free so that the probe above ends.
+    if (db->statement_count + 1 >= SL_DB_STATEMENTS) {
+        *ret_statement = NULL;
+        return 0;
+    }
+    char *text = built ? strdup(sql) : NULL;
+    if (built && text == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    *entry = (struct sl_statement){.address = built ? NULL : sql, .text = text};
+    db->statement_count++;
     return 0;
+}
+
+void
+sl_statement_name(const struct sl_db *db, const struct sl_statement *statement,
+                  char ret_name[SL_DB_STATEMENT_NAME])
+{
+    snprintf(ret_name, SL_DB_STATEMENT_NAME, "s%td", statement - db->statements);
 }
 
 void

@@ -198,8 +198,8 @@ def arrays(item):
     out += array("resource_filter", f"{name}_filters", [", ".join(map(text, row)) for row in item.filter_rows()],
                  "NULL, NULL, NULL")
     out += array("resource_quota", f"{name}_quotas",
-                 [f"{text(q['name'])}, {text(q.get('scope'))}, {q['limit']}, SL_E_{q['error']}"
-                  for q in words.get("quota", [])], "NULL, NULL, 0, SL_E_OK")
+                 [f"{text(q['name'])}, {text(q.get('scope'))}, {q['limit']}"
+                  for q in words.get("quota", [])], "NULL, NULL, 0")
     out += array("resource_reference", f"{name}_references",
                  [f"{text(c)}, {text(sql)}, SL_E_{code}" for c, sql, code in item.reference_rows()],
                  "NULL, NULL, SL_E_OK")
@@ -257,6 +257,11 @@ def emit(all_areas, error_rows, out_dir):
         out += row(item)
     out += ["};", f"const size_t resource_count = {len(items)};", "", "const struct sl_fault resource_faults[] = {"]
     faults = {c: code for item in items for c, code in item.errors.items() if c != "not_found"}
+    for item in items:  # what quota_take names when it refuses
+        for quota in item.words.get("quota", []):
+            code = faults.setdefault(f"quota_{quota['name']}", quota["error"])
+            if code != quota["error"]:
+                item.refuse(f"quota {quota['name']} has another error elsewhere")
     for area in all_areas:  # of tables that are no resources
         faults.update(area.document.get("x-faults") or {})
     unknown = set(faults.values()) - codes

@@ -59,13 +59,15 @@ static const char offline_sql[] =
     "AND old.instance_id = p.instance_id AND old.publish_id = p.publish_id "
     "RETURNING p.publish_id, api_time(now()), old.version_id";
 
-// The newest ten of the pair stay.
+// The newest ten of the pair stay: with a new one to come, what is older than nine goes.
+static const char old_sql[] =
+    "SELECT version_id FROM api_version WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
+    "ORDER BY publish_time DESC, version_no DESC OFFSET 9";
+
 static const char prune_sql[] =
-    "DELETE FROM api_version WHERE instance_id = $1 AND version_id IN (SELECT version_id FROM "
-    "api_version WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
-    "ORDER BY publish_time DESC, version_no DESC OFFSET 10) AND version_id NOT IN (SELECT "
-    "version_id FROM publication WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 "
-    "AND version_id IS NOT NULL)";
+    "DELETE FROM api_version v WHERE instance_id = $1 AND version_id = $2 AND NOT EXISTS "
+    "(SELECT FROM publication p WHERE p.instance_id = $1 AND p.api_id = v.api_id "
+    "AND p.env_id = v.env_id AND p.version_id = v.version_id)";
 
 // Apps that were authorised before the pair had a publish_id.
 static const char authorised_sql[] =
@@ -105,14 +107,16 @@ publication_check_env(const struct publication *p, struct sl_error *err)
 static int
 check_clash(const struct publication *p, const char *definition, struct sl_error *err)
 {
+    struct sl_later *locked = NULL;
     struct sl_rows *group = NULL;
     struct sl_rows *rows = NULL;
     struct sl_param list[3];
     (void)pair_of(p, list);
-    if (sl_sql(p->tx, p->arena, group_sql, SL_PARAMS(list[0], SL_P_TEXT(definition)), &group,
-               err) != 0 ||
+    if (sl_sql_later(p->tx, p->arena, group_sql, SL_PARAMS(list[0], SL_P_TEXT(definition)), &locked,
+                     err) != 0 ||
         sl_sql(p->tx, p->arena, clash_sql,
-               SL_PARAMS(list[0], list[1], list[2], SL_P_TEXT(definition)), &rows, err) != 0) {
+               SL_PARAMS(list[0], list[1], list[2], SL_P_TEXT(definition)), &rows, err) != 0 ||
+        sl_sql_rows(locked, &group, err) != 0) {
         return -1;
     }
     if (sl_rows_count(group) == 0) {
@@ -155,7 +159,20 @@ serve_version(const struct publication *p, const char *version_id, struct outcom
     outcome->time = sl_rows_text(rows, 0, 1);
     outcome->version_id = sl_arena_dup(p->arena, version_id);
     bool is_first = sl_rows_bool(rows, 0, 2);
-    return is_first ? sl_sql(p->tx, p->arena, authorised_sql, pair, NULL, err) : 0;
+    return is_first ? sl_sql_later(p->tx, p->arena, authorised_sql, pair, NULL, err) : 0;
+}
+
+static int
+prune(const struct publication *p, const struct sl_rows *old, struct sl_error *err)
+{
+    for (size_t i = 0; i < sl_rows_count(old); i++) {
+        struct sl_params params =
+            SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(sl_rows_text(old, i, 0)));
+        if (sl_sql_later(p->tx, p->arena, prune_sql, params, NULL, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int
@@ -165,16 +182,19 @@ go_online(const struct publication *p, const char *definition, struct outcome *o
     struct sl_param list[3];
     struct sl_params pair = pair_of(p, list);
     struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
+    struct sl_later *pruned = NULL;
+    struct sl_rows *old = NULL;
     char version_id[SL_ID_SIZE];
     sl_random_id(version_id);
     struct sl_params version =
         SL_PARAMS(list[0], SL_P_TEXT(version_id), list[1], list[2], SL_P_TEXT(definition), remark);
-    if (check_definition(p, definition, err) != 0 ||
-        sl_sql(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
-        serve_version(p, version_id, outcome, err) != 0) {
+    if (sl_sql_later(p->tx, p->arena, old_sql, pair, &pruned, err) != 0 ||
+        check_definition(p, definition, err) != 0 ||
+        sl_sql_later(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
+        serve_version(p, version_id, outcome, err) != 0 || sl_sql_rows(pruned, &old, err) != 0) {
         return -1;
     }
-    return sl_sql(p->tx, p->arena, prune_sql, pair, NULL, err);
+    return prune(p, old, err);
 }
 
 static int

@@ -170,8 +170,7 @@ move_quota(struct change *change, struct sl_error *err)
     }
     struct mutation_quota move = {
         .quota = {.instance = change->m->instance, .name = quota->name, .fallback = quota->limit},
-        .units = -1,
-        .refuse = quota->refuse};
+        .units = -1};
     move.quota.scope = json_string_value(json_object_get(change->before, quota->scope));
     if (mutation_quota(change->m, &move, err) != 0) {
         return -1;

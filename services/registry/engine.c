@@ -26,11 +26,11 @@ static mutation_work_fn read_work;
 static mutation_work_fn list_work;
 
 static const struct verb verbs[] = {
-    {"create", mutation_run, engine_create_work, false, true, false},
-    {"delete", mutation_run, engine_delete_work, false, false, true},
+    {"create", mutation_run_ahead, engine_create_work, false, true, false},
+    {"delete", mutation_run_ahead, engine_delete_work, false, false, true},
     {"list", query_run, list_work, true, false, false},
     {"read", lookup_run, read_work, false, false, false},
-    {"update", mutation_run, engine_update_work, false, true, false},
+    {"update", mutation_run_ahead, engine_update_work, false, true, false},
 };
 
 const struct resource *
@@ -148,27 +148,45 @@ engine_element(struct mutation *m, const struct resource *resource, const struct
 }
 
 int
-engine_read(struct mutation *m, const struct resource *resource, const char *id,
-            struct sl_str *ret_body, struct sl_error *err)
+engine_read_later(struct mutation *m, const struct resource *resource, const char *id,
+                  struct sl_later **ret_read, struct sl_error *err)
 {
-    struct sl_rows *rows = NULL;
     struct sl_params params =
         SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(id));
-    if (sl_sql(m->tx, m->arena, resource->sql_read, params, &rows, err) != 0) {
+    return sl_sql_later(m->tx, m->arena, resource->sql_read, params, ret_read, err);
+}
+
+int
+engine_read_body(struct mutation *m, const struct resource *resource, struct sl_later *read,
+                 const char *id, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql_rows(read, &rows, err) != 0) {
         return -1;
     }
     if (sl_rows_count(rows) == 0) {
         return sl_fail(err, resource->not_found, id);
     }
-    return engine_element(m, resource, rows, 0, ret_body, err);
+    return engine_element(m, resource, rows, 0, &m->body, err);
 }
 
 int
-engine_owner(struct mutation *m, const struct resource *resource, const char *id,
-             struct sl_error *err)
+engine_read(struct mutation *m, const struct resource *resource, const char *id,
+            struct sl_error *err)
 {
-    struct sl_rows *rows = NULL;
+    struct sl_later *read = NULL;
+    if (engine_read_later(m, resource, id, &read, err) != 0) {
+        return -1;
+    }
+    return engine_read_body(m, resource, read, id, err);
+}
+
+int
+engine_owner_later(struct mutation *m, const struct resource *resource, const char *id,
+                   struct owner *ret_owner, struct sl_error *err)
+{
     const struct resource_reference *owner = &resource->owner;
+    *ret_owner = (struct owner){.id = NULL};
     if (owner->column == NULL) {
         return 0;
     }
@@ -179,19 +197,38 @@ engine_owner(struct mutation *m, const struct resource *resource, const char *id
     if (value == NULL) {
         return 0;
     }
-    if (sl_sql(m->tx, m->arena, owner->sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(value)),
-               &rows, err) != 0) {
+    ret_owner->id = value;
+    if (sl_sql_later(m->tx, m->arena, owner->sql,
+                     SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(value)), &ret_owner->exists,
+                     err) != 0) {
         return -1;
-    }
-    if (sl_rows_count(rows) == 0) {
-        return sl_fail(err, owner->refuse, value);
     }
     if (id == NULL || resource->sql_owned == NULL) {
         return 0;
     }
-    if (sl_sql(m->tx, m->arena, resource->sql_owned,
-               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id), SL_P_TEXT(value)), &rows,
-               err) != 0) {
+    return sl_sql_later(m->tx, m->arena, resource->sql_owned,
+                        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id), SL_P_TEXT(value)),
+                        &ret_owner->owns, err);
+}
+
+int
+engine_owner_check(const struct resource *resource, const char *id, const struct owner *owner,
+                   struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (owner->exists == NULL) {
+        return 0;
+    }
+    if (sl_sql_rows(owner->exists, &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, resource->owner.refuse, owner->id);
+    }
+    if (owner->owns == NULL) {
+        return 0;
+    }
+    if (sl_sql_rows(owner->owns, &rows, err) != 0) {
         return -1;
     }
     return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, resource->not_found, id);
@@ -202,10 +239,14 @@ read_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
     const char *id = command_path(m->command, resource->id_parameter);
-    if (engine_owner(m, resource, id, err) != 0) {
+    struct owner owner;
+    struct sl_later *read = NULL;
+    if (engine_owner_later(m, resource, id, &owner, err) != 0 ||
+        engine_read_later(m, resource, id, &read, err) != 0 ||
+        engine_owner_check(resource, id, &owner, err) != 0) {
         return -1;
     }
-    return engine_read(m, resource, id, &m->body, err);
+    return engine_read_body(m, resource, read, id, err);
 }
 
 static int

@@ -26,9 +26,9 @@ int engine_quota(struct mutation *m, const struct resource *resource, const json
 int engine_update(struct mutation *m, const struct resource *resource, const char *id, json_t *row,
                   struct sl_error *err) SL_MUST_CHECK;
 
-// Reads the row's JSON as clients see it into *ret_body.
+// Reads the row's JSON as clients see it into the reply's body.
 int engine_read(struct mutation *m, const struct resource *resource, const char *id,
-                struct sl_str *ret_body, struct sl_error *err) SL_MUST_CHECK;
+                struct sl_error *err) SL_MUST_CHECK;
 
 // Lists, in the transaction given.
 int engine_list(struct mutation *m, const struct resource *resource, struct sl_str *ret_body,

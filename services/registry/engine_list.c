@@ -131,39 +131,33 @@ engine_offset(const struct sl_command *command)
 
 // How many rows there are: what the quota counts when nothing is filtered, else a count.
 static int
-read_total(struct mutation *m, const struct resource *resource, const struct query *query,
-           bool filtered, int64_t *ret_total, struct sl_error *err)
+queue_total(struct mutation *m, const struct resource *resource, const struct query *query,
+            bool filtered, struct sl_later **ret_total, struct sl_error *err)
 {
-    struct sl_rows *rows = NULL;
     bool counted =
         !filtered && resource->quotas[0].name != NULL && resource->quotas[0].scope == NULL;
     if (counted) {
-        if (sl_sql(m->tx, m->arena,
-                   "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id = $1"
-                   " AND quota = $2 AND scope = ''), 0)",
-                   SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(resource->quotas[0].name)), &rows,
-                   err) != 0) {
-            return -1;
-        }
-    } else {
-        const char *sql =
-            sl_arena_printf(m->arena,
-                            "SELECT count(*) FROM %s t JOIN instance i ON i.id = t.instance_id"
-                            " WHERE t.instance_id = $1 AND i.project_id = $2%s",
-                            resource->table, query->where.ptr);
-        struct sl_params params = {query->params, query->count};
-        if (sl_arena_check(m->arena, err) != 0 ||
-            sl_sql_built(m->tx, m->arena, sql, params, &rows, err) != 0) {
-            return -1;
-        }
+        return sl_sql_later(m->tx, m->arena,
+                            "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id = $1"
+                            " AND quota = $2 AND scope = ''), 0)",
+                            SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(resource->quotas[0].name)),
+                            ret_total, err);
     }
-    *ret_total = sl_rows_int(rows, 0, 0);
-    return 0;
+    const char *sql = sl_arena_printf(m->arena,
+                                      "SELECT count(*) FROM %s t JOIN instance i"
+                                      " ON i.id = t.instance_id WHERE t.instance_id = $1"
+                                      " AND i.project_id = $2%s",
+                                      resource->table, query->where.ptr);
+    struct sl_params params = {query->params, query->count};
+    if (sl_arena_check(m->arena, err) != 0) {
+        return -1;
+    }
+    return sl_sql_built_later(m->tx, m->arena, sql, params, ret_total, err);
 }
 
 static int
-read_page(struct mutation *m, const struct resource *resource, struct query *query,
-          struct sl_rows **ret_rows, struct sl_error *err)
+queue_page(struct mutation *m, const struct resource *resource, struct query *query,
+           struct sl_later **ret_page, struct sl_error *err)
 {
     const struct resource_hooks *hooks = resource->hooks;
     const char *column = "body";
@@ -191,7 +185,7 @@ read_page(struct mutation *m, const struct resource *resource, struct query *que
         return -1;
     }
     struct sl_params params = {query->params, query->count};
-    return sl_sql_built(m->tx, m->arena, sql, params, ret_rows, err);
+    return sl_sql_built_later(m->tx, m->arena, sql, params, ret_page, err);
 }
 
 static int
@@ -227,19 +221,24 @@ run_list(struct mutation *m, const struct resource *resource, struct query *quer
          struct sl_str *ret_body, struct sl_error *err)
 {
     bool filtered = false;
-    int64_t total = 0;
+    struct owner owner;
+    struct sl_later *total = NULL;
+    struct sl_later *page = NULL;
+    struct sl_rows *count = NULL;
     struct sl_rows *rows = NULL;
     sl_buf_adds(&query->where, "");
     add_filters(m, resource, query, &filtered);
     if (query->where.failed || sl_arena_check(m->arena, err) != 0) {
         return sl_fail(err, SL_E_INTERNAL);
     }
-    if (engine_owner(m, resource, NULL, err) != 0 ||
-        read_total(m, resource, query, filtered, &total, err) != 0 ||
-        read_page(m, resource, query, &rows, err) != 0) {
+    if (engine_owner_later(m, resource, NULL, &owner, err) != 0 ||
+        queue_total(m, resource, query, filtered, &total, err) != 0 ||
+        queue_page(m, resource, query, &page, err) != 0 ||
+        engine_owner_check(resource, NULL, &owner, err) != 0 ||
+        sl_sql_rows(total, &count, err) != 0 || sl_sql_rows(page, &rows, err) != 0) {
         return -1;
     }
-    return write_page(m, resource, rows, total, ret_body, err);
+    return write_page(m, resource, rows, sl_rows_int(count, 0, 0), ret_body, err);
 }
 
 int

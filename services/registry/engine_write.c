@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define REFERENCES_MAX 8 // of one descriptor
+
 typedef int hook_fn(struct change *change, struct sl_error *err);
 
 static int
@@ -65,23 +67,45 @@ begin_change(struct mutation *m, const struct resource *resource, struct change 
     return row_of_body(m, resource, body, &ret_change->row, err);
 }
 
+// What a change reads before it writes: one round trip, with the frame's.
+struct ahead {
+    struct owner owner;                          //
+    struct sl_later *locked;                     // the row; NULL when creating
+    struct sl_later *references[REFERENCES_MAX]; // NULL: the row does not name one
+};
+
 static int
-check_references(const struct change *change, struct sl_error *err)
+queue_references(const struct change *change, struct ahead *ahead, struct sl_error *err)
 {
     struct mutation *m = change->m;
-    for (const struct resource_reference *r = change->resource->references; r->column != NULL;
-         r++) {
+    const struct resource_reference *references = change->resource->references;
+    for (size_t i = 0; references[i].column != NULL; i++) {
+        const char *id = json_string_value(json_object_get(change->row, references[i].column));
+        assert(i < REFERENCES_MAX);
+        if (id != NULL && sl_sql_later(m->tx, m->arena, references[i].sql,
+                                       SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id)),
+                                       &ahead->references[i], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+check_references(const struct change *change, const struct ahead *ahead, struct sl_error *err)
+{
+    const struct resource_reference *references = change->resource->references;
+    for (size_t i = 0; references[i].column != NULL; i++) {
         struct sl_rows *rows = NULL;
-        const char *id = json_string_value(json_object_get(change->row, r->column));
-        if (id == NULL) {
+        if (ahead->references[i] == NULL) {
             continue;
         }
-        if (sl_sql(m->tx, m->arena, r->sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(id)), &rows,
-                   err) != 0) {
+        if (sl_sql_rows(ahead->references[i], &rows, err) != 0) {
             return -1;
         }
         if (sl_rows_count(rows) == 0) {
-            return sl_fail(err, r->refuse, id);
+            return sl_fail(err, references[i].refuse,
+                           json_string_value(json_object_get(change->row, references[i].column)));
         }
     }
     return 0;
@@ -115,7 +139,6 @@ engine_quota(struct mutation *m, const struct resource *resource, const json_t *
                       .scope = sl_arena_dup(m->arena, scope),
                       .fallback = q->limit},
             .units = units,
-            .refuse = q->refuse,
         };
         if (mutation_quota(m, &change, err) != 0) {
             return -1;
@@ -124,38 +147,45 @@ engine_quota(struct mutation *m, const struct resource *resource, const json_t *
     return 0;
 }
 
-// Runs the insert or update of the row; *ret_text is the row as it is.
+// Runs the insert or update of the row, and reads it for the reply; m->outcome.after is the row.
 static int
-write_row(const struct change *change, const char *sql, const char **ret_text, struct sl_error *err)
+write_row(const struct change *change, const char *sql, struct sl_later **ret_read,
+          struct sl_error *err)
 {
     struct mutation *m = change->m;
     struct sl_str row = {NULL, 0};
     struct sl_rows *rows = NULL;
+    struct sl_later *written = NULL;
     if (engine_dump(m->arena, change->row, &row, err) != 0) {
         return -1;
     }
-    if (sl_sql(m->tx, m->arena, sql,
-               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id),
-                         SL_P_TEXT(sl_arena_dupn(m->arena, row.ptr, row.len))),
-               &rows, err) != 0) {
+    if (sl_sql_later(m->tx, m->arena, sql,
+                     SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id),
+                               SL_P_TEXT(row.ptr)),
+                     &written, err) != 0 ||
+        engine_read_later(m, change->resource, change->id, ret_read, err) != 0) {
+        return -1;
+    }
+    if (sl_sql_rows(written, &rows, err) != 0) {
         return name_row(err, change->id);
     }
     if (sl_rows_count(rows) == 0) {
         return sl_fail(err, change->resource->not_found, change->id);
     }
-    *ret_text = sl_rows_text(rows, 0, 0);
+    m->outcome.after = sl_rows_text(rows, 0, 0);
     return 0;
 }
 
-// References, hooks, the statement, what depends on the row, the reply.
+// Hooks, the statement, what depends on the row, the reply.
 static int
 write_change(struct change *change, const char *sql, struct sl_error *err)
 {
     struct mutation *m = change->m;
     const struct resource_hooks *hooks = hooks_of(change->resource);
+    struct sl_later *read = NULL;
     json_t *after = NULL;
-    if (check_references(change, err) != 0 || run_hook(hooks->before_write, change, err) != 0 ||
-        write_row(change, sql, &m->outcome.after, err) != 0 ||
+    if (run_hook(hooks->before_write, change, err) != 0 ||
+        write_row(change, sql, &read, err) != 0 ||
         engine_parse(m->arena, m->outcome.after, &after, err) != 0) {
         return -1;
     }
@@ -165,7 +195,7 @@ write_change(struct change *change, const char *sql, struct sl_error *err)
         engine_touch(m, change->resource, after, err) != 0) {
         return -1;
     }
-    return engine_read(m, change->resource, change->id, &m->body, err);
+    return engine_read_body(m, change->resource, read, change->id, err);
 }
 
 int
@@ -173,6 +203,7 @@ engine_create_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
     struct change change;
+    struct ahead ahead = {.locked = NULL};
     char id[SL_ID_SIZE];
     if (begin_change(m, resource, &change, err) != 0) {
         return -1;
@@ -186,22 +217,31 @@ engine_create_work(struct mutation *m, struct sl_error *err)
         json_object_set_new(change.row, resource->parent,
                             json_string(command_path(m->command, resource->parent)));
     }
-    if (write_change(&change, resource->sql_insert, err) != 0) {
+    if (queue_references(&change, &ahead, err) != 0 || mutation_open(m, err) != 0 ||
+        check_references(&change, &ahead, err) != 0 ||
+        write_change(&change, resource->sql_insert, err) != 0) {
         return -1;
     }
     return engine_quota(m, resource, change.after, 1, err);
 }
 
-// Locks the row against other writers and reads it as it is.
+// Queues a lock of the row against other writers, which also reads it as it is.
 static int
-lock_row(struct change *change, struct sl_error *err)
+queue_lock(const struct change *change, struct ahead *ahead, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    struct sl_params params =
+        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id));
+    return sl_sql_later(m->tx, m->arena, change->resource->sql_lock, params, &ahead->locked, err);
+}
+
+static int
+check_lock(struct change *change, const struct ahead *ahead, struct sl_error *err)
 {
     struct mutation *m = change->m;
     struct sl_rows *rows = NULL;
     json_t *before = NULL;
-    struct sl_params params =
-        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id));
-    if (sl_sql(m->tx, m->arena, change->resource->sql_lock, params, &rows, err) != 0) {
+    if (sl_sql_rows(ahead->locked, &rows, err) != 0) {
         return -1;
     }
     if (sl_rows_count(rows) == 0) {
@@ -215,11 +255,33 @@ lock_row(struct change *change, struct sl_error *err)
     return 0;
 }
 
+// The row locked and read, its references checked; `ahead` may hold questions about its owner.
+static int
+open_row(struct change *change, struct ahead *ahead, struct sl_error *err)
+{
+    if (queue_lock(change, ahead, err) != 0 || queue_references(change, ahead, err) != 0 ||
+        mutation_open(change->m, err) != 0 ||
+        engine_owner_check(change->resource, change->id, &ahead->owner, err) != 0) {
+        return -1;
+    }
+    return check_lock(change, ahead, err);
+}
+
+static int
+update_row(struct change *change, struct ahead *ahead, struct sl_error *err)
+{
+    if (open_row(change, ahead, err) != 0 || check_references(change, ahead, err) != 0) {
+        return -1;
+    }
+    return write_change(change, change->resource->sql_update, err);
+}
+
 int
 engine_update(struct mutation *m, const struct resource *resource, const char *id, json_t *row,
               struct sl_error *err)
 {
     struct change change;
+    struct ahead ahead = {.locked = NULL};
     if (begin_change(m, resource, &change, err) != 0) {
         return -1;
     }
@@ -227,21 +289,23 @@ engine_update(struct mutation *m, const struct resource *resource, const char *i
     if (row != NULL) {
         change.row = row;
     }
-    if (lock_row(&change, err) != 0) {
-        return -1;
-    }
-    return write_change(&change, resource->sql_update, err);
+    return update_row(&change, &ahead, err);
 }
 
 int
 engine_update_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
-    const char *id = command_path(m->command, resource->id_parameter);
-    if (engine_owner(m, resource, id, err) != 0) {
+    struct change change;
+    struct ahead ahead = {.locked = NULL};
+    if (begin_change(m, resource, &change, err) != 0) {
         return -1;
     }
-    return engine_update(m, resource, id, NULL, err);
+    change.id = command_path(m->command, resource->id_parameter);
+    if (engine_owner_later(m, resource, change.id, &ahead.owner, err) != 0) {
+        return -1;
+    }
+    return update_row(&change, &ahead, err);
 }
 
 int
@@ -249,11 +313,14 @@ engine_delete_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
     struct change change;
+    struct ahead ahead = {.locked = NULL};
     if (begin_change(m, resource, &change, err) != 0) {
         return -1;
     }
+    json_object_clear(change.row);
     change.id = command_path(m->command, resource->id_parameter);
-    if (engine_owner(m, resource, change.id, err) != 0 || lock_row(&change, err) != 0 ||
+    if (engine_owner_later(m, resource, change.id, &ahead.owner, err) != 0 ||
+        open_row(&change, &ahead, err) != 0 ||
         run_hook(hooks_of(resource)->before_delete, &change, err) != 0 ||
         engine_touch(m, resource, change.before, err) != 0) {
         return -1;

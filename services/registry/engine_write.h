@@ -14,10 +14,28 @@ mutation_work_fn engine_delete_work;
 // The descriptor that the command's name begins with, or NULL.
 const struct resource *engine_resource(const struct sl_command *command);
 
-// Refuses an owner (the path's parent, or what a list is of) that the command names and that does
-// not exist; a row `id` (NULL: none) that is not the parent's is not found.
-int engine_owner(struct mutation *m, const struct resource *resource, const char *id,
-                 struct sl_error *err) SL_MUST_CHECK;
+// What a command names as the owner of its rows: the path's parent, or what a list is of.
+struct owner {
+    const char *id;          // NULL: it names none
+    struct sl_later *exists; // whether there is one; NULL: likewise
+    struct sl_later *owns;   // whether the row is its; NULL: not asked
+};
+
+// Queues the questions about the owner; `id`: the row that should be its (NULL: none).
+int engine_owner_later(struct mutation *m, const struct resource *resource, const char *id,
+                       struct owner *ret_owner, struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses an owner that does not exist; a row `id` that is not its is not found.
+int engine_owner_check(const struct resource *resource, const char *id, const struct owner *owner,
+                       struct sl_error *err) SL_MUST_CHECK;
+
+// Queues the reading of a row as clients see it, …
+int engine_read_later(struct mutation *m, const struct resource *resource, const char *id,
+                      struct sl_later **ret_read, struct sl_error *err) SL_MUST_CHECK;
+
+// … and makes it the reply's body; a row that is not there is not found.
+int engine_read_body(struct mutation *m, const struct resource *resource, struct sl_later *read,
+                     const char *id, struct sl_error *err) SL_MUST_CHECK;
 
 // The text of a scalar query value, or NULL when it is absent or empty: an empty filter filters
 // nothing.

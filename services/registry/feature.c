@@ -74,7 +74,7 @@ set_work(struct mutation *m, struct sl_error *err)
     m->outcome.object_id = sl_rows_text(rows, 0, 0);
     const struct resource *resource = resource_find("feature", strlen("feature"));
     if (mutation_touch(m, "gateway", m->instance, err) != 0 ||
-        engine_read(m, resource, m->outcome.object_id, &m->body, err) != 0) {
+        engine_read(m, resource, m->outcome.object_id, err) != 0) {
         return -1;
     }
     m->outcome.after = sl_arena_dupn(m->arena, m->body.ptr, m->body.len);

@@ -259,8 +259,7 @@ insert_contents(struct mutation *m, const char *suffix, struct sl_error *err)
                                                 .name = quotas[i],
                                                 .scope = "",
                                                 .fallback = instance_quota_default(quotas[i])},
-                                      .units = 1,
-                                      .refuse = SL_E_RESOURCE_QUOTA};
+                                      .units = 1};
         if (mutation_quota(m, &take, err) != 0) {
             return -1;
         }

@@ -7,6 +7,7 @@
 #include "common/db/migrate.h"
 #include "common/wire/worker_health.h"
 #include "services/registry/commands.h"
+#include "services/registry/statistics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,13 +107,17 @@ serve(const struct settings *settings, struct sl_arena *arena, struct sl_error *
         return -1;
     }
     struct sl_health *health = NULL;
-    int rc = sl_worker_health_open(worker, settings->health_listen, &health, err);
+    struct statistics *statistics = statistics_start(settings->database, err);
+    int rc = statistics == NULL
+                 ? -1
+                 : sl_worker_health_open(worker, settings->health_listen, &health, err);
     if (rc == 0) {
         sl_log(SL_INFO, "registry is up", SL_LOG_STR("peer", peer.name));
         sl_worker_wait(worker);
         sl_log(SL_INFO, "registry stops");
     }
     sl_health_free(&health);
+    statistics_stop(&statistics);
     sl_worker_free(&worker);
     return rc;
 }

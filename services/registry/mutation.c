@@ -27,17 +27,27 @@ command_project(const struct sl_command *command)
     return own[0] != '\0' ? own : text_or_empty(command->project);
 }
 
-int
-command_instance(const struct sl_command *command, struct sl_tx *tx, struct sl_arena *arena,
-                 bool lock, struct sl_error *err)
+static int
+queue_instance(struct mutation *m, const char *sql, struct sl_error *err)
+{
+    if (m->instance[0] == '\0') {
+        return 0;
+    }
+    return sl_sql_later(m->tx, m->arena, sql,
+                        SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project)), &m->gateway, err);
+}
+
+static int
+check_instance(struct mutation *m, struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
-    const char *instance = text_or_empty(command->instance);
-    struct sl_params params = SL_PARAMS(SL_P_TEXT(instance), SL_P_TEXT(command_project(command)));
-    if (sl_sql(tx, arena, lock ? instance_lock_sql : instance_sql, params, &rows, err) != 0) {
+    if (m->gateway == NULL) {
+        return 0;
+    }
+    if (sl_sql_rows(m->gateway, &rows, err) != 0) {
         return -1;
     }
-    return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, SL_E_INSTANCE_NOT_FOUND, instance);
+    return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, SL_E_INSTANCE_NOT_FOUND, m->instance);
 }
 
 // Who did it: the user, or the peer when no user stands behind the command.
@@ -105,7 +115,7 @@ settle_quotas(struct mutation *m, struct sl_error *err)
 {
     for (size_t i = 0; i < m->quota_count; i++) {
         const struct mutation_quota *q = &m->quotas[i];
-        int rc = q->units > 0 ? sl_quota_take(m->tx, m->arena, &q->quota, q->units, q->refuse, err)
+        int rc = q->units > 0 ? sl_quota_take(m->tx, m->arena, &q->quota, q->units, err)
                               : sl_quota_give(m->tx, m->arena, &q->quota, -q->units, err);
         if (rc != 0) {
             return -1;
@@ -129,16 +139,30 @@ wake_publishers(struct sl_call *call, const struct mutation *m)
     json_decref(body);
 }
 
+int
+mutation_open(struct mutation *m, struct sl_error *err)
+{
+    if (m->open) {
+        return 0;
+    }
+    if (sl_audit_claimed(m->tx, m->arena, &m->claim, &m->repeat, &m->outcome, err) != 0) {
+        return -1;
+    }
+    if (m->repeat) {
+        return sl_fail(err, SL_E_INTERNAL); // for nobody: the stored reply is the answer
+    }
+    m->open = true;
+    return check_instance(m, err);
+}
+
 static int
 work_and_commit(struct mutation *m, struct sl_reply *reply, mutation_work_fn *work,
                 struct sl_error *err)
 {
-    if (m->instance[0] != '\0' && command_instance(m->command, m->tx, m->arena, true, err) != 0) {
-        return -1;
-    }
     if (work(m, err) != 0) {
         return -1;
     }
+    assert(m->open);
     *reply = (struct sl_reply){.body = m->body};
     if (seal_reply(m, reply, err) != 0 ||
         sl_audit_end(m->tx, m->arena, &m->who, &m->outcome, err) != 0 ||
@@ -148,37 +172,63 @@ work_and_commit(struct mutation *m, struct sl_reply *reply, mutation_work_fn *wo
     return sl_tx_commit(&m->tx, err);
 }
 
-int
-mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+static int
+run_mutation(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work, bool ahead,
              struct sl_error *err)
 {
     struct mutation *m = mutation_of(call, err);
     if (m == NULL) {
         return -1;
     }
-    bool repeat = false;
     m->tx = sl_tx_begin(m->registry->db, err);
     if (m->tx == NULL) {
         return -1;
     }
-    int rc = sl_audit_begin(m->tx, m->arena, &m->who, &repeat, &m->outcome, err);
-    if (rc == 0) {
-        rc = repeat ? repeat_reply(m, reply, err) : work_and_commit(m, reply, work, err);
+    m->claim.command_id = m->who.command_id;
+    int rc = sl_audit_claim(m->tx, m->arena, &m->who, &m->claim.later, err) != 0 ||
+                     queue_instance(m, instance_lock_sql, err) != 0 ||
+                     (!ahead && mutation_open(m, err) != 0)
+                 ? -1
+                 : work_and_commit(m, reply, work, err);
+    if (m->repeat) {
+        rc = repeat_reply(m, reply, err);
     }
     sl_tx_free(&m->tx);
-    if (rc == 0 && !repeat) {
+    if (rc == 0 && !m->repeat) {
         wake_publishers(call, m);
     }
     return rc;
 }
 
+int
+mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+             struct sl_error *err)
+{
+    return run_mutation(call, reply, work, false, err);
+}
+
+int
+mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                   struct sl_error *err)
+{
+    return run_mutation(call, reply, work, true, err);
+}
+
+// The gateway's check travels with the first statement of the work. Nothing is changed, so it may
+// be looked at last, and goes before what the work refused.
 static int
 check_and_work(struct mutation *m, mutation_work_fn *work, struct sl_error *err)
 {
-    if (m->instance[0] != '\0' && command_instance(m->command, m->tx, m->arena, false, err) != 0) {
+    struct sl_error other = {.code = SL_E_OK};
+    if (queue_instance(m, instance_sql, err) != 0) {
         return -1;
     }
-    return work(m, err);
+    int rc = work(m, err);
+    if (check_instance(m, &other) != 0 && (rc == 0 || other.code == SL_E_INSTANCE_NOT_FOUND)) {
+        *err = other;
+        rc = -1;
+    }
+    return rc;
 }
 
 // A row that is found belongs to the caller's gateway; only when none is, its gateway may be the
@@ -189,7 +239,7 @@ work_and_explain(struct mutation *m, mutation_work_fn *work, struct sl_error *er
     struct sl_error other = {.code = SL_E_OK};
     int rc = work(m, err);
     if (rc != 0 && err->code != SL_E_UNAVAILABLE &&
-        command_instance(m->command, m->tx, m->arena, false, &other) != 0) {
+        (queue_instance(m, instance_sql, &other) != 0 || check_instance(m, &other) != 0)) {
         *err = other;
     }
     return rc;

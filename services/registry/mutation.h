@@ -25,7 +25,6 @@ struct registry {
 struct mutation_quota {
     struct sl_quota quota; //
     int64_t units;         // taken; negative: given back
-    enum sl_code refuse;   // row when it is used up
 };
 
 struct mutation {
@@ -38,6 +37,10 @@ struct mutation {
     struct sl_audit_who who;                       //
     struct sl_audit_outcome outcome;               // work fills object_id, before, after
     struct sl_str body;                            // work's reply; may be empty
+    struct sl_audit_claim claim;                   // of the command id
+    struct sl_later *gateway;                      // the gateway's lock; NULL: none is needed
+    bool open;                                     // claimed, and the gateway is the caller's
+    bool repeat;                                   // the command ran before
     bool touched;                                  // runtime keys were marked
     struct mutation_quota quotas[MUTATION_QUOTAS]; //
     size_t quota_count;                            //
@@ -50,6 +53,15 @@ typedef int mutation_work_fn(struct mutation *m, struct sl_error *err);
 // (INSTANCE_NOT_FOUND) unless the command has none. On a repeat *reply is the first one's.
 int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                  struct sl_error *err) SL_MUST_CHECK;
+
+// The same for work that first queues what it reads anyway, to share the frame's round trip, and
+// then calls mutation_open before it looks at any of it or changes anything.
+int mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                       struct sl_error *err) SL_MUST_CHECK;
+
+// Waits until the command is known to be new and the gateway to be the caller's; else work ends at
+// once, with -1. Nothing to do when that is known.
+int mutation_open(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;
 
 // The same frame for a command that only reads: a transaction that is rolled back, no audit.
 int query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
@@ -64,16 +76,12 @@ int lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *w
 int mutation_touch(struct mutation *m, const char *kind, const char *key,
                    struct sl_error *err) SL_MUST_CHECK;
 
-// Takes (or gives back) units of a quota at the end of the transaction.
+// Takes (or gives back) units of a quota at the end of the transaction, which the descriptor's row
+// refuses when it is used up.
 int mutation_quota(struct mutation *m, const struct mutation_quota *quota,
                    struct sl_error *err) SL_MUST_CHECK;
 
 // The project whose gateways the caller may use: the credential's, else the path's.
 const char *command_project(const struct sl_command *command);
-
-// Refuses (INSTANCE_NOT_FOUND) unless the path's gateway belongs to the caller's project; locks it
-// against deletion when `lock`.
-int command_instance(const struct sl_command *command, struct sl_tx *tx, struct sl_arena *arena,
-                     bool lock, struct sl_error *err) SL_MUST_CHECK;
 
 #endif

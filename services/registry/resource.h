@@ -25,10 +25,9 @@ struct resource_filter {
 
 // A unit that creating takes and deleting gives back.
 struct resource_quota {
-    const char *name;    // quota_usage.quota
-    const char *scope;   // column whose value is the scope; NULL: the gateway
-    int64_t limit;       // documented default
-    enum sl_code refuse; // row when it is used up
+    const char *name;  // quota_usage.quota
+    const char *scope; // column whose value is the scope; NULL: the gateway
+    int64_t limit;     // documented default
 };
 
 // A column that must name another resource of the same gateway.
@@ -58,7 +57,7 @@ struct change {
 struct resource_hooks {
     // Before a row is created (before == NULL) or updated. May refuse, may change `row`.
     int (*before_write)(struct change *change, struct sl_error *err);
-    // After it was written.
+    // After it was written, and read for the reply.
     int (*after_write)(struct change *change, struct sl_error *err);
     // Before a row, locked, is deleted. May refuse.
     int (*before_delete)(struct change *change, struct sl_error *err);

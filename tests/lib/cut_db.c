@@ -4,6 +4,7 @@
 #include "tests/lib/cut_db.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,17 @@
 #define DIGEST_SIZE 33
 #define KEPT        4 // digests that callers may hold
 
-PGresult *__real_PQexec(PGconn *conn, const char *sql);
-PGresult *__real_PQprepare(PGconn *conn, const char *name, const char *sql, int count,
-                           const Oid *types);
+int __real_PQsendPrepare(PGconn *conn, const char *name, const char *sql, int count,
+                         const Oid *types);
+int __real_PQpipelineSync(PGconn *conn);
 int __real_PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *types,
                              const char *const *values, const int *lengths, const int *formats,
                              int result_format);
 int __real_PQsendQueryPrepared(PGconn *conn, const char *name, int count, const char *const *values,
                                const int *lengths, const int *formats, int result_format);
-PGresult *__wrap_PQexec(PGconn *conn, const char *sql);
-PGresult *__wrap_PQprepare(PGconn *conn, const char *name, const char *sql, int count,
-                           const Oid *types);
+int __wrap_PQsendPrepare(PGconn *conn, const char *name, const char *sql, int count,
+                         const Oid *types);
+int __wrap_PQpipelineSync(PGconn *conn);
 int __wrap_PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *types,
                              const char *const *values, const int *lengths, const int *formats,
                              int result_format);
@@ -34,8 +35,9 @@ int __wrap_PQsendQueryPrepared(PGconn *conn, const char *name, int count, const 
 static enum cut_when kind;
 static size_t left; // exchanges until the cut; 0: not armed
 static bool happened;
+static bool ends; // what was sent since the last sync ends a transaction
 
-// Counts one exchange; cuts the connection when it is the one.
+// Counts one exchange; cuts the connection, if given, when it is the one.
 static bool
 cut_here(enum cut_when when, PGconn *conn)
 {
@@ -43,27 +45,48 @@ cut_here(enum cut_when when, PGconn *conn)
         return false;
     }
     happened = true;
-    shutdown(PQsocket(conn), SHUT_RDWR);
+    if (conn != NULL) {
+        shutdown(PQsocket(conn), SHUT_RDWR);
+    }
     return true;
 }
 
-PGresult *
-__wrap_PQexec(PGconn *conn, const char *sql)
+// Takes everything that the server answers, up to where it waits for more, and throws it away.
+static void
+lose_answers(int fd)
 {
-    cut_here(CUT_BEFORE, conn);
-    PGresult *result = __real_PQexec(conn, sql);
-    if (cut_here(CUT_AFTER, conn)) {
-        PQclear(result);
-        result = __real_PQexec(conn, "SELECT 1"); // nothing arrives: libpq says how that looks
+    static const unsigned char ready[5] = {'Z', 0, 0, 0, 5}; // then one byte: idle, or not
+    unsigned char tail[8192 + 6] = {0};
+    size_t held = 0;
+    while (held < 6 || memcmp(tail + held - 6, ready, sizeof(ready)) != 0) {
+        size_t keep = held < 6 ? held : 6;
+        memmove(tail, tail + held - keep, keep);
+        struct pollfd wait = {.fd = fd, .events = POLLIN}; // libpq's sockets do not block
+        assert_int_equal(poll(&wait, 1, 5000), 1);
+        ssize_t got = recv(fd, tail + keep, sizeof(tail) - keep, 0);
+        assert_true(got > 0);
+        held = keep + (size_t)got;
     }
-    return result;
 }
 
-PGresult *
-__wrap_PQprepare(PGconn *conn, const char *name, const char *sql, int count, const Oid *types)
+int
+__wrap_PQpipelineSync(PGconn *conn)
+{
+    int rc = __real_PQpipelineSync(conn);
+    bool last = ends;
+    ends = false;
+    if (last && cut_here(CUT_AFTER, NULL)) {
+        lose_answers(PQsocket(conn));
+        shutdown(PQsocket(conn), SHUT_RDWR);
+    }
+    return rc;
+}
+
+int
+__wrap_PQsendPrepare(PGconn *conn, const char *name, const char *sql, int count, const Oid *types)
 {
     cut_here(CUT_BEFORE, conn);
-    return __real_PQprepare(conn, name, sql, count, types);
+    return __real_PQsendPrepare(conn, name, sql, count, types);
 }
 
 // long because libpq's function takes as many.
@@ -73,6 +96,7 @@ __wrap_PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *ty
                          int result_format)
 {
     cut_here(CUT_BEFORE, conn);
+    ends = ends || strcmp(sql, "COMMIT") == 0 || strcmp(sql, "ROLLBACK") == 0;
     return __real_PQsendQueryParams(conn, sql, count, types, values, lengths, formats,
                                     result_format);
 }
@@ -110,7 +134,7 @@ cut_db_contents(void)
     if (conn == NULL) {
         conn = PQconnectdb(getenv("SLUICE_TEST_DB"));
     }
-    PGresult *result = __real_PQexec(
+    PGresult *result = PQexec(
         conn, "SELECT md5(string_agg(query_to_xml(format('SELECT t::text FROM %I t ORDER BY 1',"
               " tablename), true, true, '')::text, ',' ORDER BY tablename))"
               " FROM pg_tables WHERE schemaname = 'public'");

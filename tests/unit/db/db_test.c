@@ -22,6 +22,7 @@
 
 static const struct sl_fault faults[] = {{"thing_name_key", SL_E_PARAM_INVALID},
                                          {"thing_size_check", SL_E_PARAM_RANGE},
+                                         {"quota_things", SL_E_PARAM_RANGE},
                                          {NULL, SL_E_OK}};
 
 struct fixture {
@@ -46,6 +47,20 @@ run_sql(struct fixture *f, const char *sql)
     assert_int_equal(sl_tx_commit(&tx, &f->err), 0);
 }
 
+// The function as its migration makes it.
+static void
+make_quota_take(struct fixture *f)
+{
+    char path[512];
+    static char text[8192];
+    snprintf(path, sizeof(path), "%s/proto/sql/0115_quota_take.sql", getenv("SLUICE_SOURCE"));
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    run_sql(f, text);
+}
+
 static int
 set_up(void **state)
 {
@@ -62,6 +77,7 @@ set_up(void **state)
         "CREATE TABLE quota_usage (instance_id text, quota text, scope text, used integer,"
         " \"limit\" integer, PRIMARY KEY (instance_id, quota, scope))",
         "CREATE TABLE instance_setting (instance_id text, name text, value text)",
+        "DROP FUNCTION IF EXISTS quota_take",
     };
     static struct fixture fixture;
     fixture = (struct fixture){0};
@@ -71,6 +87,7 @@ set_up(void **state)
     for (size_t i = 0; i < SL_COUNT(tables); i++) {
         run_sql(&fixture, tables[i]);
     }
+    make_quota_take(&fixture);
     *state = &fixture;
     return 0;
 }
@@ -364,20 +381,45 @@ touching_a_key_appends_and_never_merges(void **state)
     assert_int_equal(count_of(f, "SELECT count(*) FROM runtime_change"), 2);
 }
 
+// Takes one unit and sends it; what it was answered.
+static int
+take_one(struct fixture *f, const struct sl_quota *quota)
+{
+    struct sl_tx *tx = sl_tx_begin(f->db, &f->err);
+    assert_int_equal(sl_quota_take(tx, f->arena, quota, 1, &f->err), 0);
+    return sl_tx_commit(&tx, &f->err);
+}
+
 static void
 a_quota_refuses_at_its_limit_and_takes_again_what_was_given_back(void **state)
 {
     struct fixture *f = *state;
     const struct sl_quota quota = {.instance = "i", .name = "things", .scope = "", .fallback = 2};
-    SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &f->err);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), -1);
+    assert_int_equal(take_one(f, &quota), 0);
+    assert_int_equal(take_one(f, &quota), 0);
+    assert_int_equal(take_one(f, &quota), -1);
     assert_int_equal(f->err.code, SL_E_PARAM_RANGE);
     assert_string_equal(f->err.args[0], "things");
     assert_string_equal(f->err.args[1], "2");
+    struct sl_tx *tx = sl_tx_begin(f->db, &f->err);
     assert_int_equal(sl_quota_give(tx, f->arena, &quota, 1, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
+    assert_int_equal(sl_tx_commit(&tx, &f->err), 0);
+    assert_int_equal(take_one(f, &quota), 0);
+    assert_int_equal(take_one(f, &quota), -1);
+    assert_int_equal(count_of(f, "SELECT used FROM quota_usage"), 2);
+}
+
+static void
+a_quota_that_is_used_up_takes_the_rest_of_its_transaction_along(void **state)
+{
+    struct fixture *f = *state;
+    const struct sl_quota quota = {.instance = "i", .name = "things", .scope = "s", .fallback = 0};
+    struct sl_tx *tx = sl_tx_begin(f->db, &f->err);
+    assert_int_equal(add_thing(f, tx, "a", 1), 0);
+    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, &f->err), 0);
+    assert_int_equal(sl_tx_commit(&tx, &f->err), -1);
+    assert_int_equal(f->err.code, SL_E_PARAM_RANGE);
+    assert_int_equal(count_of(f, "SELECT count(*) FROM thing"), 0);
 }
 
 static void
@@ -386,9 +428,86 @@ a_setting_of_the_gateway_replaces_the_default_limit(void **state)
     struct fixture *f = *state;
     const struct sl_quota quota = {.instance = "i", .name = "things", .scope = "", .fallback = 9};
     run_sql(f, "INSERT INTO instance_setting VALUES ('i', 'quota_things', '1')");
+    assert_int_equal(take_one(f, &quota), 0);
+    assert_int_equal(take_one(f, &quota), -1);
+}
+
+static void
+queued_statements_travel_in_order_with_the_one_that_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_later *first = NULL;
+    struct sl_later *second = NULL;
+    struct sl_rows *rows = NULL;
+    char name[] = "early";
     SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &f->err);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), 0);
-    assert_int_equal(sl_quota_take(tx, f->arena, &quota, 1, SL_E_PARAM_RANGE, &f->err), -1);
+    assert_int_equal(sl_sql_later(tx, f->arena, "INSERT INTO thing (name, size) VALUES ($1, 1)",
+                                  SL_PARAMS(SL_P_TEXT(name)), NULL, &f->err),
+                     0);
+    name[0] = '?'; // it was copied
+    const char *count = "SELECT count(*), max(name) FROM thing";
+    assert_int_equal(sl_sql_later(tx, f->arena, count, SL_NO_PARAMS, &first, &f->err), 0);
+    assert_int_equal(add_thing(f, tx, "late", 2), 0);
+    assert_int_equal(sl_sql_built_later(tx, f->arena, count, SL_NO_PARAMS, &second, &f->err), 0);
+    assert_int_equal(sl_sql_rows(first, &rows, &f->err), 0);
+    assert_int_equal(sl_rows_int(rows, 0, 0), 1);
+    assert_string_equal(sl_rows_text(rows, 0, 1), "early");
+    assert_int_equal(sl_sql_rows(second, &rows, &f->err), 0);
+    assert_int_equal(sl_rows_int(rows, 0, 0), 2);
+    assert_int_equal(sl_tx_commit(&tx, &f->err), 0);
+    assert_int_equal(count_of(f, "SELECT count(*) FROM thing"), 2);
+}
+
+static void
+a_transaction_of_queued_statements_alone_is_one_with_its_commit(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_tx *tx = sl_tx_begin(f->db, &f->err);
+    for (int i = 0; i < 40; i++) { // more than the queue holds
+        char name[16];
+        snprintf(name, sizeof(name), "n%d", i);
+        assert_int_equal(sl_sql_later(tx, f->arena, "INSERT INTO thing (name) VALUES ($1)",
+                                      SL_PARAMS(SL_P_TEXT(name)), NULL, &f->err),
+                         0);
+    }
+    assert_int_equal(sl_tx_commit(&tx, &f->err), 0);
+    assert_null(tx);
+    assert_int_equal(count_of(f, "SELECT count(*) FROM thing"), 40);
+    tx = sl_tx_begin(f->db, &f->err);
+    assert_int_equal(sl_sql_later(tx, f->arena, "DELETE FROM thing", SL_NO_PARAMS, NULL, &f->err),
+                     0);
+    sl_tx_free(&tx);
+    assert_int_equal(count_of(f, "SELECT count(*) FROM thing"), 40);
+}
+
+static void
+a_refused_statement_of_a_queue_answers_whoever_took_it_along(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_later *later = NULL;
+    struct sl_rows *rows = NULL;
+    struct sl_tx *tx = sl_tx_begin(f->db, &f->err);
+    assert_int_equal(sl_sql_later(tx, f->arena, "INSERT INTO thing (size) VALUES (10)",
+                                  SL_NO_PARAMS, NULL, &f->err),
+                     0);
+    // A text that was not prepared, since the pipeline was given up before it, is prepared later.
+    assert_int_equal(sl_sql_later(tx, f->arena, "SELECT 77", SL_NO_PARAMS, &later, &f->err), 0);
+    assert_int_equal(sl_sql_rows(later, &rows, &f->err), -1);
+    assert_int_equal(f->err.code, SL_E_PARAM_RANGE);
+    assert_int_equal(sl_sql_rows(later, &rows, &f->err), -1);
+    assert_int_equal(f->err.code, SL_E_INTERNAL);
+    assert_int_equal(sl_tx_commit(&tx, &f->err), -1);
+    assert_int_equal(count_of(f, "SELECT 77"), 77);
+    tx = sl_tx_begin(f->db, &f->err);
+    assert_int_equal(sl_sql(tx, f->arena, "SELECT 77", SL_NO_PARAMS, &rows, &f->err), 0);
+    assert_int_equal(sl_rows_int(rows, 0, 0), 77);
+    assert_int_equal(add_thing(f, tx, "a", 1), 0);
+    assert_int_equal(sl_sql_later(tx, f->arena, "INSERT INTO thing (name) VALUES ('a')",
+                                  SL_NO_PARAMS, NULL, &f->err),
+                     0);
+    assert_int_equal(sl_tx_commit(&tx, &f->err), -1);
+    assert_int_equal(f->err.code, SL_E_PARAM_INVALID);
+    assert_int_equal(count_of(f, "SELECT count(*) FROM thing"), 0);
 }
 
 static void
@@ -433,6 +552,14 @@ main(void)
             a_quota_refuses_at_its_limit_and_takes_again_what_was_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_setting_of_the_gateway_replaces_the_default_limit, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_quota_that_is_used_up_takes_the_rest_of_its_transaction_along, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            queued_statements_travel_in_order_with_the_one_that_is_waited_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_transaction_of_queued_statements_alone_is_one_with_its_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_refused_statement_of_a_queue_answers_whoever_took_it_along, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_texts_than_the_table_holds_still_run, set_up,
                                         tear_down),
     };
