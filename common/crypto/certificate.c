@@ -1,0 +1,135 @@
+// certificate.c - see certificate.h.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "common/crypto/certificate.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <limits.h>
+
+static void
+chain_drop(STACK_OF(X509) * *chain)
+{
+    sk_X509_pop_free(*chain, X509_free);
+}
+
+static void
+pkey_drop(EVP_PKEY **pkey)
+{
+    EVP_PKEY_free(*pkey);
+}
+
+static void
+bio_drop(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+#define AUTO_CHAIN __attribute__((cleanup(chain_drop))) STACK_OF(X509) *
+#define AUTO_PKEY  __attribute__((cleanup(pkey_drop))) EVP_PKEY *
+#define AUTO_BIO   __attribute__((cleanup(bio_drop))) BIO *
+
+// OpenSSL would else ask at the terminal.
+static int
+no_password(char *buffer, int size, int writing, void *data)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)data;
+    return -1;
+}
+
+static BIO *
+reader_of(struct sl_str pem)
+{
+    return pem.len > INT_MAX ? NULL : BIO_new_mem_buf(pem.ptr, (int)pem.len);
+}
+
+// All certificates of a PEM text, in order; NULL when there is none, or one is broken.
+static STACK_OF(X509) * parse_chain(struct sl_str pem)
+{
+    AUTO_BIO bio = reader_of(pem);
+    AUTO_CHAIN chain = sk_X509_new_null();
+    X509 *next = NULL;
+    while (bio != NULL && chain != NULL &&
+           (next = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
+        if (sk_X509_push(chain, next) == 0) {
+            X509_free(next);
+            return NULL;
+        }
+    }
+    unsigned long last = ERR_peek_last_error();
+    ERR_clear_error();
+    // The end of the text is an error of its own kind; any other is a broken certificate.
+    if (chain == NULL || sk_X509_num(chain) == 0 || ERR_GET_REASON(last) != PEM_R_NO_START_LINE) {
+        return NULL;
+    }
+    STACK_OF(X509) *taken = chain;
+    chain = NULL;
+    return taken;
+}
+
+static EVP_PKEY *
+parse_key(struct sl_str pem)
+{
+    AUTO_BIO bio = reader_of(pem);
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    ERR_clear_error();
+    return key;
+}
+
+static int
+check_times(const STACK_OF(X509) * chain, struct sl_error *err)
+{
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const X509 *one = sk_X509_value(chain, i);
+        if (X509_cmp_current_time(X509_get0_notAfter(one)) <= 0) {
+            return sl_fail(err, SL_E_CERT_EXPIRED);
+        }
+    }
+    return 0;
+}
+
+static int
+check_order(const STACK_OF(X509) * chain, struct sl_error *err)
+{
+    for (int i = 1; i < sk_X509_num(chain); i++) {
+        X509 *signer = sk_X509_value(chain, i);
+        X509 *one = sk_X509_value(chain, i - 1);
+        EVP_PKEY *key = X509_get0_pubkey(signer);
+        if (key == NULL || X509_check_issued(signer, one) != X509_V_OK ||
+            X509_verify(one, key) != 1) {
+            ERR_clear_error();
+            return sl_fail(err, SL_E_CERT_CHAIN);
+        }
+    }
+    return 0;
+}
+
+int
+sl_certificate_check(struct sl_str chain_pem, struct sl_str key_pem, struct sl_error *err)
+{
+    AUTO_CHAIN chain = parse_chain(chain_pem);
+    AUTO_PKEY key = parse_key(key_pem);
+    if (chain == NULL || key == NULL) {
+        return sl_fail(err, SL_E_CERT_INVALID);
+    }
+    if (X509_check_private_key(sk_X509_value(chain, 0), key) != 1) {
+        ERR_clear_error();
+        return sl_fail(err, SL_E_CERT_MISMATCH);
+    }
+    return check_times(chain, err) != 0 ? -1 : check_order(chain, err);
+}
+
+int
+sl_certificate_check_ca(struct sl_str authorities, struct sl_error *err)
+{
+    AUTO_CHAIN chain = parse_chain(authorities);
+    return chain == NULL ? sl_fail(err, SL_E_CERT_INVALID) : check_times(chain, err);
+}
