@@ -29,6 +29,7 @@ static const struct entry_field http_fields[] = {
     {"path", FIELD_TEXT, AT(sl_http_backend, path)},
     {"port", FIELD_INT, AT(sl_http_backend, port), .min = 1, .max = UINT16_MAX},
     {"tls", FIELD_BOOL, AT(sl_http_backend, tls)},
+    {"client_certificate", FIELD_BOOL, AT(sl_http_backend, client_certificate)},
     {"method", FIELD_WORD, AT(sl_http_backend, method), .words = method_words},
     {"timeout_ms", FIELD_INT, AT(sl_http_backend, timeout_ms), .min = 1, .max = 600000},
     {"retry_count", FIELD_INT, AT(sl_http_backend, retry_count), .min = -1, .max = 10},
@@ -277,7 +278,7 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind != SL_KIND_API) {
         return 1;
     }
-    if (entry->api.cors || asks_cookies(&entry->api)) {
+    if (entry->api.cors || asks_cookies(&entry->api) || entry->api.http.client_certificate) {
         return 5;
     }
     if (lacks_host(&entry->api)) {

@@ -18,6 +18,10 @@ static const char *const names[SL_FEATURE_COUNT] = {
     [SL_FEATURE_APP_TOKEN_URI] = "app_token.app_token_uri",
     [SL_FEATURE_APP_TOKEN] = "app_token.enable",
     [SL_FEATURE_APP_REFRESH_LIFE] = "app_token.refresh_token_expire_time",
+    [SL_FEATURE_BACKEND_CA] = "backend_client_certificate.ca",
+    [SL_FEATURE_BACKEND_CERTIFICATE] = "backend_client_certificate.content",
+    [SL_FEATURE_BACKEND_TLS] = "backend_client_certificate.enable",
+    [SL_FEATURE_BACKEND_KEY] = "backend_client_certificate.key",
     [SL_FEATURE_APP_AUTH_HEADER] = "custom_auth_header.app_auth_header",
     [SL_FEATURE_SSE_STRATEGY] = "sse_strategy",
 };

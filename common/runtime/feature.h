@@ -13,19 +13,23 @@
 #include "common/base/str.h"
 
 enum sl_feature {
-    SL_FEATURE_APP_API_KEY,      // "on": `apikey` names the app
-    SL_FEATURE_APP_BASIC,        // "on": Authorization: Basic
-    SL_FEATURE_APP_JWT_HEADER,   // where a JWT stands; Authorization
-    SL_FEATURE_APP_JWT,          // "on": a JWT beside Timestamp
-    SL_FEATURE_APP_SECRET,       // "on": X-HW-ID and X-HW-AppKey
-    SL_FEATURE_APP_TOKEN_LIFE,   // seconds of an access token; 3600
-    SL_FEATURE_APP_TOKEN_KEY,    // what tokens are sealed with
-    SL_FEATURE_APP_TOKEN_URI,    // where they are issued; /v1/apigw/oauth2/token
-    SL_FEATURE_APP_TOKEN,        // "on": access tokens
-    SL_FEATURE_APP_REFRESH_LIFE, // seconds of a refresh token; 7200
-    SL_FEATURE_APP_AUTH_HEADER,  // where the signature stands; Authorization
-    SL_FEATURE_SSE_STRATEGY,     // "on": no answer is buffered
-    SL_FEATURE_COUNT,            // also: a name that this build does not know
+    SL_FEATURE_APP_API_KEY,         // "on": `apikey` names the app
+    SL_FEATURE_APP_BASIC,           // "on": Authorization: Basic
+    SL_FEATURE_APP_JWT_HEADER,      // where a JWT stands; Authorization
+    SL_FEATURE_APP_JWT,             // "on": a JWT beside Timestamp
+    SL_FEATURE_APP_SECRET,          // "on": X-HW-ID and X-HW-AppKey
+    SL_FEATURE_APP_TOKEN_LIFE,      // seconds of an access token; 3600
+    SL_FEATURE_APP_TOKEN_KEY,       // what tokens are sealed with
+    SL_FEATURE_APP_TOKEN_URI,       // where they are issued; /v1/apigw/oauth2/token
+    SL_FEATURE_APP_TOKEN,           // "on": access tokens
+    SL_FEATURE_APP_REFRESH_LIFE,    // seconds of a refresh token; 7200
+    SL_FEATURE_BACKEND_CA,          // PEM: who may have signed backends; "" nobody is verified
+    SL_FEATURE_BACKEND_CERTIFICATE, // PEM: what is shown to backends that are to see it
+    SL_FEATURE_BACKEND_TLS,         // "on": these three hold
+    SL_FEATURE_BACKEND_KEY,         // PEM: the certificate's private key
+    SL_FEATURE_APP_AUTH_HEADER,     // where the signature stands; Authorization
+    SL_FEATURE_SSE_STRATEGY,        // "on": no answer is buffered
+    SL_FEATURE_COUNT,               // also: a name that this build does not know
 };
 
 // "app_jwt.auth_header": the feature, and the member if its configuration is an object.

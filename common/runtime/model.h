@@ -98,7 +98,8 @@ struct sl_http_backend {
     bool tls;
     enum sl_method method; // SL_METHOD_ANY: the client's
     uint32_t timeout_ms;
-    int32_t retry_count; // -1: one, not for POST and PATCH
+    int32_t retry_count;     // -1: one, not for POST and PATCH
+    bool client_certificate; // shows the gateway's certificate; with tls only
 };
 
 struct sl_mock_backend {

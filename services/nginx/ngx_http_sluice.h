@@ -384,8 +384,9 @@ void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key,
 // _tls.c: TLS to backends.
 // The name that TLS knows a Host header by: without its port and without brackets. A view.
 struct sl_str ngx_http_sluice_tls_name(struct sl_str host);
-// Digests whom a connection is made for: the TLS name, in lower case.
-void ngx_http_sluice_tls_identity(struct sl_str name,
+// Digests whom a connection is made for: the TLS name, in lower case, and by which certificates
+// (a digest of SL_SHA256_LEN bytes; NULL: by none, and nobody is verified).
+void ngx_http_sluice_tls_identity(struct sl_str name, const uint8_t *certificates,
                                   u_char ret_identity[NGX_HTTP_SLUICE_TLS_IDENTITY]);
 // The session that a connection with this key may resume, borrowed; NULL without one.
 ngx_ssl_session_t *ngx_http_sluice_tls_session(const struct ngx_http_sluice_pool_key *key);
@@ -394,6 +395,22 @@ void ngx_http_sluice_tls_keep(const struct ngx_http_sluice_pool_key *key,
                               ngx_ssl_session_t *session);
 // Frees the worker's sessions.
 void ngx_http_sluice_tls_exit(void);
+
+// _certificate.c: what backends are shown, and by whom they must be signed.
+struct ngx_http_sluice_tls {
+    ngx_ssl_t ssl;                 // ctx NULL: nginx's own, which shows and verifies nothing
+    uint8_t digest[SL_SHA256_LEN]; // of what ctx was made of
+    bool verifies;                 // the backend's certificate must hold
+};
+// What the call to ctx->target takes; held until the request ends. Refuses (GW_BACKEND_UNSET) a
+// backend that is to be shown a certificate when there is none.
+ngx_int_t ngx_http_sluice_certificate(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx,
+                                      struct ngx_http_sluice_tls *ret_tls);
+// Lets the handshake fail unless the backend's certificate is for `name` (terminated), a host or an
+// address.
+ngx_int_t ngx_http_sluice_certificate_expect(ngx_ssl_conn_t *connection, const ngx_str_t *name);
+// Frees the worker's contexts.
+void ngx_http_sluice_certificate_exit(void);
 
 // _mock.c: content handler of MOCK backends.
 ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);

@@ -29,6 +29,7 @@ struct peer {
 // What peer.init needs; made by the decision, in the request's pool.
 struct backend {
     ngx_http_upstream_conf_t conf; // the request's own copy
+    struct ngx_http_sluice_tls secured;
     ngx_msec_t timeout_ms;
     ngx_uint_t tries;      // the first included
     ngx_uint_t next_types; // NGX_HTTP_UPSTREAM_FT_*: what may be tried again
@@ -91,11 +92,19 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
     if (backend == NULL) {
         return NGX_ERROR;
     }
+    if (ctx->target->tls) {
+        ngx_int_t rc = ngx_http_sluice_certificate(r, ctx, &backend->secured);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
     addresses = sl_img_items(&upstream->addresses);
     for (ngx_uint_t i = 0; i < count; i++) {
         fill_peer(&backend->peers[i], &addresses[i], htons(ctx->target->port));
         if (ctx->target->tls) {
             ngx_http_sluice_tls_identity(ngx_http_sluice_view(&ctx->tls_name),
+                                         backend->secured.ssl.ctx ? backend->secured.digest : NULL,
                                          backend->peers[i].key.identity);
         }
     }
@@ -291,8 +300,14 @@ free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
 static ngx_int_t
 set_session(ngx_peer_connection_t *pc, void *data)
 {
-    (void)data;
-    return ngx_ssl_set_session(pc->connection, ngx_http_sluice_tls_session(&peer_of(pc)->key));
+    const struct backend *backend = data;
+    ngx_connection_t *c = pc->connection;
+
+    if (backend->secured.verifies &&
+        ngx_http_sluice_certificate_expect(c->ssl->connection, &backend->ctx->tls_name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return ngx_ssl_set_session(c, ngx_http_sluice_tls_session(&peer_of(pc)->key));
 }
 
 static void
@@ -358,6 +373,9 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     u->reinit_request = reinit_request;
 #if (NGX_HTTP_SSL)
     u->ssl = backend->tls;
+    if (backend->secured.ssl.ctx != NULL) {
+        backend->conf.ssl = &backend->secured.ssl;
+    }
     u->peer.set_session = set_session;
     u->peer.save_session = save_session;
 #endif

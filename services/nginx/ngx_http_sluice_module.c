@@ -490,6 +490,7 @@ exit_process(ngx_cycle_t *cycle)
     ngx_http_sluice_limit_exit(cycle, smcf);
     ngx_http_sluice_signature_exit();
     ngx_http_sluice_tls_exit();
+    ngx_http_sluice_certificate_exit();
     ngx_http_sluice_pattern_exit();
     sl_image_free(&smcf->image);
 }

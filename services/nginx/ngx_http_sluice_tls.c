@@ -37,11 +37,18 @@ ngx_http_sluice_tls_name(struct sl_str host)
 }
 
 void
-ngx_http_sluice_tls_identity(struct sl_str name, u_char ret_identity[NGX_HTTP_SLUICE_TLS_IDENTITY])
+ngx_http_sluice_tls_identity(struct sl_str name, const uint8_t *certificates,
+                             u_char ret_identity[NGX_HTTP_SLUICE_TLS_IDENTITY])
 {
+    uint8_t digests[2][SL_SHA256_LEN];
     uint8_t digest[SL_SHA256_LEN];
 
-    sl_sha256(name, digest);
+    sl_sha256(name, digests[0]);
+    ngx_memcpy(digest, digests[0], sizeof(digest));
+    if (certificates != NULL) {
+        ngx_memcpy(digests[1], certificates, sizeof(digests[1]));
+        sl_sha256((struct sl_str){(const char *)digests, sizeof(digests)}, digest);
+    }
     ngx_memcpy(ret_identity, digest, NGX_HTTP_SLUICE_TLS_IDENTITY);
 }
 

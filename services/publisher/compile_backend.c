@@ -80,6 +80,8 @@ compile_http(struct sl_arena *arena, const json_t *from, const struct variables 
         .path = "/",
         .port = scheme == SL_SCHEME_HTTPS ? PORT_HTTPS : PORT_HTTP,
         .tls = scheme == SL_SCHEME_HTTPS,
+        .client_certificate =
+            scheme == SL_SCHEME_HTTPS && json_is_true(json_object_get(from, "enable_client_ssl")),
         .method = (enum sl_method)method,
         .timeout_ms = timeout_ms > 0 ? (uint32_t)timeout_ms : DEFAULT_TIMEOUT_MS,
         .retry_count = (int32_t)retries,

@@ -17,6 +17,10 @@
 static const char offline_sql[] =
     "DELETE FROM publication WHERE instance_id = $1 AND api_id = $2 AND version_id IS NULL";
 
+static const char certificate_sql[] =
+    "SELECT 1 FROM gateway_setting WHERE instance_id = $1"
+    " AND name = 'backend_client_certificate.enable' AND value = 'on'";
+
 const json_t *
 api_value(const struct change *change, const char *column)
 {
@@ -71,6 +75,25 @@ api_check_timeout(struct change *change, const json_t *backend, const char *name
     return 0;
 }
 
+// The gateway's certificate can be shown to HTTPS backends, once there is one.
+static int
+check_client_tls(struct change *change, const json_t *backend, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    struct sl_rows *rows = NULL;
+    if (!json_is_true(json_object_get(backend, "enable_client_ssl"))) {
+        return 0;
+    }
+    if (strcmp(json_string_value(json_object_get(backend, "req_protocol")), "HTTPS") != 0) {
+        return sl_fail(err, SL_E_BACKEND_TLS_UNFIT);
+    }
+    if (sl_sql(m->tx, m->arena, certificate_sql, SL_PARAMS(SL_P_TEXT(m->instance)), &rows, err) !=
+        0) {
+        return -1;
+    }
+    return sl_rows_count(rows) > 0 ? 0 : sl_fail(err, SL_E_FEATURE_CONFIG_NOT_FOUND);
+}
+
 static int
 prepare_web(struct change *change, struct sl_error *err)
 {
@@ -86,7 +109,8 @@ prepare_web(struct change *change, struct sl_error *err)
     if (json_object_get(backend, "url_domain") == NULL) {
         return sl_fail(err, SL_E_PARAM_MISSING, "backend_api.url_domain");
     }
-    if (api_check_timeout(change, backend, "backend_api.timeout", err) != 0) {
+    if (check_client_tls(change, backend, err) != 0 ||
+        api_check_timeout(change, backend, "backend_api.timeout", err) != 0) {
         return -1;
     }
     json_object_set_new(backend, "vpc_channel_status", json_integer(2));

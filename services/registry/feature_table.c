@@ -7,6 +7,7 @@
 #include "services/registry/feature.h"
 
 #include "common/base/limits.h"
+#include "common/crypto/certificate.h"
 
 #include <string.h>
 #include <strings.h>
@@ -65,6 +66,33 @@ refuse_any(struct sl_arena *arena, const json_t *value, const char *where, struc
     return json_string_length(value) == 0 ? 0 : sl_fail(err, SL_E_FIELD_UNSUPPORTED, where);
 }
 
+#define PEM_MAX 65535 // bytes, as many as a configuration may have
+
+static int
+check_ca(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    (void)arena;
+    (void)where;
+    struct sl_str pem = sl_str(json_string_value(value));
+    return pem.len == 0 ? 0 : sl_certificate_check_ca(pem, err);
+}
+
+static int
+check_pair(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    (void)arena;
+    (void)where;
+    return sl_certificate_check(sl_str(json_string_value(json_object_get(value, "content"))),
+                                sl_str(json_string_value(json_object_get(value, "key"))), err);
+}
+
+static const struct feature_part backend_client_certificate[] = {
+    {.name = "ca", .type = FEATURE_TEXT, .max = PEM_MAX, .check = check_ca},
+    {.name = "content", .type = FEATURE_TEXT, .max = PEM_MAX, .required = true},
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "key", .type = FEATURE_TEXT, .max = PEM_MAX, .required = true, .secret = true},
+    {.type = FEATURE_END},
+};
 static const struct feature_part backend_timeout[] = {
     {.name = "max_timeout", .type = FEATURE_NUMBER, .min = 1, .max = 600000, .required = true},
     {.type = FEATURE_END},
@@ -109,6 +137,9 @@ const struct feature feature_table[] = {
     {.name = "app_quota"},
     {.name = "app_secret", .parts = on_off},
     {.name = "app_token", .parts = app_token},
+    {.name = "backend_client_certificate",
+     .parts = backend_client_certificate,
+     .check = check_pair},
     {.name = "backend_retry_count"},
     {.name = "backend_timeout", .parts = backend_timeout},
     {.name = "custom_auth_header", .parts = custom_auth_header},
@@ -124,7 +155,6 @@ static const char *const others[] = {
     "api_uri_no_escape",
     "app_route",
     "authorizer_context_support_num_bool",
-    "backend_client_certificate",
     "backend_token_allow",
     "breaker",
     "breakerv2",

@@ -30,6 +30,7 @@ class Seen:
         self.connection = connection  # its number, from 1
         self.sni = connection.sni
         self.resumed = connection.resumed
+        self.client = connection.client
 
     def header(self, name):
         """The values of a header, joined by commas; None when it was not sent."""
@@ -40,8 +41,9 @@ class Seen:
 class Connection:
     """What is known of a connection besides its requests."""
 
-    def __init__(self, number, sni=None, resumed=False):
+    def __init__(self, number, sni=None, resumed=False, client=None):
         self.number, self.sni, self.resumed = number, sni, resumed
+        self.client = client  # the common name in the certificate that it was shown
 
 
 def answer(status=200, body=b"", headers=()):
@@ -56,7 +58,8 @@ def mirror(seen):
     """An answer that says in JSON what was seen."""
     body = json.dumps({"method": seen.method, "target": seen.target, "sni": seen.sni,
                        "headers": dict(seen.headers), "body": seen.body.decode("latin-1"),
-                       "connection": seen.connection.number, "resumed": seen.resumed})
+                       "connection": seen.connection.number, "resumed": seen.resumed,
+                       "client": seen.client})
     return answer(200, body, [("Content-Type", "application/json")])
 
 
@@ -66,9 +69,15 @@ SILENCE = object()  # an answer: nothing is said until the gateway hangs up
 
 
 class Backend:
-    """Listens while it is entered. `answer(seen)` makes bytes, RESET, CLOSE or SILENCE."""
+    """Listens while it is entered. `answer(seen)` makes bytes, RESET, CLOSE or SILENCE.
 
-    def __init__(self, tls=False, names=("one.example.com", "two.example.com"), take=mirror):
+    `pair`: its certificate and key, as Authority.issue() makes them. `asks`: the PEM of the
+    authority whose certificates it asks clients for; `demands`: without one nobody is served.
+    """
+
+    def __init__(self, tls=False, names=("one.example.com", "two.example.com"), take=mirror,
+                 pair=None, asks=None, demands=False):
+        self._pair, self._asks, self._demands = pair, asks, demands
         self.answer = take
         self.seen = []
         self.connections = itertools.count(1)
@@ -99,17 +108,27 @@ class Backend:
         self._held.close()
 
     def _make_context(self, place):
+        if self._pair:
+            (place / "cert.pem").write_text(self._pair[0])
+            (place / "key.pem").write_text(self._pair[1])
+        else:
+            self._sign_itself(place)
+        self.certificate = (place / "cert.pem").read_text()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(place / "cert.pem", place / "key.pem")
+        context.sni_callback = lambda sock, name, _: setattr(sock, "asked_name", name)
+        if self._asks:
+            context.verify_mode = ssl.CERT_REQUIRED if self._demands else ssl.CERT_OPTIONAL
+            context.load_verify_locations(cadata=self._asks)
+        return context
+
+    def _sign_itself(self, place):
         names = ",".join(f"DNS:{name}" for name in self.names)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
                         "/CN=backend", "-addext", f"subjectAltName={names}", "-keyout",
                         place / "key.pem", "-out", place / "cert.pem"], check=True,
                        capture_output=True)
-        self.certificate = (place / "cert.pem").read_text()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(place / "cert.pem", place / "key.pem")
-        context.sni_callback = lambda sock, name, _: setattr(sock, "asked_name", name)
-        return context
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -125,7 +144,7 @@ class Backend:
             if self._tls:
                 sock = self._context.wrap_socket(sock, server_side=True)
                 connection = Connection(number, getattr(sock, "asked_name", None),
-                                        sock.session_reused)
+                                        sock.session_reused, common_name(sock.getpeercert()))
             with self._lock:
                 self._open.add(sock)
             with sock.makefile("rb") as reader:
@@ -158,6 +177,12 @@ class Backend:
             return False
         sock.sendall(said)
         return True
+
+
+def common_name(certificate):
+    """The subject's common name; None without a certificate."""
+    names = dict(pair for group in (certificate or {}).get("subject", ()) for pair in group)
+    return names.get("commonName")
 
 
 def read_request(reader, connection):

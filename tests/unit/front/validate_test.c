@@ -289,7 +289,6 @@ a_field_without_effect_passes_only_at_its_default(void **state)
         {"{\"policy_functions\":[{}]}", "policy_functions"},
         {"{\"backend_api\":{\"req_protocol\":\"GRPCS\"}}", "backend_api.req_protocol"},
         {"{\"backend_api\":{\"vpc_channel_status\":1}}", "backend_api.vpc_channel_status"},
-        {"{\"backend_api\":{\"enable_client_ssl\":true}}", "backend_api.enable_client_ssl"},
     };
     for (size_t i = 0; i < SL_COUNT(refusals); i++) {
         refused(*state, "POST", APIS, api_with(*state, refusals[i][0]), SL_E_FIELD_UNSUPPORTED,
@@ -299,7 +298,7 @@ a_field_without_effect_passes_only_at_its_default(void **state)
         accepted(*state, "POST", APIS,
                  api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"policy_functions\":[],"
                                   "\"func_info\":{},\"backend_api\":{"
-                                  "\"enable_client_ssl\":false,"
+                                  "\"enable_client_ssl\":true,"
                                   "\"vpc_channel_status\":2}}"))
             .body;
     assert_null(json_object_get(api, "policy_functions"));

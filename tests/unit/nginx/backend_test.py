@@ -10,6 +10,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
+from authority import Authority  # noqa: E402
 from backend import CLOSE, RESET, SILENCE, Backend, answer, mirror  # noqa: E402
 from module_node import Node, free_ports, fresh, hex_id  # noqa: E402
 
@@ -51,9 +52,10 @@ class Told(unittest.TestCase):
     node = None
 
     @classmethod
-    def publish(cls, apis, epoch="e1"):
+    def publish(cls, apis, epoch="e1", features=None):
+        features = [{"name": name, "value": value} for name, value in (features or {}).items()]
         cls.node.publish({
-            "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20}, "epoch": epoch,
+            "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20, "features": features}, "epoch": epoch,
             "groups": [{"id": GROUP, "name": "g", "sl_domain_enabled": True}],
             "hosts": [{"name": "h.example.com", "group_id": GROUP}], "apps": [], "throttles": [], "apis": apis,
             "upstreams": {"back.test": ["127.0.0.1"], "two.test": ["127.0.0.2", "127.0.0.1"],
@@ -66,6 +68,78 @@ class Told(unittest.TestCase):
         reply = self.node.request("GET", path, **more)
         self.assertEqual(reply.status, 200, reply.body)
         return reply.json()
+
+
+class Certificates(Told):
+    """A backend that asks for certificates, at one address under one name."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.authority = cls.enterClassContext(Authority("the authority"))
+        cls.first, cls.second = (cls.authority.issue(f"{name} client") for name in ("first", "second"))
+        cls.server = cls.authority.issue("server", f"DNS:{NAMES[0]},IP:127.0.0.1")
+
+    def asking(self):
+        return Backend(tls=True, pair=self.server, asks=self.authority.certificate)
+
+    def secured(self, backend, pair, ca="", enable="on", **more):
+        """/shows presents the certificate, /hides does not, /bare has an address for a name."""
+        tls = {"tls": True}
+        sent = {"backend_params": host_sent(NAMES[0])}
+        parts = {"content": pair[0], "key": pair[1], "ca": ca, "enable": enable}
+        self.publish([api(1, "/shows", backend, http={**tls, "client_certificate": True}, **sent),
+                      api(2, "/hides", backend, http=tls, **sent),
+                      api(3, "/bare", backend, http={**tls, "host": "127.0.0.1"}),
+                      api(4, "/plain", backend, http={**tls, "client_certificate": True, "tls": False})],
+                     features={f"backend_client_certificate.{name}": text for name, text in parts.items()}, **more)
+
+    def test_it_is_shown_where_the_api_says_so(self):
+        with self.asking() as backend:
+            self.secured(backend, self.first)
+            self.assertEqual([self.got(path)["client"] for path in ("/shows", "/hides") * 2],
+                             ["first client", None] * 2)
+            self.assertEqual([seen.connection.number for seen in backend.seen], [1, 2] * 2)
+
+    def test_connections_follow_a_new_certificate_and_no_other_change(self):
+        with self.asking() as backend:
+            self.secured(backend, self.first)
+            before = self.got("/shows")["connection"]
+            self.secured(backend, self.first, epoch="e2")
+            self.assertEqual(self.got("/shows")["connection"], before)
+            self.secured(backend, self.second)
+            got = self.got("/shows")
+            self.assertEqual((got["client"], got["connection"], got["resumed"]), ("second client", 2, False))
+            self.secured(backend, self.first)
+            self.assertEqual(self.got("/shows")["client"], "first client")
+
+    def test_a_session_of_one_certificate_is_not_resumed_by_another(self):
+        def closing(seen):
+            return mirror(seen).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+        with Backend(tls=True, pair=self.server, take=closing) as backend:
+            self.secured(backend, self.first, self.authority.certificate)
+            self.assertEqual([self.got("/shows")["resumed"] for _ in range(2)], [False, True])
+            self.assertFalse(self.got("/hides")["resumed"])
+            self.secured(backend, self.second, self.authority.certificate)
+            self.assertFalse(self.got("/shows")["resumed"])
+
+    def test_without_a_certificate_there_is_nothing_to_show(self):
+        with self.asking() as backend:
+            self.secured(backend, self.first, enable="off")
+            self.refused(self.node.request("GET", "/shows"), 500, "APIG.0105")
+            self.assertIsNone(self.got("/hides")["client"])
+
+    def test_one_that_cannot_be_used_fails_the_calls_that_need_it(self):
+        with self.asking() as backend:
+            self.secured(backend, ("no certificate", self.first[1]))
+            self.refused(self.node.request("GET", "/shows"), 500, "APIG.0105")
+            self.assertIsNone(self.got("/hides")["client"])
+            self.secured(backend, (self.first[0], self.second[1]))
+            self.refused(self.node.request("GET", "/shows"), 500, "APIG.0105")
+
+    def test_an_address_is_verified_as_one(self):
+        with self.asking() as backend:
+            self.secured(backend, self.first, self.authority.certificate)
+            self.assertIsNone(self.got("/bare")["client"])
 
 
 class Tls(Told):

@@ -333,6 +333,34 @@ parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader(void **state
 }
 
 static void
+secret_members_of_features_travel_opened(void **state)
+{
+    struct fixture *f = *state;
+    const char *context =
+        sl_arena_printf(f->arena, "feature:%s/backend_client_certificate", f->gateway);
+    insert(f, "INSERT INTO gateway_revision (gateway_id, content_key) VALUES ('@', '')");
+    insert(f, sl_arena_printf(f->arena,
+                              "INSERT INTO feature (instance_id, id, name, enable, config, secret)"
+                              " VALUES ('@', 'f1', 'backend_client_certificate', true,"
+                              " '{\"enable\": \"on\", \"content\": \"the chain\"}', %s)",
+                              sealed(f, context, "{\"key\": \"the key\", \"odd\": \"x\"}")));
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_int_equal(entry.gateway.feature_count, 3);
+    assert_string_equal(entry.gateway.features[2].name, "backend_client_certificate.key");
+    assert_string_equal(entry.gateway.features[2].value, "the key");
+    insert(f, "UPDATE feature SET enable = false WHERE instance_id = '@'");
+    assert_int_equal(compile_entry_of(f, SL_KIND_GATEWAY, f->gateway).gateway.feature_count, 0);
+    // Sealed for another gateway: the entry fails, nothing is left out.
+    struct compiled compiled;
+    insert(f, sl_arena_printf(f->arena,
+                              "UPDATE feature SET enable = true, secret = %s"
+                              " WHERE instance_id = '@'",
+                              sealed(f, "feature:other/backend_client_certificate", "{}")));
+    assert_int_equal(compile(f, f->gateway, "gateway", f->gateway, &compiled), -1);
+    assert_int_equal(f->err.code, SL_E_SEAL_BROKEN);
+}
+
+static void
 an_api_is_an_entry_while_it_is_online(void **state)
 {
     struct fixture *f = *state;
@@ -465,6 +493,7 @@ main(void)
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
         FIXTURE_TEST(tokens_without_a_key_of_the_operators_get_a_lasting_one),
         FIXTURE_TEST(parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader),
+        FIXTURE_TEST(secret_members_of_features_travel_opened),
         FIXTURE_TEST(an_api_is_an_entry_while_it_is_online),
         FIXTURE_TEST(what_is_gone_is_a_tombstone_and_what_nobody_knows_is_refused),
         FIXTURE_TEST(another_gateways_rows_are_gone),

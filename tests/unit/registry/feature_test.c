@@ -269,6 +269,25 @@ a_secret_member_is_kept_apart(void **state)
 }
 
 static void
+a_secret_is_sealed_and_stands_nowhere_else(void **state)
+{
+    // A key that belongs to no certificate: what is stored is looked at, not what is said of it.
+    static const char config[] = "{\\\"enable\\\": \\\"off\\\", \\\"key\\\": \\\"hush\\\"}";
+    struct fixture *f = *state;
+    assert_int_equal(set(f, "backend_client_certificate", "true", config), 0);
+    assert_string_equal(fixture_text(f, "config"), "{\"enable\":\"off\"}");
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM feature WHERE config LIKE '%hush%'"),
+                     0);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM feature WHERE secret IS NOT NULL"), 1);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM audit a WHERE a::text LIKE '%hush%'"),
+                     0);
+    assert_int_equal(settings_called(f, "backend_client_certificate.enable", "off"), 1);
+    fixture_sql(f, "UPDATE feature SET update_time = now() - interval '60 seconds'");
+    assert_int_equal(set(f, "backend_client_certificate", "false", ""), 0);
+    assert_int_equal(fixture_count(f, "SELECT count(*) FROM feature WHERE secret IS NOT NULL"), 0);
+}
+
+static void
 what_nodes_obey_can_be_set(void **state)
 {
     (void)state;
@@ -319,6 +338,7 @@ main(void)
         FIXTURE_TEST(a_fixed_feature_is_there_and_can_only_be_said_to_be),
         FIXTURE_TEST(every_type_of_member_is_checked_and_named),
         FIXTURE_TEST(a_secret_member_is_kept_apart),
+        FIXTURE_TEST(a_secret_is_sealed_and_stands_nowhere_else),
         FIXTURE_TEST(what_nodes_obey_can_be_set),
         FIXTURE_TEST(names_are_listed_in_pages),
     };

@@ -51,7 +51,8 @@ some_api(void)
                 .auth = SL_AUTH_APP,
                 .app_code = true,
                 .backend_type = SL_BACKEND_HTTP,
-                .http = {"backend.example", "/b/{user}", 8080, true, SL_METHOD_ANY, 5000, -1},
+                .http = {"backend.example", "/b/{user}", 8080, true, SL_METHOD_ANY, 5000, -1,
+                         false},
                 .req_params = req_params,
                 .req_param_count = SL_COUNT(req_params),
                 .backend_params = backend_params,
@@ -71,13 +72,13 @@ some_policies(void)
     static const struct sl_policy policies[] = {
         {.name = "one",
          .any = true,
-         .http = {"one.example", "/one", 443, true, SL_METHOD_PUT, 700, 3},
+         .http = {"one.example", "/one", 443, true, SL_METHOD_PUT, 700, 3, true},
          .mock = {"", 200},
          .conditions = conditions,
          .condition_count = SL_COUNT(conditions),
          .backend_params = backend_params,
          .backend_param_count = SL_COUNT(backend_params)},
-        {.name = "two", .http = {"two.example", "/", 80, false, SL_METHOD_ANY, 1, 0}},
+        {.name = "two", .http = {"two.example", "/", 80, false, SL_METHOD_ANY, 1, 0, false}},
     };
     struct sl_entry entry = some_api();
     entry.api.req_params = checked_params;

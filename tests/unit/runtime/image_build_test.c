@@ -191,7 +191,7 @@ an_api_carries_its_parameters_and_their_links(void **state)
                 .auth = SL_AUTH_APP,
                 .app_code = true,
                 .backend_type = SL_BACKEND_HTTP,
-                .http = {"back.example", "/v/{user}", 8443, true, SL_METHOD_PUT, 1500, -1},
+                .http = {"back.example", "/v/{user}", 8443, true, SL_METHOD_PUT, 1500, -1, true},
                 .req_params = wanted,
                 .req_param_count = 2,
                 .backend_params = sent,

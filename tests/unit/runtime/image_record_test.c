@@ -22,7 +22,7 @@ policies_lie_behind_their_api(void **state)
     static const struct sl_policy policies[] = {
         {.name = "gold",
          .any = true,
-         .http = {"gold.example", "/gold", 443, true, SL_METHOD_PUT, 70, 3},
+         .http = {"gold.example", "/gold", 443, true, SL_METHOD_PUT, 70, 3, false},
          .conditions = conditions,
          .condition_count = 2,
          .backend_params = sent,
@@ -38,7 +38,7 @@ policies_lie_behind_their_api(void **state)
                 .throttle_id = "",
                 .schemes = SL_SCHEME_HTTP,
                 .backend_type = SL_BACKEND_HTTP,
-                .http = {"own.example", "/", 80, false, SL_METHOD_ANY, 1500, -1},
+                .http = {"own.example", "/", 80, false, SL_METHOD_ANY, 1500, -1, false},
                 .req_params = wanted,
                 .req_param_count = 1,
                 .policies = policies,
@@ -120,8 +120,8 @@ hosts_of_policies_are_upstreams_too(void **state)
     struct sl_error err;
     struct sl_img_address address = {.family = AF_INET, .bytes = {127, 0, 0, 1}};
     static const struct sl_policy policies[] = {
-        {.name = "a", .http = {"gold.example", "/", 80, false, SL_METHOD_ANY, 70, 0}},
-        {.name = "b", .http = {"own.example", "/", 80, false, SL_METHOD_ANY, 70, 0}}};
+        {.name = "a", .http = {"gold.example", "/", 80, false, SL_METHOD_ANY, 70, 0, false}},
+        {.name = "b", .http = {"own.example", "/", 80, false, SL_METHOD_ANY, 70, 0, false}}};
     struct sl_entry entry = {.kind = SL_KIND_API,
                              .api = {.publish_id = PUBLISH_1,
                                      .api_id = GROUP_1,
