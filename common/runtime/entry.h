@@ -18,6 +18,9 @@ enum sl_kind {
     SL_KIND_APP,
     SL_KIND_THROTTLE,
     SL_KIND_GATEWAY,
+    SL_KIND_USER,
+    SL_KIND_ACCESS_KEY,
+    SL_KIND_TOKEN_KEY,
     SL_KIND_COUNT, // a kind that this build does not know
 };
 
@@ -30,6 +33,9 @@ struct sl_entry {
         struct sl_app app;
         struct sl_throttle throttle;
         struct sl_gateway gateway;
+        struct sl_user user;
+        struct sl_access_key access_key;
+        struct sl_token_key token_key;
     };
 };
 
@@ -38,9 +44,9 @@ struct sl_entry {
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
-// The reader version that an entry needs: 5 for a gateway with features and an app with a quota, 4
-// for a backend without host, 3 for policies and checked parameters, 2 for an app with a list of
-// addresses, else 1.
+// The reader version that an entry needs: 5 for a gateway with features, an app with a quota and an
+// API of IAM, 4 for a backend without host, 3 for policies and checked parameters, 2 for an app
+// with a list of addresses, else 1.
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
 // Writes an entry as msgpack into `arena`.

@@ -198,6 +198,30 @@ static const struct entry_field gateway_fields[] = {
     {"features", FIELD_LIST, LIST_AT(sl_gateway, features, feature_count), .sub = &feature_table},
 };
 
+static const struct entry_field user_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_user, id)},
+    {"name", FIELD_TEXT, AT(sl_user, name)},
+    {"domain_id", FIELD_TEXT, AT(sl_user, domain_id)},
+    {"domain_name", FIELD_TEXT, AT(sl_user, domain_name)},
+    {"enabled", FIELD_BOOL, AT(sl_user, enabled)},
+    {"not_before_s", FIELD_INT, AT(sl_user, not_before_s), .min = 0, .max = INT64_MAX},
+};
+
+static const struct entry_field access_key_fields[] = {
+    {"access", FIELD_TEXT, .required = true, AT(sl_access_key, access)},
+    {"secret", FIELD_TEXT, .required = true, AT(sl_access_key, secret)},
+    {"security_token", FIELD_TEXT, AT(sl_access_key, security_token)},
+    {"user_id", FIELD_ID, .required = true, AT(sl_access_key, user_id)},
+    {"project_id", FIELD_TEXT, AT(sl_access_key, project_id)},
+    {"enabled", FIELD_BOOL, AT(sl_access_key, enabled)},
+    {"expires_s", FIELD_INT, AT(sl_access_key, expires_s), .min = 0, .max = INT64_MAX},
+};
+
+static const struct entry_field token_key_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_token_key, id)},
+    {"public_key", FIELD_TEXT, .required = true, AT(sl_token_key, public_key)},
+};
+
 const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
     [SL_KIND_API] = {"api", {api_fields, SL_COUNT(api_fields), sizeof(struct sl_api)}},
     [SL_KIND_GROUP] = {"group", {group_fields, SL_COUNT(group_fields), sizeof(struct sl_group)}},
@@ -207,6 +231,13 @@ const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
                           {throttle_fields, SL_COUNT(throttle_fields), sizeof(struct sl_throttle)}},
     [SL_KIND_GATEWAY] = {"gateway",
                          {gateway_fields, SL_COUNT(gateway_fields), sizeof(struct sl_gateway)}},
+    [SL_KIND_USER] = {"user", {user_fields, SL_COUNT(user_fields), sizeof(struct sl_user)}},
+    [SL_KIND_ACCESS_KEY] = {"access_key",
+                            {access_key_fields, SL_COUNT(access_key_fields),
+                             sizeof(struct sl_access_key)}},
+    [SL_KIND_TOKEN_KEY] = {"token_key",
+                           {token_key_fields, SL_COUNT(token_key_fields),
+                            sizeof(struct sl_token_key)}},
 };
 
 const char *
@@ -278,7 +309,8 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind != SL_KIND_API) {
         return 1;
     }
-    if (entry->api.cors || asks_cookies(&entry->api) || entry->api.http.client_certificate) {
+    if (entry->api.cors || entry->api.auth == SL_AUTH_IAM || asks_cookies(&entry->api) ||
+        entry->api.http.client_certificate) {
         return 5;
     }
     if (lacks_host(&entry->api)) {

@@ -22,6 +22,7 @@ static const char *const names[SL_FEATURE_COUNT] = {
     [SL_FEATURE_BACKEND_CERTIFICATE] = "backend_client_certificate.content",
     [SL_FEATURE_BACKEND_TLS] = "backend_client_certificate.enable",
     [SL_FEATURE_BACKEND_KEY] = "backend_client_certificate.key",
+    [SL_FEATURE_TOKEN_ALLOW] = "backend_token_allow.backend_token_allow_users",
     [SL_FEATURE_APP_AUTH_HEADER] = "custom_auth_header.app_auth_header",
     [SL_FEATURE_SSE_STRATEGY] = "sse_strategy",
 };

@@ -27,6 +27,7 @@ enum sl_feature {
     SL_FEATURE_BACKEND_CERTIFICATE, // PEM: what is shown to backends that are to see it
     SL_FEATURE_BACKEND_TLS,         // "on": these three hold
     SL_FEATURE_BACKEND_KEY,         // PEM: the certificate's private key
+    SL_FEATURE_TOKEN_ALLOW,         // accounts that show X-Auth-Token to backends, as one pattern
     SL_FEATURE_APP_AUTH_HEADER,     // where the signature stands; Authorization
     SL_FEATURE_SSE_STRATEGY,        // "on": no answer is buffered
     SL_FEATURE_COUNT,               // also: a name that this build does not know

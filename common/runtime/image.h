@@ -118,6 +118,26 @@ struct sl_img_app {
     uint8_t acl_mode, pad[7];       // enum sl_acl_mode
 };
 
+struct sl_img_user {
+    char id[SL_ID_LEN];
+    struct sl_img_str name, domain_id, domain_name;
+    int64_t not_before_s;
+    uint8_t enabled, pad[7];
+};
+
+struct sl_img_access_key {
+    struct sl_img_str access, secret, security_token, project_id;
+    char user_id[SL_ID_LEN];
+    uint64_t secret_version; // as in struct sl_img_app
+    int64_t expires_s;       // 0: never
+    uint8_t enabled, pad[7];
+};
+
+struct sl_img_token_key {
+    char id[SL_ID_LEN];
+    uint8_t public_key[32]; // Ed25519
+};
+
 struct sl_img_special {
     struct sl_img_str object_id;
     int64_t limit;
@@ -210,6 +230,9 @@ const struct sl_img_app *sl_image_app_by_key(struct sl_image *image, struct sl_s
 const struct sl_img_app *sl_image_app_by_code(struct sl_image *image, struct sl_str code);
 const struct sl_img_throttle *sl_image_throttle(struct sl_image *image, const char id[SL_ID_LEN]);
 const struct sl_img_upstream *sl_image_upstream(struct sl_image *image, struct sl_str host);
+const struct sl_img_user *sl_image_user(struct sl_image *image, const char id[SL_ID_LEN]);
+const struct sl_img_access_key *sl_image_access_key(struct sl_image *image, struct sl_str access);
+const struct sl_img_token_key *sl_image_token_key(struct sl_image *image, struct sl_str id);
 // Whether the app may call the (API, environment) pair.
 bool sl_img_app_may_call(const struct sl_img_app *app, const char publish_id[SL_ID_LEN]);
 

@@ -360,6 +360,12 @@ part_of(enum sl_kind kind)
         return IMAGE_APP;
     case SL_KIND_THROTTLE:
         return IMAGE_THROTTLE;
+    case SL_KIND_USER:
+        return IMAGE_USER;
+    case SL_KIND_ACCESS_KEY:
+        return IMAGE_ACCESS;
+    case SL_KIND_TOKEN_KEY:
+        return IMAGE_TOKEN_KEY;
     default:
         return IMAGE_PARTS;
     }
@@ -375,6 +381,12 @@ part_key(const struct sl_entry *entry)
         return image_host_key(sl_str(entry->host.name));
     case SL_KIND_APP:
         return sl_str(entry->app.id);
+    case SL_KIND_USER:
+        return sl_str(entry->user.id);
+    case SL_KIND_ACCESS_KEY:
+        return sl_str(entry->access_key.access);
+    case SL_KIND_TOKEN_KEY:
+        return sl_str(entry->token_key.id);
     default:
         return sl_str(entry->throttle.id);
     }

@@ -187,6 +187,20 @@ upstream_valid(const struct bounds *bounds, const struct sl_img_upstream *upstre
 }
 
 static bool
+user_valid(const struct bounds *bounds, const struct sl_img_user *user)
+{
+    return text_valid(bounds, &user->name) && text_valid(bounds, &user->domain_id) &&
+           text_valid(bounds, &user->domain_name);
+}
+
+static bool
+access_key_valid(const struct bounds *bounds, const struct sl_img_access_key *key)
+{
+    return text_valid(bounds, &key->access) && text_valid(bounds, &key->secret) &&
+           text_valid(bounds, &key->security_token) && text_valid(bounds, &key->project_id);
+}
+
+static bool
 record_valid(const struct bounds *bounds, enum image_part part, const void *record)
 {
     switch (part) {
@@ -200,6 +214,12 @@ record_valid(const struct bounds *bounds, enum image_part part, const void *reco
         return api_valid(bounds, record);
     case IMAGE_GROUP:
         return text_valid(bounds, &((const struct sl_img_group *)record)->name);
+    case IMAGE_USER:
+        return user_valid(bounds, record);
+    case IMAGE_ACCESS:
+        return access_key_valid(bounds, record);
+    case IMAGE_TOKEN_KEY:
+        return true;
     default: // KEY, CODE and HOST begin with their text
         return text_valid(bounds, record);
     }
@@ -216,6 +236,9 @@ static const struct {
     [IMAGE_GROUP] = {sizeof(struct sl_img_group), _Alignof(struct sl_img_group)},
     [IMAGE_THROTTLE] = {sizeof(struct sl_img_throttle), _Alignof(struct sl_img_throttle)},
     [IMAGE_UPSTREAM] = {sizeof(struct sl_img_upstream), _Alignof(struct sl_img_upstream)},
+    [IMAGE_USER] = {sizeof(struct sl_img_user), _Alignof(struct sl_img_user)},
+    [IMAGE_ACCESS] = {sizeof(struct sl_img_access_key), _Alignof(struct sl_img_access_key)},
+    [IMAGE_TOKEN_KEY] = {sizeof(struct sl_img_token_key), _Alignof(struct sl_img_token_key)},
     [IMAGE_ROUTES] = {sizeof(struct sl_img_api), _Alignof(struct sl_img_api)},
 };
 

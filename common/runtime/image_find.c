@@ -20,6 +20,8 @@ record_has_key(const struct image_segment *segment, const void *record, struct s
     case IMAGE_GROUP:
     case IMAGE_THROTTLE:
     case IMAGE_ROUTES:
+    case IMAGE_USER:
+    case IMAGE_TOKEN_KEY:
         return key.len == SL_ID_LEN && memcmp(record, key.ptr, SL_ID_LEN) == 0;
     case IMAGE_HOST:
         return sl_str_equal(image_host_key(sl_img_text(record)), key);
@@ -145,6 +147,24 @@ const struct sl_img_upstream *
 sl_image_upstream(struct sl_image *image, struct sl_str host)
 {
     return part_find(image, IMAGE_UPSTREAM, host);
+}
+
+const struct sl_img_user *
+sl_image_user(struct sl_image *image, const char id[SL_ID_LEN])
+{
+    return part_find(image, IMAGE_USER, id_view(id));
+}
+
+const struct sl_img_access_key *
+sl_image_access_key(struct sl_image *image, struct sl_str access)
+{
+    return part_find(image, IMAGE_ACCESS, access);
+}
+
+const struct sl_img_token_key *
+sl_image_token_key(struct sl_image *image, struct sl_str id)
+{
+    return part_find(image, IMAGE_TOKEN_KEY, id);
 }
 
 static int

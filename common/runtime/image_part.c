@@ -36,9 +36,9 @@ compare_ids(const void *a, const void *b)
 // Tells one secret from the next without showing it: caches keep what they made of a secret under
 // this number.
 static uint64_t
-secret_version(uint64_t seed, const struct sl_app *app)
+secret_version(uint64_t seed, const char *whose, const char *secret)
 {
-    return image_hash(image_hash(seed, app->id, strlen(app->id)), app->secret, strlen(app->secret));
+    return image_hash(image_hash(seed, whose, strlen(whose)), secret, strlen(secret));
 }
 
 static int
@@ -50,7 +50,7 @@ write_app(struct shard *shard, const struct sl_app *app)
         return -1;
     }
     copy_id(record->id, app->id);
-    record->secret_version = secret_version(shard->seed, app);
+    record->secret_version = secret_version(shard->seed, app->id, app->secret);
     char(*ids)[SL_ID_LEN] =
         image_put_list(writer, &record->publish_ids, app->publish_id_count, SL_ID_LEN, 1);
     if (ids == NULL && app->publish_id_count > 0) {
@@ -223,6 +223,58 @@ write_upstream(struct shard *shard, const struct image_upstream *upstream)
 }
 
 static int
+write_user(struct shard *shard, const struct sl_user *user)
+{
+    struct sl_img_user *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_user));
+    if (record == NULL || image_put_text(shard->writer, &record->name, user->name) != 0 ||
+        image_put_text(shard->writer, &record->domain_id, user->domain_id) != 0 ||
+        image_put_text(shard->writer, &record->domain_name, user->domain_name) != 0) {
+        return -1;
+    }
+    copy_id(record->id, user->id);
+    record->enabled = user->enabled;
+    record->not_before_s = user->not_before_s;
+    add(shard, sl_str(user->id), record);
+    return 0;
+}
+
+static int
+write_access_key(struct shard *shard, const struct sl_access_key *key)
+{
+    struct sl_img_access_key *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_access_key));
+    if (record == NULL || image_put_text(shard->writer, &record->access, key->access) != 0 ||
+        image_put_text(shard->writer, &record->secret, key->secret) != 0 ||
+        image_put_text(shard->writer, &record->security_token, key->security_token) != 0 ||
+        image_put_text(shard->writer, &record->project_id, key->project_id) != 0) {
+        return -1;
+    }
+    copy_id(record->user_id, key->user_id);
+    record->secret_version = secret_version(shard->seed, key->access, key->secret);
+    record->expires_s = key->expires_s;
+    record->enabled = key->enabled;
+    add(shard, sl_str(key->access), record);
+    return 0;
+}
+
+static int
+write_token_key(struct shard *shard, const struct sl_token_key *key)
+{
+    struct sl_img_token_key *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_token_key));
+    if (record == NULL) {
+        return -1;
+    }
+    copy_id(record->id, key->id);
+    // What is no key is not found, and so verifies nothing.
+    if (sl_hex_decode(sl_str(key->public_key), record->public_key, sizeof(record->public_key))) {
+        add(shard, sl_str(key->id), record);
+    }
+    return 0;
+}
+
+static int
 write_item(struct shard *shard, enum image_part part, const void *item)
 {
     switch (part) {
@@ -240,6 +292,12 @@ write_item(struct shard *shard, enum image_part part, const void *item)
         return write_throttle(shard, item);
     case IMAGE_UPSTREAM:
         return write_upstream(shard, item);
+    case IMAGE_USER:
+        return write_user(shard, item);
+    case IMAGE_ACCESS:
+        return write_access_key(shard, item);
+    case IMAGE_TOKEN_KEY:
+        return write_token_key(shard, item);
     case IMAGE_ROUTES:
         break;
     }

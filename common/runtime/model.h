@@ -248,6 +248,35 @@ struct sl_gateway {
     size_t feature_count;
 };
 
+// Who calls APIs of authentication IAM; only gateways that have such APIs know them.
+
+// kind "user", key user id.
+struct sl_user {
+    const char *id;
+    const char *name;
+    const char *domain_id;   // its account
+    const char *domain_name; //
+    bool enabled;
+    int64_t not_before_s; // tokens that were issued earlier hold no more
+};
+
+// kind "access_key", key the access key.
+struct sl_access_key {
+    const char *access;
+    const char *secret;
+    const char *security_token; // a request must carry it; "" none
+    const char *user_id;
+    const char *project_id; // "" every project of the user's account
+    bool enabled;
+    int64_t expires_s; // first second at which it holds no more; 0 never
+};
+
+// kind "token_key", key key id.
+struct sl_token_key {
+    const char *id;
+    const char *public_key; // Ed25519, hex
+};
+
 // kind of the pseudo-gateway "control" (fronts): accounts, users, keys, policies travel as the JSON
 // that services/identity documents; they are not part of the image.
 

@@ -1,7 +1,7 @@
 // compile.c - the kinds that are one or two rows: group, host, throttle, app.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/publisher/compile.h"
+#include "services/publisher/identity.h"
 
 #include <string.h>
 
@@ -299,9 +299,15 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
 }
 
 static compile_fn *const by_kind[SL_KIND_COUNT] = {
-    [SL_KIND_API] = compile_api,         [SL_KIND_APP] = compile_app,
-    [SL_KIND_GATEWAY] = compile_gateway, [SL_KIND_GROUP] = compile_group,
-    [SL_KIND_HOST] = compile_host,       [SL_KIND_THROTTLE] = compile_throttle,
+    [SL_KIND_API] = compile_api,
+    [SL_KIND_APP] = compile_app,
+    [SL_KIND_GATEWAY] = compile_gateway,
+    [SL_KIND_GROUP] = compile_group,
+    [SL_KIND_HOST] = compile_host,
+    [SL_KIND_THROTTLE] = compile_throttle,
+    [SL_KIND_USER] = compile_user,
+    [SL_KIND_ACCESS_KEY] = compile_access_key,
+    [SL_KIND_TOKEN_KEY] = compile_token_key,
 };
 
 static int

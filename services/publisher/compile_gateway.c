@@ -52,10 +52,35 @@ number(const struct settings *settings, const char *name, int64_t fallback)
     return fallback;
 }
 
+// A JSON list of patterns, alone or as `user_name` of objects, as one pattern that matches where
+// one of them does; "" when it is none.
+static const char *
+join_patterns(const struct compile *c, const char *list)
+{
+    json_t *array = json_loads(list, 0, NULL);
+    const char *joined = "";
+    size_t i = 0;
+    const json_t *item = NULL;
+    json_array_foreach(array, i, item)
+    {
+        const char *text =
+            json_string_value(json_is_object(item) ? json_object_get(item, "user_name") : item);
+        if (text != NULL) {
+            joined = sl_arena_printf(c->arena, "%s%s(?:%s)", joined, i > 0 ? "|" : "", text);
+        }
+    }
+    json_decref(array);
+    return joined;
+}
+
 static void
 add_feature(const struct compile *c, struct settings *settings, const char *name, const char *value)
 {
-    if (settings->count < settings->room && sl_feature_find(name) != SL_FEATURE_COUNT) {
+    enum sl_feature feature = sl_feature_find(name);
+    if (feature == SL_FEATURE_TOKEN_ALLOW) {
+        value = join_patterns(c, value);
+    }
+    if (settings->count < settings->room && feature != SL_FEATURE_COUNT) {
         settings->list[settings->count++] =
             (struct sl_feature_value){sl_arena_dup(c->arena, name), sl_arena_dup(c->arena, value)};
     }

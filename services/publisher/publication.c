@@ -5,7 +5,7 @@
 
 #include "common/crypto/crypto.h"
 #include "common/db/change.h"
-#include "services/publisher/compile.h"
+#include "services/publisher/identity.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +18,9 @@ static const char env_sql[] =
     "SELECT 1 FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
 
 // Publications of one group are ordered by its row, so that two that clash see each other.
-static const char group_sql[] = "SELECT 1 FROM api_group WHERE instance_id = $1 "
-                                "AND id = $2::jsonb ->> 'group_id' FOR UPDATE";
+static const char group_sql[] =
+    "SELECT $2::jsonb ->> 'auth_type' = 'IAM' FROM api_group WHERE instance_id = $1 "
+    "AND id = $2::jsonb ->> 'group_id' FOR UPDATE";
 
 // What is published may differ from what its API says today: the unique key of `api` alone does not
 // keep two published definitions of one method and path apart.
@@ -103,7 +104,7 @@ publication_check_env(const struct publication *p, struct sl_error *err)
 }
 
 // Refuses (API_EXISTS) a definition that would shadow another API's in the environment, and one
-// whose group is gone.
+// whose group is gone. One of IAM lets the gateway know who may call.
 static int
 check_clash(const struct publication *p, const char *definition, struct sl_error *err)
 {
@@ -122,7 +123,11 @@ check_clash(const struct publication *p, const char *definition, struct sl_error
     if (sl_rows_count(group) == 0) {
         return sl_fail(err, SL_E_GROUP_NOT_FOUND, "of the version");
     }
-    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_API_EXISTS);
+    if (sl_rows_count(rows) > 0) {
+        return sl_fail(err, SL_E_API_EXISTS);
+    }
+    // The callers are known on nodes before the API is there.
+    return sl_rows_bool(group, 0, 0) ? identity_join(p->tx, p->arena, p->instance, err) : 0;
 }
 
 // What must hold of a definition before the environment serves it.

@@ -10,7 +10,7 @@
 #include "common/base/log.h"
 #include "common/crypto/crypto.h"
 #include "common/wire/pack.h"
-#include "services/publisher/compile.h"
+#include "services/publisher/identity.h"
 
 #include <string.h>
 
@@ -122,13 +122,19 @@ mark_failed(const struct making *making, const char *kind, const char *key, int6
 static int
 make_entries(struct making *making, const struct sl_rows *claimed, struct sl_error *err)
 {
+    bool is_control = strcmp(making->compile.gateway, CONTROL_GATEWAY) == 0;
     for (size_t i = 0; i < sl_rows_count(claimed); i++) {
         const char *kind = sl_rows_text(claimed, i, 0);
         const char *key = sl_rows_text(claimed, i, 1);
         struct compiled compiled;
         making->kind = kind;
         making->key_name = key;
-        int rc = compile_key(&making->compile, kind, key, &compiled, err);
+        int rc = is_control
+                     ? identity_spread(making->compile.tx, making->compile.arena, kind, key, err)
+                     : 0;
+        if (rc == 0) {
+            rc = compile_key(&making->compile, kind, key, &compiled, err);
+        }
         // What PostgreSQL refused ended the transaction; what an entry lacks did not.
         if (rc == 0) {
             rc = store_entry(making, kind, key, &compiled, err);

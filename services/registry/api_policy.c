@@ -46,8 +46,8 @@ keep_id(json_t *object, const json_t *stored)
 
 // -- conditions
 
-static bool
-is_pattern(const char *text)
+bool
+api_policy_is_pattern(const char *text)
 {
     int number = 0;
     PCRE2_SIZE at = 0;
@@ -111,7 +111,7 @@ prepare_condition(json_t *condition, const json_t *req_params, struct sl_error *
     if (json_object_get(condition, "condition_type") == NULL) {
         return sl_fail(err, SL_E_PARAM_MISSING, "conditions.condition_type");
     }
-    if (is(condition, "condition_type", "pattern") && !is_pattern(value)) {
+    if (is(condition, "condition_type", "pattern") && !api_policy_is_pattern(value)) {
         return sl_fail(err, SL_E_PARAM_INVALID, "conditions.condition_value");
     }
     if (is(condition, "condition_origin", "cookie")) {

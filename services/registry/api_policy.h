@@ -16,4 +16,7 @@ int api_policy_prepare(struct change *change, struct sl_error *err) SL_MUST_CHEC
 int api_check_timeout(struct change *change, const json_t *backend, const char *name,
                       struct sl_error *err) SL_MUST_CHECK;
 
+// Whether the text is a regular expression that nodes can compile.
+bool api_policy_is_pattern(const char *text);
+
 #endif

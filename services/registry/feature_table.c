@@ -8,6 +8,7 @@
 
 #include "common/base/limits.h"
 #include "common/crypto/certificate.h"
+#include "services/registry/api_policy.h"
 
 #include <string.h>
 #include <strings.h>
@@ -93,6 +94,36 @@ static const struct feature_part backend_client_certificate[] = {
     {.name = "key", .type = FEATURE_TEXT, .max = PEM_MAX, .required = true, .secret = true},
     {.type = FEATURE_END},
 };
+#define TOKEN_USERS_MAX 100
+
+// A list of patterns, each alone or as the `user_name` of an object.
+static int
+check_token_users(struct sl_arena *arena, const json_t *value, const char *where,
+                  struct sl_error *err)
+{
+    size_t count = json_array_size(value);
+    (void)arena;
+    if (!json_is_array(value) || count == 0 || count > TOKEN_USERS_MAX) {
+        return sl_fail(err, SL_E_PARAM_INVALID, where);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(value, i);
+        const char *text =
+            json_string_value(json_is_object(item) ? json_object_get(item, "user_name") : item);
+        if (text == NULL || text[0] == '\0' || !api_policy_is_pattern(text)) {
+            return sl_fail(err, SL_E_PARAM_INVALID, where);
+        }
+    }
+    return 0;
+}
+
+static const struct feature_part backend_token_allow[] = {
+    {.name = "backend_token_allow_users",
+     .type = FEATURE_JSON,
+     .required = true,
+     .check = check_token_users},
+    {.type = FEATURE_END},
+};
 static const struct feature_part backend_timeout[] = {
     {.name = "max_timeout", .type = FEATURE_NUMBER, .min = 1, .max = 600000, .required = true},
     {.type = FEATURE_END},
@@ -142,6 +173,7 @@ const struct feature feature_table[] = {
      .check = check_pair},
     {.name = "backend_retry_count"},
     {.name = "backend_timeout", .parts = backend_timeout},
+    {.name = "backend_token_allow", .parts = backend_token_allow},
     {.name = "custom_auth_header", .parts = custom_auth_header},
     {.name = "policy_sys_param"},
     {.name = "ratelimit", .parts = ratelimit},
@@ -155,7 +187,6 @@ static const char *const others[] = {
     "api_uri_no_escape",
     "app_route",
     "authorizer_context_support_num_bool",
-    "backend_token_allow",
     "breaker",
     "breakerv2",
     "content_type_configurable",

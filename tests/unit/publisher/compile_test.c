@@ -312,6 +312,19 @@ tokens_without_a_key_of_the_operators_get_a_lasting_one(void **state)
 }
 
 static void
+accounts_that_show_their_token_are_one_pattern(void **state)
+{
+    static const char name[] = "backend_token_allow.backend_token_allow_users";
+    struct fixture *f = *state;
+    insert(f, "INSERT INTO gateway_revision (gateway_id, content_key) VALUES ('@', '');"
+              "INSERT INTO feature (instance_id, id, name, enable, config) VALUES"
+              " ('@', 'f9', 'backend_token_allow', true,"
+              " '{\"backend_token_allow_users\": [{\"user_name\": \"^a|b$\"}, \"c\"]}')");
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_string_equal(part_of(&entry.gateway, name), "(?:^a|b$)|(?:c)");
+}
+
+static void
 parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader(void **state)
 {
     struct fixture *f = *state;
@@ -381,7 +394,8 @@ an_api_is_an_entry_while_it_is_online(void **state)
 static void
 what_is_gone_is_a_tombstone_and_what_nobody_knows_is_refused(void **state)
 {
-    static const char *const kinds[] = {"api", "group", "host", "app", "throttle"};
+    static const char *const kinds[] = {"api",      "group", "host",       "app",
+                                        "throttle", "user",  "access_key", "token_key"};
     static const char *const control[] = {"access_key", "instance",  "policy",
                                           "project",    "token_key", "user"};
     struct fixture *f = *state;
@@ -394,7 +408,7 @@ what_is_gone_is_a_tombstone_and_what_nobody_knows_is_refused(void **state)
         assert_int_equal(compile(f, CONTROL_GATEWAY, control[i], "gone", &compiled), 0);
         assert_null(compiled.plain.ptr);
     }
-    assert_int_equal(compile(f, f->gateway, "user", "gone", &compiled), -1);
+    assert_int_equal(compile(f, f->gateway, "policy", "gone", &compiled), -1);
     assert_int_equal(f->err.code, SL_E_ENTRY_BROKEN);
     assert_int_equal(compile(f, CONTROL_GATEWAY, "api", "gone", &compiled), -1);
     assert_int_equal(f->err.code, SL_E_ENTRY_BROKEN);
@@ -492,6 +506,7 @@ main(void)
         FIXTURE_TEST(a_secret_that_does_not_open_makes_no_entry),
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
         FIXTURE_TEST(tokens_without_a_key_of_the_operators_get_a_lasting_one),
+        FIXTURE_TEST(accounts_that_show_their_token_are_one_pattern),
         FIXTURE_TEST(parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader),
         FIXTURE_TEST(secret_members_of_features_travel_opened),
         FIXTURE_TEST(an_api_is_an_entry_while_it_is_online),

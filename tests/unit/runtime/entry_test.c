@@ -137,6 +137,27 @@ some_gateway(void)
     };
 }
 
+static struct sl_entry
+some_user(void)
+{
+    return (struct sl_entry){.kind = SL_KIND_USER,
+                             .user = {ID_1, "user", "domain", "account", true, 1700000000}};
+}
+
+static struct sl_entry
+some_access_key(void)
+{
+    return (struct sl_entry){
+        .kind = SL_KIND_ACCESS_KEY,
+        .access_key = {"AK", "secret", "token", ID_1, "project", true, 1800000000}};
+}
+
+static struct sl_entry
+some_token_key(void)
+{
+    return (struct sl_entry){.kind = SL_KIND_TOKEN_KEY, .token_key = {ID_1, "00ff"}};
+}
+
 static void
 assert_same_api(const struct sl_api *a, const struct sl_api *b)
 {
@@ -264,8 +285,9 @@ a_decoded_entry_encodes_to_the_same_bytes(void **state)
     mock.api.mock = (struct sl_mock_backend){"hello", 200};
     struct sl_entry group = {.kind = SL_KIND_GROUP, .group = {ID_1, "g", true, true}};
     struct sl_entry host = {.kind = SL_KIND_HOST, .host = {"*.example.com", ID_1, false}};
-    struct sl_entry entries[] = {some_api(),     mock,  some_app(), some_throttle(),
-                                 some_gateway(), group, host};
+    struct sl_entry entries[] = {
+        some_api(), mock, some_app(),  some_throttle(),   some_gateway(),
+        group,      host, some_user(), some_access_key(), some_token_key()};
     for (size_t i = 0; i < SL_COUNT(entries); i++) {
         struct sl_str first;
         struct sl_str second;
@@ -308,7 +330,8 @@ every_truncation_is_refused(void **state)
     (void)state;
     SL_AUTO(sl_arena) arena = sl_arena_new(16 << 20);
     struct sl_error err;
-    struct sl_entry entries[] = {some_api(), some_app(), some_throttle(), some_gateway()};
+    struct sl_entry entries[] = {some_api(),  some_app(),        some_throttle(), some_gateway(),
+                                 some_user(), some_access_key(), some_token_key()};
     for (size_t i = 0; i < SL_COUNT(entries); i++) {
         struct sl_str bytes;
         assert_int_equal(sl_entry_encode(arena, &entries[i], &bytes, &err), 0);

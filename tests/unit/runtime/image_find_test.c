@@ -3,7 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/runtime/image_kit.h"
 
-#define APP_1 "00000000000000000000000000000a01"
+#define KEY_2  "00000000000000000000000000000c02"
+#define USER_1 "00000000000000000000000000000b01"
+#define APP_1  "00000000000000000000000000000a01"
 
 static void
 an_app_calls_from_where_its_list_says(void **state)
@@ -51,11 +53,54 @@ an_app_calls_from_where_its_list_says(void **state)
     }
 }
 
+static void
+users_and_keys_are_found_until_they_are_gone(void **state)
+{
+    struct kit *kit = *state;
+    static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    struct sl_entry user = {.kind = SL_KIND_USER,
+                            .user = {USER_1, "u", "d", "account", true, 1700000000}};
+    struct sl_entry key = {.kind = SL_KIND_ACCESS_KEY,
+                           .access_key = {"AK1", "secret", "", USER_1, "p", true, 99}};
+    struct sl_entry token_key = {.kind = SL_KIND_TOKEN_KEY, .token_key = {GROUP_1, hex}};
+    struct sl_entry broken = {.kind = SL_KIND_TOKEN_KEY, .token_key = {KEY_2, "no hex"}};
+    kit_put(kit, USER_1, &user);
+    kit_put(kit, "AK1", &key);
+    kit_put(kit, GROUP_1, &token_key);
+    kit_put(kit, KEY_2, &broken);
+    kit_commit(kit, 1);
+    const struct sl_img_user *found = sl_image_user(kit->image, USER_1);
+    assert_non_null(found);
+    assert_true(sl_str_equal(sl_img_text(&found->domain_name), SL_STR("account")));
+    assert_int_equal(found->not_before_s, 1700000000);
+    const struct sl_img_access_key *access = sl_image_access_key(kit->image, SL_STR("AK1"));
+    assert_non_null(access);
+    assert_memory_equal(access->user_id, USER_1, SL_ID_LEN);
+    assert_int_equal(access->expires_s, 99);
+    uint64_t version = access->secret_version;
+    assert_null(sl_image_access_key(kit->image, SL_STR("AK")));
+    const struct sl_img_token_key *public_key = sl_image_token_key(kit->image, SL_STR(GROUP_1));
+    assert_non_null(public_key);
+    assert_int_equal(public_key->public_key[31], 31);
+    assert_null(sl_image_token_key(kit->image, SL_STR(KEY_2)));
+    assert_null(sl_image_token_key(kit->image, SL_STR("short")));
+    key.access_key.secret = "another";
+    kit_put(kit, "AK1", &key);
+    sl_image_builder_remove(kit->builder, SL_KIND_USER, USER_1);
+    sl_image_builder_remove(kit->builder, SL_KIND_TOKEN_KEY, GROUP_1);
+    kit_commit(kit, 2);
+    assert_int_not_equal(sl_image_access_key(kit->image, SL_STR("AK1"))->secret_version, version);
+    assert_null(sl_image_user(kit->image, USER_1));
+    assert_null(sl_image_token_key(kit->image, SL_STR(GROUP_1)));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_app_calls_from_where_its_list_says, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(users_and_keys_are_found_until_they_are_gone, kit_open,
+                                        kit_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
