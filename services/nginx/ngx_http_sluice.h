@@ -80,6 +80,8 @@ enum ngx_http_sluice_proof {
     NGX_HTTP_SLUICE_PROOF_BASIC,   //
     NGX_HTTP_SLUICE_PROOF_TOKEN,   // an access token
     NGX_HTTP_SLUICE_PROOF_JWT,     //
+    NGX_HTTP_SLUICE_PROOF_IAM_TOKEN,
+    NGX_HTTP_SLUICE_PROOF_ACCESS_KEY,
 };
 
 // What a limit said of this request: the debug headers X-Apig-RateLimit-* show it.
@@ -106,6 +108,8 @@ struct ngx_http_sluice_ctx_s {
     char publish_id[SL_ID_LEN]; // of the (API, environment) pair
     char api_id[SL_ID_LEN];     //
     char app_id[SL_ID_LEN];     // of the caller; has_app says whether there is one
+    char user_id[SL_ID_LEN];    // of the caller; has_user says whether there is one
+    struct sl_str project_id;   // that the user acts in; empty: its whole account
     struct sl_str env_name;     // what X-Stage named, "RELEASE" without one
     struct sl_str env_id;       //
     struct sl_str path;         // the canonical path
@@ -124,6 +128,7 @@ struct ngx_http_sluice_ctx_s {
     const struct sl_img_group *group;
     const struct sl_img_api *api;
     const struct sl_img_app *app;       // NULL: no app called
+    const struct sl_img_user *user;     // NULL: no user of IAM called
     const struct sl_img_target *target; // the backend that the call goes to; set by _param.c
     struct sl_route route;              // captures are views into `path`
 
@@ -154,6 +159,7 @@ struct ngx_http_sluice_ctx_s {
     ngx_str_t mock_body;         // copied: MOCK answers run after the decision
     ngx_uint_t mock_status;      //
     unsigned has_app : 1;        // app_id is set
+    unsigned has_user : 1;       // user_id is set
     unsigned host_is_debug : 1;  // the host is a debugging domain: its daily limit counts
     unsigned debug : 1;          // X-Apig-Mode: debug
     unsigned routed : 1;         // publish_id, api_id, env_id are set
@@ -255,6 +261,13 @@ ngx_int_t ngx_http_sluice_app_basic(ngx_http_request_t *r, ngx_http_sluice_ctx_t
 ngx_int_t ngx_http_sluice_access_token(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 ngx_int_t ngx_http_sluice_app_jwt(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 ngx_int_t ngx_http_sluice_app_signature(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// _iam.c: X-Auth-Token, else a signature with an access key; fills user, user_id, project_id and
+// proof. Refuses with GW_IAM_AUTH and a documented reason, GW_IAM_RENEW. Suspends for a signed
+// body.
+ngx_int_t ngx_http_sluice_iam(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Looks the user up again; refuses when it may not call any more.
+ngx_int_t ngx_http_sluice_iam_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
 // _token.c: whether the request is for the token endpoint; answers it. The answer is in ctx, or a
 // GW_TOKEN_ row. Suspends for the body.

@@ -23,6 +23,9 @@ ngx_http_sluice_auth(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->api->auth == SL_AUTH_NONE) {
         return NGX_OK;
     }
+    if (ctx->api->auth == SL_AUTH_IAM) {
+        return ngx_http_sluice_iam(r, ctx);
+    }
     if (ctx->api->auth != SL_AUTH_APP) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG);
     }

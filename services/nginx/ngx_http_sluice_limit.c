@@ -110,6 +110,20 @@ special_or(const struct sl_img_throttle *throttle, struct sl_str object_id,
     return units;
 }
 
+// The limit of a user: of an app the owner's account, of IAM the project. Either id of it may have
+// a special limit.
+static void
+add_user(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
+         const struct sl_img_throttle *throttle, struct sl_str user, struct sl_str other)
+{
+    int64_t units = special_or(throttle, user, &other, throttle->user_limit);
+
+    if (units > 0) {
+        struct limit *limit = add(limits, "user", units, throttle->window_s);
+        of_policy(limits, limit, throttle, ctx, SL_COUNT_USER, &user);
+    }
+}
+
 static void
 add_policy(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
            const struct sl_img_throttle *throttle)
@@ -121,15 +135,16 @@ add_policy(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
         of_policy(limits, limit, throttle, ctx, SL_COUNT_API, NULL);
     }
     if (ctx->app != NULL) {
-        struct sl_str user = sl_img_text(&ctx->app->domain_id);
+        add_user(limits, ctx, throttle, sl_img_text(&ctx->app->domain_id),
+                 sl_img_text(&ctx->gateway->project_id));
+    } else if (ctx->user != NULL) {
+        struct sl_str account = sl_img_text(&ctx->user->domain_id);
+        add_user(limits, ctx, throttle, ctx->project_id.len > 0 ? ctx->project_id : account,
+                 account);
+    }
+    if (ctx->app != NULL) {
         struct sl_str app = {ctx->app_id, SL_ID_LEN};
-        struct sl_str project = sl_img_text(&ctx->gateway->project_id);
-        int64_t units = special_or(throttle, user, &project, throttle->user_limit);
-        if (units > 0) {
-            limit = add(limits, "user", units, throttle->window_s);
-            of_policy(limits, limit, throttle, ctx, SL_COUNT_USER, &user);
-        }
-        units = special_or(throttle, app, NULL, throttle->app_limit);
+        int64_t units = special_or(throttle, app, NULL, throttle->app_limit);
         if (units > 0) {
             limit = add(limits, "app", units, throttle->window_s);
             of_policy(limits, limit, throttle, ctx, SL_COUNT_APP, &app);

@@ -46,7 +46,7 @@ static const struct field fields[NGX_HTTP_SLUICE_FIELDS] = {
     {NAME("remote_addr"), PLAIN, AT(remote_addr)},
     {NAME("request_id"), PLAIN, AT(request_id)},
     {NAME("api_id"), PLAIN, AT(api_id)},
-    {NAME("user_id"), ABSENT},
+    {NAME("user_id"), PLAIN, AT(user_id)},
     {NAME("app_id"), PLAIN, AT(app_id)},
     {NAME("time_local"), PLAIN, true, AT(time_local)},
     {NAME("request_time"), SECONDS, AT(request_ms)},

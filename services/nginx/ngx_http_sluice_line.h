@@ -37,6 +37,7 @@ struct ngx_http_sluice_record {
     struct sl_str request_id;      // 32 hex digits
     struct sl_str api_id;          //
     struct sl_str app_id;          //
+    struct sl_str user_id;         // project of a user of IAM
     struct sl_str group_id;        //
     struct sl_str publish_id;      // of the API in its environment
     struct sl_str node_id;         //

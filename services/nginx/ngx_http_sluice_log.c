@@ -25,6 +25,8 @@ static const struct sl_str proof_names[] = {
     [NGX_HTTP_SLUICE_PROOF_BASIC] = {"app_basic", 9},
     [NGX_HTTP_SLUICE_PROOF_TOKEN] = {"app_token", 9},
     [NGX_HTTP_SLUICE_PROOF_JWT] = {"app_jwt", 7},
+    [NGX_HTTP_SLUICE_PROOF_IAM_TOKEN] = {"token", 5},
+    [NGX_HTTP_SLUICE_PROOF_ACCESS_KEY] = {"aksk", 4},
 };
 
 // A worker is one thread. Pages that no line needs are never touched.
@@ -153,6 +155,9 @@ tell_decision(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx,
     if (ctx->has_app) {
         record->app_id = (struct sl_str){ctx->app_id, SL_ID_LEN};
         record->app_name = ctx->app_name;
+    }
+    if (ctx->has_user) {
+        record->user_id = ctx->project_id;
     }
     if (ctx->error != NULL) {
         record->error_code = sl_str(sl_error_wire(ctx->error->code));

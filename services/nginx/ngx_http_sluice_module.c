@@ -247,6 +247,7 @@ walk(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->group = NULL;
     ctx->api = NULL;
     ctx->app = NULL;
+    ctx->user = NULL;
     ctx->target = NULL;
     switch (rc) {
     case NGX_OK:

@@ -202,5 +202,5 @@ ngx_http_sluice_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->has_app && ctx->app == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_APP_UNAUTHORIZED);
     }
-    return NGX_OK;
+    return ctx->has_user ? ngx_http_sluice_iam_relookup(r, ctx) : NGX_OK;
 }

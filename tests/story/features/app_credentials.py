@@ -1,4 +1,4 @@
-"""app_secret, app_basic, app_api_key, app_jwt, custom_auth_header: refused when off, taken by both nodes when on"""
+"""app_secret, app_basic, app_api_key, app_jwt, custom_auth_header, backend_token_allow: refused when off, taken by both nodes when on"""
 import base64
 import hashlib
 import hmac
@@ -6,6 +6,8 @@ import json
 import time
 
 import signer
+
+from stack import wait_until
 
 OWN_STACK = True  # what the served gateway's features are concerns every story beside it
 SERVED = True
@@ -109,6 +111,23 @@ def custom_header(world, key, held):
     passes(world, signed("Authorization"))
 
 
+def token_to_backend(world):
+    """backend_token_allow: whose account matches keeps X-Auth-Token towards the backend."""
+    world.api("mine", auth_type="IAM")
+    world.publish("mine")
+    token = {"X-Auth-Token": world.token().headers["x-subject-token"]}
+
+    def arrives():
+        wait_until(lambda: [reply.status for reply in replies(world, token, "/mine")] == [200] * 2, 10, "the token passes")
+        return ["x-auth-token" in seen for seen in passes(world, token, "/mine")]
+    assert arrives() == [False] * 2
+    for users, expected in (([{"user_name": "^nobody$"}], False),
+                            ([{"user_name": "^nobody$"}, {"user_name": world.env["SLUICE_DOMAIN_NAME"]}], True)):
+        world.feature("backend_token_allow", {"backend_token_allow_users": users})
+        world.settle("mine")
+        assert arrives() == [expected] * 2, users
+
+
 def story(world):
     world.group("g")
     world.api("guarded", auth_type="APP")
@@ -123,6 +142,7 @@ def story(world):
         api_key(world, key)
         web_token(world, key, held)
         custom_header(world, key, held)
+        token_to_backend(world)
     finally:
-        for name in ("app_secret", "app_basic", "app_api_key", "app_jwt", "custom_auth_header"):
+        for name in ("app_secret", "app_basic", "app_api_key", "app_jwt", "custom_auth_header", "backend_token_allow"):
             world.feature(name)

@@ -3,9 +3,9 @@
 //
 //   image_fixture NAME FILE REVISION
 //
-// The file holds lists `groups hosts apps throttles apis`, an object `gateway`, and an object
-// `upstreams` of host → list of addresses, or "denied". Members are those of proto/runtime.md. The
-// image stays when the program ends; a second run changes it.
+// The file holds lists `groups hosts apps users access_keys token_keys throttles apis`, an object
+// `gateway`, and an object `upstreams` of host → list of addresses, or "denied". Members are those
+// of proto/runtime.md. The image stays when the program ends; a second run changes it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_build.h"
@@ -106,6 +106,9 @@ main(int argc, char **argv)
     put_all(builder, SL_KIND_GROUP, json_object_get(root, "groups"), "id");
     put_all(builder, SL_KIND_HOST, json_object_get(root, "hosts"), "name");
     put_all(builder, SL_KIND_APP, json_object_get(root, "apps"), "id");
+    put_all(builder, SL_KIND_USER, json_object_get(root, "users"), "id");
+    put_all(builder, SL_KIND_ACCESS_KEY, json_object_get(root, "access_keys"), "access");
+    put_all(builder, SL_KIND_TOKEN_KEY, json_object_get(root, "token_keys"), "id");
     put_all(builder, SL_KIND_THROTTLE, json_object_get(root, "throttles"), "id");
     put_all(builder, SL_KIND_API, json_object_get(root, "apis"), "publish_id");
     json_object_foreach(json_object_get(root, "upstreams"), host, upstream)

@@ -69,7 +69,7 @@ APIS = [
     api(18, "/by-address", group_id=DEFAULT),
     api(19, "/debug", group_id=DEBUG),
     api(20, "/https-backend", http={"port": PORT + 1, "tls": True, "path": "/echo", "timeout_ms": 3000}),
-    api(21, "/iam", auth="IAM"),
+    api(21, "/custom", auth="AUTHORIZER"),
     api(22, "/posted", method="POST"),
     api(27, "/query-to-path", http={"path": "/files/{name}/{rest+}"},
         req_params=[{"name": "n", "location": "QUERY", "pass_through": False},
@@ -503,7 +503,7 @@ class Auth(ModuleTest):
         self.assertEqual(received["header"]["authorization"], "Basic abc")
 
     def test_what_cannot_be_honoured_is_refused(self):
-        self.refused(self.node.request("GET", "/iam"), 500, "APIG.0606")
+        self.refused(self.node.request("GET", "/custom"), 500, "APIG.0606")
 
 
 class Params(ModuleTest):
