@@ -346,6 +346,17 @@ run_timers(struct agent *agent)
     }
 }
 
+// While nginx runs, its workers spend what the node holds until an agent comes back.
+static void
+leave(struct agent *agent)
+{
+    char pid_file[PATH_MAX];
+    snprintf(pid_file, sizeof(pid_file), "%s/nginx.pid", agent->settings->state_dir);
+    if (nginx_signal_find(pid_file, agent->settings->nginx_binary) == 0) {
+        limits_leave(agent->limits);
+    }
+}
+
 void
 agent_run(struct agent *agent, int stop_fd)
 {
@@ -369,6 +380,7 @@ agent_run(struct agent *agent, int stop_fd)
             return;
         }
         if (polls[STOP].revents != 0) {
+            leave(agent);
             return;
         }
         if (polls[LIMITS].revents != 0) {

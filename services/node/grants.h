@@ -45,6 +45,10 @@ void grants_reply(struct grants *grants, uint64_t token, const json_t *reply, in
 // An event of topic node/<id>.
 void grants_event(struct grants *grants, const json_t *body, int64_t mono_ms);
 
+// The node is about to stop, and nothing spends any more: gives what is unspent back to the owners.
+// To be called again until it answers true, while answers go on to be handed in.
+bool grants_leave(struct grants *grants, int64_t mono_ms);
+
 // The gateway's nodes as the image has them.
 void grants_members(struct grants *grants, const char *const *node_ids, size_t count,
                     int64_t membership);

@@ -92,11 +92,11 @@ new_request(struct grants *grants, uint8_t owner, size_t slots, int64_t mono_ms)
 static json_t *
 new_body(struct grants *grants)
 {
-    return json_pack("{sssIsIsIsIsI}", "boot", sl_counters_boot(grants->counters), "inc",
+    return json_pack("{sssIsIsIsIsIsb}", "boot", sl_counters_boot(grants->counters), "inc",
                      (json_int_t)grants->options.incarnation, "n",
                      (json_int_t)++grants->next_report, "membership",
                      (json_int_t)grants->membership, "members", (json_int_t)grants->member_count,
-                     "divides", (json_int_t)grants->divides);
+                     "divides", (json_int_t)grants->divides, "leaves", grants->leaves);
 }
 
 static bool
@@ -482,4 +482,47 @@ grants_probe(struct grants *grants, uint32_t shard, int64_t mono_ms)
     if (request != NULL) {
         send_request(grants, request, json_array(), shard);
     }
+}
+
+// -- the end
+
+// Lowers what the node may spend to what it has spent.
+static void
+give_up(struct grants *grants)
+{
+    struct sl_counter_state state;
+    for (uint32_t slot = slot_after(grants, UINT32_MAX); slot < grants->slot_count;
+         slot = slot_after(grants, slot)) {
+        bool is_used = sl_counters_read(grants->counters, slot, &state);
+        for (size_t i = 0; is_used && i < SL_COUNTER_WINDOWS; i++) {
+            const struct sl_counter_span *span = &state.spans[i];
+            if (span->window != 0 && span->allowed > span->used) {
+                const struct sl_counter_span spent = {span->window, span->used, 0};
+                struct sl_counter_span after;
+                sl_counters_apply(grants->counters, slot, &spent, 0, false, &after);
+                grants_note(grants, slot);
+            }
+        }
+    }
+}
+
+bool
+grants_leave(struct grants *grants, int64_t mono_ms)
+{
+    bool is_done = true;
+    grants->leaves = true;
+    for (uint8_t i = 0; i < GRANTS_OWNERS; i++) {
+        struct grants_owner *owner = &grants->owners[i];
+        if (owner->shards == 0 || !owner->is_up) {
+            continue; // nobody there to give it to
+        }
+        if (!owner->has_all && !owner->sweep.is_open && owner->sweep_parts == 0) {
+            give_up(grants); // for each: what was under way may have arrived meanwhile
+            grants_sweep(grants, i, mono_ms);
+            owner->has_all = true;
+        }
+        grants_sweep_on(grants, i, mono_ms);
+        is_done = is_done && owner->has_all && !owner->sweep.is_open && owner->sweep_parts == 0;
+    }
+    return is_done;
 }

@@ -58,6 +58,7 @@ struct grants_owner {
     struct grants_sweep sweep; //
     uint32_t sweep_parts;      // requests of the sweep that are out
     bool sweep_failed;         // one of them was lost
+    bool has_all;              // the last sweep before the node stops has begun
 };
 
 // A request that is out.
@@ -98,6 +99,7 @@ struct grants {
     size_t self;                          // index of this node; member_count: not among them
     int64_t membership;                   // of the image's list
     int64_t divides;                      // nodes that it divides by; 0 none
+    bool leaves;                          // the node is about to stop
     bool holds_back;                      // it still divides by an earlier, longer list
 };
 

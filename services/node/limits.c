@@ -4,6 +4,7 @@
 #include "services/node/limits.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,21 @@ limits_tick(struct limits *limits)
         limits->was_up = !limits->was_up;
         sl_log(SL_INFO, "accounting changed", SL_LOG_INT("up", limits->was_up));
     }
+}
+
+void
+limits_leave(struct limits *limits)
+{
+    int64_t end_ms = sl_mono_ms() + CALL_MS;
+    struct pollfd answers = {.fd = sl_bus_client_fd(limits->client), .events = POLLIN};
+    bool is_done = false;
+    while (!is_done && sl_mono_ms() < end_ms) {
+        is_done = grants_leave(limits->grants, sl_mono_ms());
+        if (!is_done && poll(&answers, 1, LIMITS_TICK_MS) > 0) {
+            sl_bus_client_dispatch(limits->client);
+        }
+    }
+    sl_log(SL_INFO, "unspent units given back", SL_LOG_INT("complete", is_done));
 }
 
 void

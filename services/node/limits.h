@@ -5,7 +5,7 @@
 // keys' shards, applies the grants and recalls that come back, keeps the accounting clock, and lets
 // workers divide limits among the nodes when accounting is gone. Single-threaded: everything,
 // callbacks of the bus client included, runs on the agent's thread (own_dispatch). Nothing here
-// blocks.
+// blocks but limits_leave().
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_NODE_LIMITS_H
@@ -38,6 +38,10 @@ void limits_wake(struct limits *limits);
 
 // Runs the timers: every LIMITS_TICK_MS or so.
 void limits_tick(struct limits *limits);
+
+// Gives back what the node holds unspent, for a node that stops: nginx does not run any more. Waits
+// for the answers of accounting, at most 300 ms.
+void limits_leave(struct limits *limits);
 
 // The gateway entry of the image that workers read from here on: who shares the limits.
 // Call it after every commit that changed the entry, and once after start.

@@ -174,7 +174,7 @@ may_receive(struct node *node, int64_t now_ms)
 {
     bool may = strcmp(node->boot, node->durable.boot) == 0 && node->durable.until_ms > now_ms;
     node->wants_contact = node->wants_contact || !may;
-    return may && node->is_present;
+    return may && node->is_present && !node->leaves;
 }
 
 static void

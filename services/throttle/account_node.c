@@ -247,6 +247,7 @@ account_hear(struct account *account, struct gateway *gateway, int index, const 
         memset(node->reported, 0, sizeof(node->reported));
     }
     node->heard_ms = now_ms;
+    node->leaves = json_is_true(json_object_get(request, "leaves"));
     node->membership = integer(request, "membership");
     node->members = integer(request, "members");
     node->divides = integer(request, "divides");

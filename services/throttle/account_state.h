@@ -77,6 +77,7 @@ struct node {
     char id[SL_ID_SIZE];            //
     uint64_t member;                // its number in the division of shares
     bool is_present;                // in the gateway's set
+    bool leaves;                    // it is about to stop and wants nothing
     int64_t incarnation;            // of the agent; grows
     char boot[SL_ID_SIZE];          // of the node's memory; "" not heard yet
     int64_t heard_ms;               // last request; INT64_MIN/2 never

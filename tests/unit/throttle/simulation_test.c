@@ -160,6 +160,13 @@ callers_that_hop_between_nodes_get_nearly_all_of_each_second(void **state)
     assert_true(admitted * 100 >= possible * 95);
 }
 
+// The time as the node's agent has it.
+static int64_t
+node_ms(const struct world *world, int node)
+{
+    return world->now_ms + world->nodes[node].skew_ms;
+}
+
 // The story of the issue: 12 calls one after another, as fast as they are answered.
 static int64_t
 twelve_calls(struct world *world, const int *nodes)
@@ -284,6 +291,38 @@ a_hand_over_that_no_event_told_of_is_found_out(void **state)
 }
 
 static void
+a_node_that_leaves_gives_back_what_it_did_not_spend(void **state)
+{
+    (void)state;
+    static const int ONE[12] = {0};
+    for (int leaves = 0; leaves < 2; leaves++) {
+        struct world *world = open_three_an_hour();
+        world->limit[0] = 60;
+        world->revision++;
+        for (int turn = 0; turn < 2;
+             turn++) { // who wants six is given more for those who will come
+            for (int i = 0; i < 6; i++) {
+                ask(&world->nodes[1], 0, turn != 0);
+            }
+            run(world, 15);
+        }
+        assert_int_equal(6, world->admitted[0][1]);
+        for (int ms = 0; leaves && !grants_leave(world->nodes[1].grants, node_ms(world, 1)); ms++) {
+            assert_true(ms < 300);
+            step(world);
+        }
+        world_stop_agent(&world->nodes[1]);
+        run(world, 3000); // longer than a silent node is asked for units
+        int64_t others = 0;
+        for (int i = 0; i < 9; i++) {
+            others += twelve_calls(world, ONE);
+        }
+        assert_true(leaves ? others == 54 : others < 54);
+        close_world(world);
+    }
+}
+
+static void
 an_owners_death_refuses_nothing_of_a_limit_that_is_far_away(void **state)
 {
     (void)state;
@@ -362,6 +401,7 @@ main(void)
         cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
         cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
         cmocka_unit_test(a_hand_over_that_no_event_told_of_is_found_out),
+        cmocka_unit_test(a_node_that_leaves_gives_back_what_it_did_not_spend),
         cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
         cmocka_unit_test(callers_that_hop_between_nodes_get_nearly_all_of_each_second),
