@@ -23,7 +23,7 @@ from row import Api, Table
 from stack import TREE
 
 SHORT = ("killed", "gone", "nodes")
-LONG = SHORT + ("rolling", "databases", "network", "stopped", "starved", "longer")
+LONG = SHORT + ("rolling", "databases", "network", "limits", "stopped", "starved", "longer")
 
 
 def play(cluster, contract, rows):

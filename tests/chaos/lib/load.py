@@ -118,7 +118,8 @@ class Load:
     async def _call(self, due, number):
         begun = time.monotonic()
         kinds = list(self.targets)
-        kind = kinds[number % len(kinds)]
+        # Balancers take their servers in turn too: each kind is to reach each of them.
+        kind = kinds[(number + number // len(kinds)) % len(kinds)]
         target = self.targets[kind]
         headers = {"Host": target.host}
         if target.key:

@@ -14,6 +14,7 @@ from stack import wait_until
 
 BEFORE_S = 1.0  # of load before a strike
 AFTER_S = 3.0  # and after all is whole: longer than silence takes to be noticed
+SKEW_S = 0.05  # between our clock and accounting's, with what a call's answer takes to be read
 ASKED = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGQUIT, -signal.SIGINT)
 WHOLE_S = 90  # nothing takes longer; the row fails
 
@@ -33,6 +34,7 @@ class Row:
     whole_s: float = 15  # from the strike, or from its end where the test ends it
     needs: object = None  # needs(cluster): why it cannot be run here, or None
     loose: bool = False  # limits may be exceeded: the row says why
+    least_units: float = 0  # per cent of the tight limit that must be admitted
 
 
 class Scene:
@@ -117,19 +119,21 @@ class Api:
                "SLUICE_AK": key["ak"], "SLUICE_SK": key["sk"], "SLUICE_DATA_URL": cluster.data_url,
                "SLUICE_ENDPOINT": cluster.endpoint, "SLUICE_ECHO_ADDR": cluster.echo}
         self.world = world.World(_Stack(env), contract, True)
-        self.limit = 30
+        # Kinds of calls whose limit is far below what comes: units, window in seconds.
+        self.limits = {"narrow": (30, 60), "tight": (5, 1)}
 
     def publish(self):
-        """An open API, a signed one with a wide limit, one with a narrow limit, one to publish."""
+        """An open API, a signed one with a wide limit, two whose limits bite, one to publish."""
         made = self.world
         made.group("g")
         made.app("p")
         for name, auth in (("open", "NONE"), ("signed", "APP"), ("narrow", "NONE"),
-                           ("probe", "NONE")):
+                           ("tight", "NONE"), ("probe", "NONE")):
             made.api(name, auth_type=auth)
             made.publish(name)
         made.auth("p", "signed")
-        for name, limit, unit in (("signed", 1000, "SECOND"), ("narrow", self.limit, "MINUTE")):
+        for name, limit, unit in (("signed", 1000, "SECOND"), ("narrow", 30, "MINUTE"),
+                                  ("tight", 5, "SECOND")):
             made.throttle(f"t_{name}", time_unit=unit, api_call_limits=limit)
             made.binding(name, f"t_{name}")
         made.settle("signed")
@@ -139,6 +143,7 @@ class Api:
         host = self.world.names["g"]["sl_domain"]
         app = self.world.names["p"]
         return {"open": Target("/open", host), "narrow": Target("/narrow", host),
+                "tight": Target("/tight", host),
                 "signed": Target("/signed", host, (app["app_key"], app["app_secret"]))}
 
     def live(self):
@@ -166,7 +171,7 @@ class _Stack:  # what World asks of a deployment
 class Table:
     """Plays rows one after another under one load, and prints what came of them."""
 
-    HEAD = ("row", "calls", "failed", "limited", "gap s", "slowest ms", "writes", "refused",
+    HEAD = ("row", "calls", "failed", "limited", "units %", "gap s", "slowest ms", "writes", "refused",
             "unfinished", "lost", "twice", "whole s")
 
     def __init__(self, cluster, api):
@@ -236,14 +241,15 @@ class Table:
         ledger = Ledger(self.cluster)
         limited = [c for c in calls if c.kind == "signed" and c.status == 429]
         failed = [c for c in calls if c.status != 200 and c not in limited
-                  and not (c.kind == "narrow" and c.status == 429)]
-        good = sorted(c.done for c in calls if c.status == 200 and c.kind != "narrow")
+                  and not (c.kind in self.api.limits and c.status == 429)]
+        good = sorted(c.done for c in calls if c.status == 200 and c.kind not in self.api.limits)
         gap = max((b - a for a, b in zip(good, good[1:])), default=float("inf"))
         slowest = max((c.done - c.due for c in calls if c.status == 200), default=0) * 1000
         late = max((c.begun - c.due for c in calls), default=0)
         if late > 0.2:
             scene.note(f"the load itself was up to {late:.2f} s late: a busy machine")
         unfinished = [w for w in writes if not w.acknowledged and not _made_before(w, ledger)]
+        units = self._admitted(calls, "tight")
         lost, twice = ledger.lost(self.load.writes), ledger.twice(writes)
         refused = sum(status in (0, *REPEAT) for w in writes for status in w.attempts)
         for true, text in (
@@ -254,6 +260,8 @@ class Table:
                  f"{len(failed)} calls failed, at most {row.failed_calls} may: "
                  f"{[(c.kind, c.status, round(c.due - scene.started, 2)) for c in failed[:8]]}"),
                 (len(limited) <= (row.refused_calls or 0), f"{len(limited)} calls were limited"),
+                (units >= row.least_units, f"{units:.0f} % of the tight limit was admitted, "
+                 f"{row.least_units} % are expected"),
                 (gap <= row.gap_s + late, f"{gap:.1f} s without a good call, at most {row.gap_s} s"),
                 (not row.slowest_ms or slowest <= row.slowest_ms, f"a call took {slowest:.0f} ms"),
                 (len(unfinished) <= row.unfinished, f"writes never acknowledged: "
@@ -265,7 +273,7 @@ class Table:
                 (row.loose or not self._over(calls), f"a limit was exceeded: {self._over(calls)}")):
             scene.check(true, text)
         cells = (row.name, len(calls), f"{len(failed)} <= {row.failed_calls}", len(limited),
-                 f"{gap:.2f} <= {row.gap_s}", f"{slowest:.0f}", len(writes), refused,
+                 f"{units:.0f}", f"{gap:.2f} <= {row.gap_s}", f"{slowest:.0f}", len(writes), refused,
                  f"{len(unfinished)} <= {row.unfinished}", len(lost), len(twice),
                  f"{whole:.1f} <= {row.whole_s}" if whole is not None else "never")
         self.lines.append((cells, scene.faults, scene.notes))
@@ -277,15 +285,29 @@ class Table:
             print(f"     {text}", flush=True)
 
     def _over(self, calls):
-        """Minutes in which more narrow calls were admitted than the limit."""
-        minutes = {}
+        """Windows in which more calls were admitted than a limit allows."""
+        windows = {}
         offset = time.time() - time.monotonic()
         for call in calls:
-            if call.kind == "narrow" and call.status == 200:
-                first, last = (int((at + offset) // 60) for at in (call.due, call.done))
+            if call.kind in self.api.limits and call.status == 200:
+                limit, length = self.api.limits[call.kind]
+                first, last = (int((at + offset) // length) for at in
+                               (call.due - SKEW_S, call.done + SKEW_S))
                 if first == last:
-                    minutes[first] = minutes.get(first, 0) + 1
-        return {minute: count for minute, count in minutes.items() if count > self.api.limit}
+                    seen = windows.setdefault((call.kind, first), [0, limit])
+                    seen[0] += 1
+        return {window: count for window, (count, limit) in windows.items() if count > limit}
+
+    def _admitted(self, calls, kind):
+        """Per cent of the limit's units that were admitted in the whole windows of the row."""
+        limit, length = self.api.limits[kind]
+        offset = time.time() - time.monotonic()
+        mine = [call for call in calls if call.kind == kind]
+        first, last = (int((at + offset) // length) for at in
+                       (min((c.due for c in mine), default=0), max((c.due for c in mine), default=0)))
+        admitted = sum(call.status == 200 and first < (call.begun + offset) // length < last
+                       for call in mine)
+        return 100 * admitted / (limit * (last - first - 1)) if last - first > 1 else 100
 
 
 def _made_before(write, ledger):

@@ -86,7 +86,7 @@ class RowTest(unittest.TestCase):
         """The faults of a row that saw these calls and writes."""
         table = row.Table.__new__(row.Table)
         table.cluster = Tables(["w|1|1"])
-        table.api = types.SimpleNamespace(limit=30)
+        table.api = types.SimpleNamespace(limits={"narrow": (30, 60), "tight": (5, 1)})
         table.load = types.SimpleNamespace(calls=calls, writes=writes or [
             write("create", "w", 1, [201], id="1", due=0.5)])
         table.lines, table.passed, table.failed = [], 0, 0
@@ -130,6 +130,26 @@ class RowTest(unittest.TestCase):
         self.assertLess(base + 4, end, "this machine runs for longer than a minute")
         self.assertIn("a limit was exceeded", " ".join(self.judge(good + over)))
         self.assertEqual(self.judge(good + over[1:]), [])
+
+    def tight(self, per_s, seconds=6):
+        """Calls of the tight limit that are admitted, each in the middle of a second of our clock."""
+        base = 0.4 - (time.time() - time.monotonic()) % 1
+        return [load.Call(at, at, at + 0.01, "tight", 200 if i < per_s else 429)
+                for second in range(1, 1 + seconds) for i in range(12)
+                for at in [base + second + i * 0.02]]
+
+    def test_a_second_with_more_than_its_limit_fails_the_row(self):
+        good = self.calls(*[200] * 80)
+        self.assertEqual(self.judge(good + self.tight(5)), [])
+        self.assertIn("a limit was exceeded", " ".join(self.judge(good + self.tight(6))))
+        self.assertEqual(self.judge(good + self.tight(6), loose=True), [])
+
+    def test_what_is_missed_of_a_limit_is_told(self):
+        good = self.calls(*[200] * 80)
+        self.assertEqual(self.judge(good + self.tight(5), least_units=100), [])
+        self.assertEqual(self.judge(good + self.tight(4), least_units=80), [])
+        self.assertIn("80 % of the tight limit was admitted",
+                      self.judge(good + self.tight(4), least_units=81)[0])
 
     def test_a_write_that_never_ends_well_fails_the_row(self):
         faults = self.judge(self.calls(*[200] * 20), [write("create", "w", 1, [503, 0], due=0.5)])
