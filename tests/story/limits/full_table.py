@@ -29,12 +29,13 @@ def story(world):
         replies = [call(caller) for caller in range(CALLERS)]
         admitted = [caller for caller, reply in enumerate(replies) if reply.status == 200]
         assert KEYS * 3 // 4 <= len(admitted) <= KEYS + EACH, len(admitted)
-        assert admitted[:100] == list(range(100)), admitted[:100]
+        # A busy machine may let the 20 ms of a first call pass; what is refused so uses nothing up.
+        assert sum(caller < 100 for caller in admitted) >= 90, admitted[:100]
         late = replies[-20:]  # their addresses are new, but their policy's common count is used up
         assert {reply.status for reply in late} == {429}, [reply.status for reply in late]
         assert late[0].json["error_code"] == "APIG.0308", late[0]
         assert late[0].json["error_msg"].endswith(f"policy ip over ratelimit,limit:{EACH},time:1 day"), late[0]
-        again = [call(0).status for _ in range(3)]  # who has a counter keeps it
+        again = [call(admitted[0]).status for _ in range(3)]  # who has a counter keeps it
         assert again == [200, 429, 429], again
     finally:
         config.write_text(text)

@@ -27,7 +27,7 @@ static int
 teardown(void **state)
 {
     struct fixture *f = *state;
-    char path[128];
+    char path[320];
     sl_counters_path(f->name, 64, path, sizeof(path));
     unlink(path);
     snprintf(path, sizeof(path), "/dev/shm/sluice-%s-wake", f->name);
