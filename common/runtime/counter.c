@@ -160,11 +160,47 @@ runs_low(const struct counter_slot *slot, size_t i, uint64_t units)
     return (units & COUNTER_EXHAUSTED) == 0 && counter_units_of(units) == threshold;
 }
 
+// -- counters of this node alone
+
+// Units of the window that this node spent.
+static uint32_t
+local_used(const struct sl_counters *counters, const struct sl_counter_take *take)
+{
+    uint64_t units =
+        atomic_load(&counters->slots[take->slot].units[take->window % SL_COUNTER_WINDOWS]);
+    return counter_window_of(units) == take->window ? (uint32_t)units : 0;
+}
+
+static bool
+take_local(struct sl_counters *counters, struct sl_counter_take *take)
+{
+    _Atomic uint64_t *word = &counters->slots[take->slot].units[take->window % SL_COUNTER_WINDOWS];
+    uint64_t units = atomic_load(word);
+    uint64_t next;
+    do {
+        if (counter_window_of(units) > take->window) {
+            return false; // a process that is behind the time
+        }
+        next =
+            (counter_window_of(units) == take->window ? units : counter_pack(take->window, 0)) + 1;
+        if ((uint32_t)next > take->limit) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(word, &units, next));
+    take->taken = true;
+    return true;
+}
+
+// -- taking
+
 static bool
 take_unit(struct sl_counters *counters, struct sl_counter_take *take)
 {
     struct counter_slot *slot = &counters->slots[take->slot];
     size_t i = take->window % SL_COUNTER_WINDOWS;
+    if (take->local) {
+        return take_local(counters, take);
+    }
     uint64_t units = atomic_load(&slot->units[i]);
     do {
         if (counter_window_of(units) != take->window || counter_units_of(units) == 0) {
@@ -187,16 +223,18 @@ give_back(struct sl_counters *counters, struct sl_counter_take *take)
     _Atomic uint64_t *word = &slot->units[take->window % SL_COUNTER_WINDOWS];
     uint64_t units = atomic_load(word);
     while (counter_window_of(units) == take->window &&
-           !atomic_compare_exchange_weak(word, &units, units + 1)) {
+           !atomic_compare_exchange_weak(word, &units, take->local ? units - 1 : units + 1)) {
     }
-    counter_set_bit(counters->changed, take->slot);
+    if (!take->local) {
+        counter_set_bit(counters->changed, take->slot);
+    }
     take->taken = false;
 }
 
 static enum sl_counter_answer
 lacking(const struct sl_counters *counters, const struct sl_counter_take *take, bool up)
 {
-    if (take->slot == SL_COUNTER_NO_SLOT || !up) {
+    if (take->slot == SL_COUNTER_NO_SLOT || !up || take->local) {
         return SL_COUNTER_REFUSED;
     }
     uint64_t units =
@@ -227,7 +265,10 @@ look(struct sl_counters *counters, struct sl_counter_take *takes, size_t count, 
         bool found = take->slot != SL_COUNTER_NO_SLOT;
         bool up =
             found && shard_is_up(counters, counter_shard_of(&counters->slots[take->slot]), mono_ms);
-        if (found && has_unit(counters, take, up && attempt != SL_COUNTER_LAST)) {
+        if (found && take->local && local_used(counters, take) < take->limit) {
+            continue;
+        }
+        if (found && !take->local && has_unit(counters, take, up && attempt != SL_COUNTER_LAST)) {
             continue;
         }
         enum sl_counter_answer lack = lacking(counters, take, up);
@@ -271,9 +312,9 @@ sl_counters_take(struct sl_counters *counters, struct sl_counter_take *takes, si
         if ((found && take_unit(counters, &takes[i])) || takes[i].count_only) {
             continue;
         }
-        shortage.askable |= 1U << i; // another process was faster
+        shortage.askable |= takes[i].local ? 0 : 1U << i; // another process was faster
         shortage.first = i;
-        answer = SL_COUNTER_WAIT;
+        answer = takes[i].local ? SL_COUNTER_REFUSED : SL_COUNTER_WAIT;
     }
     for (size_t i = count; i > 0 && answer != SL_COUNTER_TAKEN; i--) {
         if (takes[i - 1].taken) {
@@ -313,6 +354,10 @@ sl_counters_remain(const struct sl_counters *counters, const struct sl_counter_t
     size_t i = take->window % SL_COUNTER_WINDOWS;
     uint64_t allowed = atomic_load(&grant->allowed[i]);
     uint64_t units = atomic_load(&counters->slots[take->slot].units[i]);
+    if (take->local) {
+        int64_t spent = local_used(counters, take);
+        return spent < take->limit ? take->limit - spent : 0;
+    }
     int64_t used = 0;
     if (counter_window_of(allowed) == take->window) {
         used = counter_units_of(allowed);

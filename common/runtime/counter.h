@@ -58,6 +58,7 @@ struct sl_counter_take {
     uint32_t window_s;                // length of the window, seconds
     uint32_t lead_s;                  // its windows begin so much before aligned ones; its key's
     bool count_only;                  // takes a unit when there is one, never refuses
+    bool local;                       // this node alone counts it; its key's
     // Answers:
     bool taken;      // a unit was taken
     uint32_t slot;   // the counter
@@ -111,6 +112,10 @@ void sl_counter_quota_key(struct sl_counter_key *ret_key, const char quota_id[SL
 // follows its '@'; 0 without one. Add it to the clock before asking for the window's number, and
 // take it off the window's start.
 uint32_t sl_counter_lead(struct sl_str key);
+
+// Makes the key of a policy's or a default limit one that each node counts alone: the whole limit
+// is this node's, nobody is asked and nobody is told.
+void sl_counter_local_key(struct sl_counter_key *key);
 
 // Takes a unit of every counter in `takes` (in the order api, user, app, ip), or of none. `mono_ms`
 // is sl_mono_ms(), possibly a few milliseconds old. When nothing was taken *ret_first is the

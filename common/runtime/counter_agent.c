@@ -115,7 +115,7 @@ sl_counters_read(const struct sl_counters *counters, uint32_t slot,
     }
     const struct counter_slot *from = &counters->slots[slot];
     uint64_t tag = atomic_load(&from->tag);
-    if (tag <= COUNTER_TAG_BUSY) {
+    if (tag <= COUNTER_TAG_BUSY || (from->shard & COUNTER_IS_LOCAL) != 0) {
         return false;
     }
     ret_state->tag = tag;

@@ -60,7 +60,7 @@ void sl_counters_mark(struct sl_counters *counters, uint32_t slot);
 // SL_COUNTER_OVERFLOWS of all numbers besides.
 uint32_t sl_counters_used(const struct sl_counters *counters);
 
-// Reads a slot; false when it holds no counter.
+// Reads a slot; false when it holds no counter, or one that this node counts alone.
 bool sl_counters_read(const struct sl_counters *counters, uint32_t slot,
                       struct sl_counter_state *ret_state);
 

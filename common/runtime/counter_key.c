@@ -12,11 +12,10 @@
 static const uint64_t COMMON_KEY[2] = {0x736c756963653a6cULL, 0x696d697473206b31ULL};
 static const char DIMENSIONS[] = {
     [SL_COUNT_API] = 'a', [SL_COUNT_USER] = 'u', [SL_COUNT_APP] = 'p', [SL_COUNT_IP] = 'i'};
-static const char FORMS[] = {[COUNTER_FORM_POLICY] = 't',
-                             [COUNTER_FORM_DEFAULT] = 'd',
-                             [COUNTER_FORM_DOMAIN] = 'h',
-                             [COUNTER_FORM_OVERFLOW] = 'o',
-                             [COUNTER_FORM_QUOTA] = 'q'};
+static const char FORMS[] = {
+    [COUNTER_FORM_POLICY] = 't',   [COUNTER_FORM_DEFAULT] = 'd', [COUNTER_FORM_DOMAIN] = 'h',
+    [COUNTER_FORM_OVERFLOW] = 'o', [COUNTER_FORM_QUOTA] = 'q',   [COUNTER_FORM_LOCAL] = 'l',
+    [COUNTER_FORM_OWN] = 'n',      [COUNTER_FORM_SPILL] = 'v'};
 
 static void
 key_add(struct sl_counter_key *key, const char *text, size_t len)
@@ -100,13 +99,20 @@ void
 counter_overflow_key(struct sl_counter_key *ret_key, const struct sl_counter_take *take)
 {
     ret_key->len = 0;
-    key_add(ret_key, "o/", 2);
+    key_add(ret_key, take->local ? "v/" : "o/", 2);
     key_add(ret_key, take->policy_id, SL_ID_LEN);
     key_add(ret_key, "/", 1);
     key_add_number(ret_key, take->window_s);
     if (take->lead_s > 0) {
         key_add_lead(ret_key, take->lead_s);
     }
+}
+
+void
+sl_counter_local_key(struct sl_counter_key *key)
+{
+    assert(key->text[0] == 't' || key->text[0] == 'd');
+    key->text[0] = FORMS[key->text[0] == 't' ? COUNTER_FORM_LOCAL : COUNTER_FORM_OWN];
 }
 
 // -- packed
@@ -168,6 +174,7 @@ counter_pack_name(const struct sl_counter_key *key, uint32_t lead_s, struct coun
     ret_name->form = (uint8_t)(form - FORMS);
     switch (ret_name->form) {
     case COUNTER_FORM_POLICY:
+    case COUNTER_FORM_LOCAL:
         return pack_policy(rest, ret_name);
     case COUNTER_FORM_QUOTA:
         memcpy(ret_name->subject, &lead_s, sizeof(lead_s));
@@ -182,7 +189,8 @@ uint32_t
 counter_lead_of(const struct counter_name *name)
 {
     uint32_t lead_s = 0;
-    if ((name->form & COUNTER_FORM_MASK) != COUNTER_FORM_POLICY) {
+    uint8_t form = name->form & COUNTER_FORM_MASK;
+    if (form != COUNTER_FORM_POLICY && form != COUNTER_FORM_LOCAL) {
         memcpy(&lead_s, name->subject, sizeof(lead_s));
     }
     return lead_s;
@@ -208,19 +216,24 @@ counter_unpack_name(const struct counter_name *name, uint32_t window_s,
     sl_hex_encode(name->id[1], COUNTER_ID_BYTES, id[1]);
     struct sl_counter_take take = {
         .policy_id = id[0], .window_s = window_s, .lead_s = counter_lead_of(name)};
-    switch (name->form & COUNTER_FORM_MASK) {
+    uint8_t form = name->form & COUNTER_FORM_MASK;
+    take.local = form >= COUNTER_FORM_LOCAL;
+    switch (form) {
+    case COUNTER_FORM_LOCAL:
     case COUNTER_FORM_POLICY:
         unpack_policy(name, id, window_s, ret_key);
+        ret_key->text[0] = FORMS[form];
         break;
     case COUNTER_FORM_QUOTA:
         sl_counter_quota_key(ret_key, id[0], id[1], window_s, take.lead_s);
         break;
+    case COUNTER_FORM_SPILL:
     case COUNTER_FORM_OVERFLOW:
         counter_overflow_key(ret_key, &take);
         break;
     default:
         ret_key->len = 0;
-        key_add(ret_key, &FORMS[(name->form & COUNTER_FORM_MASK) % SL_COUNT(FORMS)], 1);
+        key_add(ret_key, &FORMS[form], 1);
         key_add(ret_key, "/", 1);
         key_add(ret_key, id[0], SL_ID_LEN);
     }

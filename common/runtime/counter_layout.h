@@ -24,20 +24,22 @@
 #define COUNTER_IDLE_S      5                     // a slot rests this long before it changes hands
 #define COUNTER_BEAT_MS     1000                  // an agent silent for longer is dead
 #define COUNTER_HAS_LEAD    0x8000U               // bit of a slot's shard: windows of its own
+#define COUNTER_IS_LOCAL    0x4000U               // another one: this node alone counts
 #define COUNTER_ID_BYTES    (SL_ID_LEN / 2)       // of an id in a packed key
 #define COUNTER_SUBJECT_MAX 39                    // characters of a key's subject
 
 // All that taking a unit touches: one cache line.
 struct counter_slot {
-    _Alignas(64) _Atomic uint64_t tag;          // SipHash of the key, or COUNTER_TAG_*
-    _Atomic uint64_t units[SL_COUNTER_WINDOWS]; // window:32, exhausted:1, remaining:31
-    _Atomic uint8_t low[SL_COUNTER_WINDOWS];    // left units at which to ask: 0, else 2^(low-1)
-    _Atomic uint32_t wanted;                    // requests that found no unit, for the agent
-    _Atomic uint32_t touched_s;                 // monotonic seconds: last use
-    _Atomic uint32_t limit;                     // units a window, by the newest image
-    uint32_t window_s;                          // seconds; set before tag
-    uint16_t shard;                             // with COUNTER_HAS_LEAD; set before tag
-    _Atomic uint16_t turn;                      // how often it changed hands, modulo 65,536
+    _Alignas(64) _Atomic uint64_t tag; // SipHash of the key, or COUNTER_TAG_*
+    // window:32, exhausted:1, remaining:31; of a local counter window:32, used:32
+    _Atomic uint64_t units[SL_COUNTER_WINDOWS];
+    _Atomic uint8_t low[SL_COUNTER_WINDOWS]; // left units at which to ask: 0, else 2^(low-1)
+    _Atomic uint32_t wanted;                 // requests that found no unit, for the agent
+    _Atomic uint32_t touched_s;              // monotonic seconds: last use
+    _Atomic uint32_t limit;                  // units a window, by the newest image
+    uint32_t window_s;                       // seconds; set before tag
+    uint16_t shard;                          // with COUNTER_HAS_LEAD, _IS_LOCAL; set before tag
+    _Atomic uint16_t turn;                   // how often it changed hands, modulo 65,536
 };
 _Static_assert(sizeof(struct counter_slot) == 64, "a slot is a cache line");
 
@@ -63,6 +65,9 @@ _Static_assert(sizeof(struct counter_name) == 73, "no padding");
 #define COUNTER_FORM_DOMAIN    2    // h/…
 #define COUNTER_FORM_OVERFLOW  3    // o/…
 #define COUNTER_FORM_QUOTA     4    // q/…
+#define COUNTER_FORM_LOCAL     5    // from here on: counted by this node alone; l/…, as t/…
+#define COUNTER_FORM_OWN       6    // n/…, as d/…
+#define COUNTER_FORM_SPILL     7    // v/…, as o/…
 #define COUNTER_FORM_MASK      0x07 //
 #define COUNTER_FORM_SHARED    0x08 // the policy's scope is all APIs bound to it
 #define COUNTER_FORM_DIMENSION 0x10 // times the dimension
@@ -129,7 +134,7 @@ counter_pack(uint32_t window, uint32_t units)
 static inline uint32_t
 counter_shard_of(const struct counter_slot *slot)
 {
-    return slot->shard & ~COUNTER_HAS_LEAD;
+    return slot->shard & ~(COUNTER_HAS_LEAD | COUNTER_IS_LOCAL);
 }
 
 static inline uint32_t

@@ -170,8 +170,10 @@ is_claimable(const struct sl_counters *counters, uint32_t slot, int64_t mono_ms)
     int64_t lead_ms = (int64_t)counter_lead_of(&counters->names[slot]) * 1000;
     uint32_t window =
         sl_counter_window(sl_counters_clock(counters, mono_ms) + lead_ms, at->window_s);
+    bool is_local = (at->shard & COUNTER_IS_LOCAL) != 0;
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
-        if (counter_window_of(atomic_load(&counters->grants[slot].allowed[i])) >= window) {
+        if (counter_window_of(atomic_load(
+                is_local ? &at->units[i] : &counters->grants[slot].allowed[i])) >= window) {
             return false;
         }
     }
@@ -214,7 +216,8 @@ fill_slot(struct sl_counters *counters, uint32_t slot, const struct sl_counter_t
     atomic_store_explicit(&grant->revision, take->revision, memory_order_relaxed);
     atomic_fetch_add(&at->turn, 1);
     at->window_s = take->window_s;
-    at->shard = (uint16_t)(sl_counter_shard(key) | (take->lead_s > 0 ? COUNTER_HAS_LEAD : 0));
+    at->shard = (uint16_t)(sl_counter_shard(key) | (take->lead_s > 0 ? COUNTER_HAS_LEAD : 0) |
+                           (take->local ? COUNTER_IS_LOCAL : 0));
     counters->names[slot] = *name;
     atomic_store(&at->tag, counter_tag(counters, key));
 }
@@ -315,7 +318,8 @@ set_limit(struct counter_slot *slot, struct counter_grant *grant,
 {
     uint32_t had = atomic_exchange(&slot->limit, (uint32_t)take->limit);
     atomic_store(&grant->revision, take->revision);
-    for (size_t i = 0; i < SL_COUNTER_WINDOWS && had < (uint32_t)take->limit; i++) {
+    bool is_more = had < (uint32_t)take->limit && !take->local;
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS && is_more; i++) {
         atomic_fetch_and(&slot->units[i], ~(uint64_t)COUNTER_EXHAUSTED);
     }
 }

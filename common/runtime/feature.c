@@ -25,6 +25,8 @@ static const char *const names[SL_FEATURE_COUNT] = {
     [SL_FEATURE_TOKEN_ALLOW] = "backend_token_allow.backend_token_allow_users",
     [SL_FEATURE_APP_AUTH_HEADER] = "custom_auth_header.app_auth_header",
     [SL_FEATURE_SSE_STRATEGY] = "sse_strategy",
+    [SL_FEATURE_THROTTLE] = "throttle_strategy.enable",
+    [SL_FEATURE_THROTTLE_LOCAL] = "throttle_strategy.strategy",
 };
 
 const char *

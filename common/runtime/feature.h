@@ -30,6 +30,8 @@ enum sl_feature {
     SL_FEATURE_TOKEN_ALLOW,         // accounts that show X-Auth-Token to backends, as one pattern
     SL_FEATURE_APP_AUTH_HEADER,     // where the signature stands; Authorization
     SL_FEATURE_SSE_STRATEGY,        // "on": no answer is buffered
+    SL_FEATURE_THROTTLE,            // "on": `strategy` holds
+    SL_FEATURE_THROTTLE_LOCAL,      // "local": every node has the whole of each limit
     SL_FEATURE_COUNT,               // also: a name that this build does not know
 };
 

@@ -157,6 +157,24 @@ add_policy(struct limits *limits, const ngx_http_sluice_ctx_t *ctx,
     }
 }
 
+// Each node has the whole of the limits that the strategy is about: of policies and of the default.
+static void
+make_local(struct limits *limits, size_t from)
+{
+    for (size_t i = from; i < limits->count; i++) {
+        limits->take[i].local = true;
+        sl_counter_local_key(&limits->limit[i].key);
+    }
+}
+
+static bool
+is_local(const ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_str strategy = sl_img_feature_text(ctx->gateway, SL_FEATURE_THROTTLE_LOCAL);
+    return sl_img_feature_on(ctx->gateway, SL_FEATURE_THROTTLE) &&
+           sl_str_equal(strategy, SL_STR("local"));
+}
+
 // A call that another limit refuses takes nothing of the quota: units are taken together.
 static void
 add_quota(struct limits *limits, const ngx_http_sluice_ctx_t *ctx)
@@ -191,6 +209,7 @@ find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, struct limits *l
         limits->take[limits->count - 1].policy_id = ctx->group_id;
         sl_counter_domain_key(&limit->key, ctx->group_id);
     }
+    size_t shared = limits->count;
     if (ctx->gateway->api_default_limit > 0) {
         limit = add(limits, "api", ctx->gateway->api_default_limit, 1);
         limit->header = "api-allenv";
@@ -201,6 +220,9 @@ find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, struct limits *l
     }
     if (throttle != NULL) {
         add_policy(limits, ctx, throttle);
+    }
+    if (is_local(ctx)) {
+        make_local(limits, shared);
     }
     for (size_t i = 0; i < limits->count; i++) {
         limits->take[i].revision = sl_image_revision(image);
@@ -360,7 +382,7 @@ ngx_http_sluice_limit_init(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf
     worker.timer.handler = look;
     worker.timer.data = &worker;
     worker.timer.log = cycle->log;
-    worker.timer.cancelable = 1;
+    // Not cancelable: it runs while requests wait, and a worker that ends has to answer them first.
     worker.name = smcf->limits_name.len > 0 ? &smcf->limits_name : NULL;
     worker.keys = (size_t)smcf->limit_keys;
     open_counters(cycle->log);

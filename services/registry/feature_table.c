@@ -160,6 +160,13 @@ static const struct feature_part custom_auth_header[] = {
     {.type = FEATURE_END},
 };
 
+static const char *const strategies[] = {"cluster", "local", NULL};
+static const struct feature_part throttle_strategy[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "strategy", .type = FEATURE_WORD, .words = strategies, .required = true},
+    {.type = FEATURE_END},
+};
+
 const struct feature feature_table[] = {
     {.name = "app_acl"},
     {.name = "app_api_key", .parts = on_off},
@@ -179,6 +186,7 @@ const struct feature feature_table[] = {
     {.name = "ratelimit", .parts = ratelimit},
     {.name = "request_body_size", .parts = request_body_size},
     {.name = "sse_strategy", .parts = on_off},
+    {.name = "throttle_strategy", .parts = throttle_strategy},
 };
 const size_t feature_count = SL_COUNT(feature_table);
 
@@ -211,7 +219,6 @@ static const char *const others[] = {
     "sign_aes",
     "sign_basic",
     "ssl_ciphers",
-    "throttle_strategy",
     "vpc_backup",
     "vpc_name_modifiable",
 };

@@ -77,7 +77,7 @@ keys_survive_being_packed(void **state)
     (void)state;
     struct sl_str address = sl_str("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
     struct sl_str app = sl_str(POLICY);
-    struct sl_counter_key keys[8];
+    struct sl_counter_key keys[11];
     struct sl_counter_take take = {.policy_id = POLICY, .window_s = WINDOW, .lead_s = 17};
     sl_counter_policy_key(&keys[0], POLICY, PUBLISH, SL_COUNT_IP, &address, WINDOW);
     sl_counter_policy_key(&keys[1], POLICY, NULL, SL_COUNT_API, NULL, WINDOW);
@@ -87,14 +87,23 @@ keys_survive_being_packed(void **state)
     sl_counter_domain_key(&keys[5], POLICY);
     sl_counter_quota_key(&keys[6], POLICY, PUBLISH, WINDOW, 17);
     counter_overflow_key(&keys[7], &take);
+    keys[8] = keys[0];
+    sl_counter_local_key(&keys[8]);
+    assert_int_equal('l', keys[8].text[0]);
+    keys[9] = keys[4];
+    sl_counter_local_key(&keys[9]);
+    take.local = true;
+    take.lead_s = 0;
+    counter_overflow_key(&keys[10], &take);
     for (size_t i = 0; i < SL_COUNT(keys); i++) {
         struct counter_name name;
         struct sl_counter_key unpacked;
-        assert_true(counter_pack_name(&keys[i], i < 6 ? 0 : 17, &name));
+        uint32_t lead_s = i == 6 || i == 7 ? 17 : 0;
+        assert_true(counter_pack_name(&keys[i], lead_s, &name));
         counter_unpack_name(&name, WINDOW, &unpacked);
         assert_string_equal(keys[i].text, unpacked.text);
         assert_int_equal(keys[i].len, unpacked.len);
-        assert_int_equal(i < 6 ? 0 : 17, counter_lead_of(&name));
+        assert_int_equal(lead_s, counter_lead_of(&name));
     }
 }
 

@@ -306,6 +306,67 @@ a_contact_puts_shares_off(void **state)
                      sl_counters_take(f->counters, &f->take, 1, later, SL_COUNTER_FIRST, &first));
 }
 
+// Nobody is asked: neither an agent nor accounting has to live.
+static void
+a_local_counter_has_the_whole_limit_on_its_own(void **state)
+{
+    struct fixture *f = *state;
+    size_t first;
+    uint32_t slots[64];
+    uint64_t news[64] = {0};
+    sl_counter_local_key(&f->key);
+    f->take.local = true;
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    for (int64_t left = 2; left >= 0; left--) {
+        assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+        assert_true(sl_counters_remain(f->counters, &f->take) == left);
+    }
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    f->take.limit = 5; // of a newer image
+    f->take.revision = 2;
+    assert_int_equal(SL_COUNTER_TAKEN, take_one(f));
+    f->take.limit = 2;
+    f->take.revision = 3;
+    assert_int_equal(SL_COUNTER_REFUSED, take_one(f));
+    int64_t later = sl_mono_ms() + WINDOW * 1000;
+    assert_int_equal(SL_COUNTER_TAKEN,
+                     sl_counters_take(f->counters, &f->take, 1, later, SL_COUNTER_FIRST, &first));
+    struct sl_counter_state read;
+    assert_false(sl_counters_read(f->counters, f->take.slot, &read));
+    assert_int_equal(0, sl_counters_asked(f->counters, slots, 64));
+    sl_counters_changed(f->counters, news);
+    assert_true(news[f->take.slot / 64] == 0);
+}
+
+static void
+a_local_unit_comes_back_when_another_counter_refuses(void **state)
+{
+    struct fixture *f = *state;
+    size_t first = 9;
+    struct sl_counter_key app_key;
+    struct sl_str app = sl_str(POLICY);
+    struct sl_counter_take takes[2] = {f->take, f->take};
+    sl_counter_policy_key(&app_key, POLICY, PUBLISH, SL_COUNT_APP, &app, WINDOW);
+    sl_counter_local_key(&f->key);
+    takes[0].local = true;
+    takes[1].key = &app_key;
+    takes[1].count_only = false;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(SL_COUNTER_WAIT, sl_counters_take(f->counters, takes, 2, sl_mono_ms(),
+                                                           SL_COUNTER_FIRST, &first));
+        assert_int_equal(1, first);
+    }
+    assert_true(sl_counters_remain(f->counters, &takes[0]) == 3);
+    grant(f, takes[1].slot, f->window, 5, false);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SL_COUNTER_TAKEN, sl_counters_take(f->counters, takes, 2, sl_mono_ms(),
+                                                            SL_COUNTER_FIRST, &first));
+    }
+    assert_int_equal(SL_COUNTER_REFUSED, sl_counters_take(f->counters, takes, 2, sl_mono_ms(),
+                                                          SL_COUNTER_FIRST, &first));
+    assert_int_equal(0, first);
+}
+
 // A worker died between the two stores of an installation: the units count as spent.
 static void
 a_half_installed_share_is_spent(void **state)
@@ -384,6 +445,8 @@ main(void)
         T(a_raised_limit_is_asked_for_although_the_old_one_was_exhausted),
         T(a_contact_puts_shares_off),
         T(a_half_installed_share_is_spent),
+        T(a_local_counter_has_the_whole_limit_on_its_own),
+        T(a_local_unit_comes_back_when_another_counter_refuses),
         T(few_left_units_ask_for_more_before_anyone_waits),
         T(a_newer_image_decides_the_limit),
     };
