@@ -78,7 +78,8 @@ def main():
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--results", type=pathlib.Path, help="writes the table there")
     parser.add_argument("--other", type=pathlib.Path, help="a build to change to and back")
-    parser.add_argument("--only", default="", help="rows whose name or file has this in it")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD",
+                        help="rows of the file, or with the word in their name")
     parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
     args = parser.parse_args()
     go_ahead()
@@ -87,7 +88,8 @@ def main():
         print(f"--long: {may_have_namespaces()}")
         sys.exit(1)
     rows = [row for name in (LONG if args.long else SHORT)
-            for row in importlib.import_module(name).ROWS if args.only == name or args.only in row.name]
+            for row in importlib.import_module(name).ROWS
+            if any(word == name or word in row.name for word in args.only)]
     shape = {"control": 3, "nodes": 4, "databases": 2, "isolated": True} if args.long else {}
     cluster = Cluster(args.build, sanitized=args.sanitized,
                       other=args.other and args.other.resolve(), **shape)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh - a cluster under constant load loses one part after another; prints expected and measured.
 #
-#   tests/chaos/run.sh [--sanitized] [--long] [--only WORD] [--keep]
+#   tests/chaos/run.sh [--sanitized] [--long] [--only WORD…] [--keep]
 #
 # Two minutes on addresses of loopback; --long builds hosts in network namespaces (root) and plays
 # what needs them. Needs a build (build/, --sanitized: build-asan/) and the Python packages that

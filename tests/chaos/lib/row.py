@@ -15,6 +15,7 @@ from stack import wait_until
 BEFORE_S = 1.0  # of load before a strike
 AFTER_S = 3.0  # and after all is whole: longer than silence takes to be noticed
 SKEW_S = 0.05  # between our clock and accounting's, with what a call's answer takes to be read
+RELAY_PORT = 9000
 ASKED = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGQUIT, -signal.SIGINT)
 WHOLE_S = 90  # nothing takes longer; the row fails
 
@@ -68,12 +69,17 @@ class Scene:
     def far_away(self, hosts, targets, delay_s):
         """Delays new connections of `hosts` to targets [(address, port)] by a relay; answers what
         ends that, and with it the connections."""
+        return self.led_through(hosts, targets, lambda address, port: [
+            relay.__file__, str(delay_s), address,
+            *(f"{port + at}={target[0]}:{target[1]}" for at, target in enumerate(targets))])
+
+    def led_through(self, hosts, targets, words):
+        """Leads new connections of `hosts` to targets [(address, port)] to a script of ours, which
+        words(address, port) starts: the n-th target is its port + n. Answers what ends that."""
         place = self.cluster.hosts["backend"]
-        ways = {target: (place.address, 9000 + at) for at, target in enumerate(targets)}
-        unit = self.cluster.unit("relay", place, [
-            sys.executable, relay.__file__, str(delay_s), place.address,
-            *(f"{to[1]}={target[0]}:{target[1]}" for target, to in ways.items())],
-            ready=lambda: cluster.listens(place.address, 9000))
+        ways = {target: (place.address, RELAY_PORT + at) for at, target in enumerate(targets)}
+        unit = self.cluster.unit("relay", place, [sys.executable, *words(place.address, RELAY_PORT)],
+                                 ready=lambda: cluster.listens(place.address, RELAY_PORT))
         unit.start()
         unit.wait(20)
         for host in hosts:

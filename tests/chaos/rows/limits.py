@@ -9,12 +9,15 @@ import time
 
 import client
 import load
+import strayer
 from databases import isolated
+from network import control
 from row import Row
 from stack import wait_until
 
 AWAY_S = 15
 JOINED_S = 8
+STRAYING = 20  # per cent of a node's messages that are lost; as many are doubled, and late
 CALLS_PER_S = 10  # to the tight API, directly at the node that joins
 
 
@@ -66,10 +69,31 @@ def node_joins(scene):
         scene.healed()
 
 
+def messages_stray(scene):
+    """Messages between a node and its buses are lost, doubled and overtake each other."""
+    unit = scene.unit("node-1")
+    secrets = scene.cluster.secrets
+    peers = [secrets / "node-1.peer"] + [secrets / f"bus-{n}.peer"
+                                         for n in scene.cluster.control_numbers]
+    end = scene.led_through(
+        [unit.host], [(host.address, port) for host in control(scene) for port in (7001, 7003)],
+        lambda address, port: [strayer.__file__, address, port, STRAYING, *peers])
+    unit.restart()
+    scene.lasts(AWAY_S)
+    end()
+    carried = (scene.cluster.log / "relay.log").read_text().splitlines()[-1:]
+    scene.check(carried, "nothing went through the relay")
+    scene.note(f"through the relay: more than {''.join(carried)}")
+    scene.healed()
+
+
 ROWS = [
     # What was granted ahead lasts two seconds, shares begin after three.
     Row("every accounting process is away for 15 s", accounting_away, refused_calls=40,
         least_units=80),
     Row("an accounting process is removed and added", worker_leaves_and_comes, least_units=95),
+    # A call that finds no unit waits for one exchange of its node, and a third of those goes astray.
+    Row("a node's messages are lost, doubled and overtaken", messages_stray, refused_calls=20,
+        least_units=80, needs=isolated),
     Row("a node joins", node_joins, least_units=95, needs=isolated),
 ]

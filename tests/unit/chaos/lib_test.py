@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import pathlib
+import random
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ import audit
 import load
 import relay
 import row
+import strayer
 from hosts import Flat
 from stack import wait_until
 from unit import Unit
@@ -79,6 +81,20 @@ class LedgerTest(unittest.TestCase):
         ledger = audit.Ledger(Tables(["c|1|5"], ["c|5|2"]))
         self.assertEqual(ledger.twice([write("change", "c", 5, [200])]), ["c=5"])
         self.assertEqual(ledger.twice([write("change", "c", 5, [0, 200])]), [])
+
+
+class StrayerTest(unittest.TestCase):
+    def test_messages_are_lost_doubled_and_late_as_often_as_asked(self):
+        cast = [strayer.fates(random.Random(n), 20) for n in range(5000)]
+        kinds = {"lost": lambda f: not f, "doubled": lambda f: len(f) == 2,
+                 "late": lambda f: len(f) == 1 and f[0] > 0, "prompt": lambda f: f == [0.0]}
+        shares = {name: sum(map(is_it, cast)) / len(cast) for name, is_it in kinds.items()}
+        for name, expected in {"lost": 0.2, "doubled": 0.2, "late": 0.2, "prompt": 0.4}.items():
+            self.assertAlmostEqual(shares[name], expected, delta=0.03, msg=name)
+        self.assertLessEqual(max(max(fate, default=0) for fate in cast), strayer.LATE_S)
+
+    def test_without_faults_every_message_goes_on_at_once(self):
+        self.assertEqual({tuple(strayer.fates(random.Random(n), 0)) for n in range(100)}, {(0.0,)})
 
 
 class RowTest(unittest.TestCase):
