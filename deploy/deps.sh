@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that Sluice needs.
 #
-#   deploy/deps.sh [product | test | all]     default: product; test and all mean both sections
+#   deploy/deps.sh [product | test | bench]   default: product; each holds those before it, all is bench
 #
 # Asks apt only for what is missing and never upgrades what is there. While apt runs, package
 # scripts may neither start services nor create a PostgreSQL cluster; the two files that say so
@@ -21,13 +21,13 @@ usage() {
     sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
-# The packages of the sections asked for.
+# The packages of a section and those before it.
 wanted() {
-    awk -v all="$1" '
-        /^# (product|test)$/ { section = $2; next }
-        /^#/ || NF == 0      { next }
+    awk -v last="$1" '
+        /^# (product|test|bench)$/ { over = over || section == last; section = $2; next }
+        /^#/ || NF == 0            { next }
         $2 == "unless" && system("command -v " $3 " >/dev/null") == 0 { next }
-        section == "product" || all == "yes" { print $1 }' "$here/packages.txt"
+        !over { print $1 }' "$here/packages.txt"
 }
 
 # Those of them that dpkg does not have.
@@ -93,10 +93,10 @@ install_packages() {
 }
 
 main() {
-    local all=no
-    case ${1:-product} in
-    product) ;;
-    test | all) all=yes ;;
+    local last=${1:-product}
+    case $last in
+    product | test | bench) ;;
+    all) last=bench ;;
     -h | --help)
         usage
         return 0
@@ -107,12 +107,12 @@ main() {
         return 0
         ;;
     *)
-        printf 'deps.sh: unknown section "%s" (product, test or all)\n' "$1" >&2
+        printf 'deps.sh: unknown section "%s" (product, test, bench or all)\n' "$1" >&2
         return 2
         ;;
     esac
     local names lacking
-    mapfile -t names < <(wanted "$all")
+    mapfile -t names < <(wanted "$last")
     mapfile -t lacking < <(missing "${names[@]}")
     if ((${#lacking[@]} == 0)); then
         return 0

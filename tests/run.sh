@@ -2,7 +2,7 @@
 # run.sh - every test there is, on a fresh clone too: packages, builds, lint, unit, golden, stories,
 # outages, Debian packages.
 #
-#   tests/run.sh [--no-install] [lint | unit | story | chaos | packages]…     default: all
+#   tests/run.sh [--no-install] [lint | unit | story | chaos | bench | packages]…     default: all
 #
 # Builds plain (build/), with AddressSanitizer and UndefinedBehaviorSanitizer (build-asan/), and what
 # has threads with ThreadSanitizer (build-tsan/); unit, golden and story tests run on the sanitized
@@ -149,6 +149,14 @@ run_chaos() {
     count_line "$log" 'outages'
 }
 
+# That benches work, not what they say.
+run_bench() {
+    say 'benches, a second each'
+    local log=$LOGS/bench.log
+    "$VENV/bin/python" tests/bench/bench.py smoke --build "$PWD/$PLAIN" 2>&1 </dev/null | tee "$log"
+    count_line "$log" 'bench'
+}
+
 run_packages() {
     say 'Debian packages'
     local log=$LOGS/packages-made.log
@@ -161,16 +169,16 @@ main() {
     for word in "$@"; do
         case $word in
         --no-install) install=no ;;
-        lint | unit | story | chaos | packages) wanted+=("$word") ;;
+        lint | unit | story | chaos | bench | packages) wanted+=("$word") ;;
         *)
             sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 2
             ;;
         esac
     done
-    ((${#wanted[@]})) || wanted=(lint unit story chaos packages)
+    ((${#wanted[@]})) || wanted=(lint unit story chaos bench packages)
     mkdir -p $LOGS $PLAIN
-    [[ $install == no ]] || must 'packages' packages deploy/deps.sh test
+    [[ $install == no ]] || must 'packages' packages deploy/deps.sh bench
     must 'builds, plain and sanitized' build build_all
     say 'Python packages'
     make_venv >"$LOGS/venv.log" 2>&1 </dev/null
@@ -186,6 +194,7 @@ main() {
             ;;
         story) run_stories ;;
         chaos) run_chaos ;;
+        bench) run_bench ;;
         packages) run_packages ;;
         esac
     done

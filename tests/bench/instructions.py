@@ -1,48 +1,28 @@
 """instructions: what a proxied request costs in instructions of user space, against plain proxy_pass.
 
 One nginx process under callgrind answers rounds of requests over sixteen kept connections. Unlike time, the count hardly
-depends on the machine or on who else uses it. Limits are left out: their counters need the control plane.
+depends on the machine or on who else uses it. Nodes are those of local.py: no control plane, every unit granted.
 """
-import pathlib
 import re
 import socket
 import ssl
 import subprocess
-import sys
 
 import gateway
-import proxy
+import local
 import stack as stacks
-
-sys.path.insert(0, str(gateway.TREE / "tests/unit/nginx"))
-import module_node  # noqa: E402
-import signer  # noqa: E402
 
 CONNECTIONS = 16
 WARM_UP, ROUNDS = 20, 60
 APIS = 100
-HOST, KEY, SECRET, CODE = "bench.example.com", "benchkey", "benchsecret", "c" * 64
-ROWS = {"route only": "plain http", "AppCode": "plain https", "signature": "plain http"}
-
-
-def image(backend):
-    """An image of APIS APIs; the second takes an AppCode, the third a signature."""
-    apis = [{"publish_id": module_node.hex_id(1000 + n), "api_id": module_node.hex_id(2000 + n), "name": f"bench_{n}",
-             "group_id": module_node.hex_id(1), "path": f"/bench/{n}/items", "method": "GET", "match_mode": "NORMAL",
-             "schemes": 3, "auth": "APP" if n in (1, 2) else "NONE", "app_code": True, "backend_type": "HTTP",
-             "env_id": "DEFAULT_ENVIRONMENT_RELEASE_ID", "env_name": "RELEASE",
-             "http": {"host": "127.0.0.1", "path": "/", "port": backend, "method": "GET", "timeout_ms": 5000,
-                      "retry_count": -1}} for n in range(APIS)]
-    return {"gateway": {"id": module_node.hex_id(9)}, "throttles": [], "apis": apis,
-            "groups": [{"id": module_node.hex_id(1), "name": "g", "sl_domain_enabled": True}],
-            "hosts": [{"name": HOST, "group_id": module_node.hex_id(1)}], "upstreams": {"127.0.0.1": ["127.0.0.1"]},
-            "apps": [{"id": module_node.hex_id(50), "name": "an app", "key": KEY, "secret": SECRET, "codes": [CODE],
-                      "publish_ids": [module_node.hex_id(1001), module_node.hex_id(1002)]}]}
+FIRST_TRIES = 50  # a limit's first unit takes a moment to arrive
+ROWS = {"route only": "plain http", "route only + log": "plain http", "AppCode + 2 limits": "plain https",
+        "signature + 2 limits": "plain http"}
 
 
 def connect(port, tls):
     sock = socket.create_connection(("127.0.0.1", port), 60)
-    return ssl._create_unverified_context().wrap_socket(sock, server_hostname=HOST) if tls else sock
+    return ssl._create_unverified_context().wrap_socket(sock, server_hostname="bench") if tls else sock
 
 
 def play(sockets, request, rounds):
@@ -52,18 +32,24 @@ def play(sockets, request, rounds):
             sock.sendall(request)
         for sock in sockets:
             received = b""
-            while not received.endswith(proxy.BODY.encode()):
+            while not received.endswith(local.BODY.encode()):
                 part = sock.recv(65536)
                 assert part and (received or part.startswith(b"HTTP/1.1 200")), received + part
                 received += part
+
+
+def first_answer(port, tls, request):
+    with connect(port, tls) as sock:
+        sock.sendall(request)
+        return sock.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def control(word, pid):
     subprocess.run(["callgrind_control", *word.split(), str(pid)], check=True, capture_output=True)
 
 
-def measure(place, conf, port, tls, request):
-    """Instructions a request, and callgrind's own file of them."""
+def measure(rounds, place, conf, port, tls, request):
+    """Instructions a request of `rounds` rounds, and callgrind's own file of them."""
     out = place / "callgrind.out"
     process = subprocess.Popen(
         ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--", "/usr/sbin/nginx",
@@ -77,9 +63,10 @@ def measure(place, conf, port, tls, request):
                 return False
         stacks.wait_until(is_up, 60, "nginx under callgrind")
         sockets = [connect(port, tls) for _ in range(CONNECTIONS)]
+        assert any(first_answer(port, tls, request) for _ in range(FIRST_TRIES)), "no first answer"
         play(sockets, request, WARM_UP)
         control("--instr=on", process.pid)
-        play(sockets, request, ROUNDS)
+        play(sockets, request, rounds)
         control("--instr=off", process.pid)
         for sock in sockets:
             sock.close()
@@ -87,55 +74,45 @@ def measure(place, conf, port, tls, request):
         process.terminate()
         process.wait(60)
     total = re.search(r"^totals: (\d+)", out.read_text(), re.M)
-    return int(total[1]) / (ROUNDS * CONNECTIONS)
+    return int(total[1]) / (rounds * CONNECTIONS)
 
 
-def request_of(path, headers=()):
-    lines = [f"GET {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def candidates(options, port):
+def candidates(bed):
     """name → what measure() takes; plain ones and the module's own."""
-    cert, key = proxy.certificate(options.var / "peers")
-    plain = options.var / "plain"
+    plain = bed.options.var / "plain-counted"
     plain.mkdir()
-    servers = proxy.PLAIN.format(backend=port, port=port + 1, tls=port + 2, cert=cert, key=key)
-    (plain / "nginx.conf").write_text(re.sub("daemon off;", "", proxy.PEER.format(dir=plain, servers=servers)))
-    node = module_node.Node(options.build, module_node.fresh(options.var / "node"), port + 3)
-    node.configure(replaced=[("@IF_LOG_JSON@access_log", "#access_log"), ("sluice_limits @LIMITS@;", "")])
-    node.publish(image(port))
-    signed = signer.sign("GET", "/bench/2/items", {"Host": HOST}, b"", KEY, SECRET)
-    signed.pop("Host", None)
-    bench, own = (plain, plain / "nginx.conf"), (node.place, node.place / "nginx.conf")
+    port, tls = next(bed.ports), next(bed.ports)
+    servers = local.PLAIN.format(backend=bed.backend_port, port=port, tls=tls, cert=bed.cert, key=bed.key,
+                                 ciphers=local.CIPHERS)
+    (plain / "nginx.conf").write_text(re.sub("daemon off;", "", local.PEER.format(dir=plain, servers=servers)))
+    content = local.image(APIS, bed.backend_port)
+    quiet, logged = bed.configured(content, log=False), bed.configured(content)
+    guarded = bed.configured(local.image(APIS, bed.backend_port, **local.GUARDED))
+    bare = local.request(0)
+
+    def of(node, request, over_tls=False):
+        return node.place, node.place / "nginx.conf", node.https if over_tls else node.http, over_tls, request
     return {
-        "plain http": (*bench, port + 1, False, request_of("/bench")),
-        "route only": (*own, node.http, False, request_of("/bench/0/items")),
-        "plain https": (*bench, port + 2, True, request_of("/bench")),
-        "AppCode": (*own, node.https, True, request_of("/bench/1/items", [("X-Apig-AppCode", CODE)])),
-        "signature": (*own, node.http, False, request_of("/bench/2/items", signed.items())),
-    }, node
+        "plain http": (plain, plain / "nginx.conf", port, False, bare),
+        "route only": of(quiet, bare),
+        "route only + log": of(logged, bare),
+        "plain https": (plain, plain / "nginx.conf", tls, True, bare),
+        "AppCode + 2 limits": of(guarded, local.request(1, headers=[("X-Apig-AppCode", local.CODE)]), True),
+        "signature + 2 limits": of(guarded, local.request(2, signed=True)),
+    }
 
 
 def run(options):
     """Prints the table; has no budget of its own."""
-    port = stacks.free_port_block()
-    backend = proxy.start_nginx(options.var / "backend", proxy.BACKEND.format(port=port, body=proxy.BODY), "0")
-    rows, node = candidates(options, port)
-    counts = {}
-    try:
-        for name, row in rows.items():
-            counts[name] = measure(*row)
+    counts, rounds = {}, 2 if options.smoke else ROUNDS
+    with local.Bed(options) as bed:
+        for name, row in candidates(bed).items():
+            counts[name] = measure(rounds, *row)
             if options.keep:
                 (row[0] / "callgrind.out").rename(options.keep / f"callgrind.{name.replace(' ', '-')}")
-    finally:
-        backend.terminate()
-        backend.wait(10)
-        for path in pathlib.Path("/dev/shm").glob(f"sluice-{node.name}-*"):
-            path.unlink()
     print(gateway.heading(options.build))
-    print(f"run:       {ROUNDS * CONNECTIONS} requests over {CONNECTIONS} connections, {APIS} APIs, 128-byte body, access log "
-          "on; user space alone\n")
+    print(f"run:       {rounds * CONNECTIONS} requests over {CONNECTIONS} connections, {APIS} APIs, 128-byte body; \"route only\" "
+          "writes no access log; user space alone\n")
     print(gateway.table([[name, f"{count:.0f}", f"{count - counts[ROWS.get(name, name)]:+.0f}",
                           f"{count / counts[ROWS.get(name, name)]:.3f}"] for name, count in counts.items()],
                         ["what", "instructions/req", "over plain", "ratio"]))

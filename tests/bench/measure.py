@@ -44,32 +44,61 @@ def cpu_us(pids):
     return total
 
 
-class Candidate:
-    """One thing to measure: a URL with headers, and the processes that serve it."""
+TOLERANT = False  # --smoke: a bench that only has to work takes any answer
 
-    def __init__(self, name, pids, url, headers=()):
+
+class Candidate:
+    """One thing to measure: a URL with headers, and the processes that serve it.
+
+    `replay`: a file of whole requests that are sent in turn instead (local.py). `h2`: h2load speaks HTTP/2.
+    """
+
+    def __init__(self, name, pids, url, headers=(), replay=None, h2=False, connections=None):
         self.name, self.pids, self.url, self.headers = name, pids, url, list(headers)
+        self.replay, self.h2, self.connections = replay, h2, connections
+        self.comparisons = []  # (candidate that it is compared with, how much more it may cost or None)
         self.rounds = []  # (CPU µs per request, requests per second, p50 ms, p99 ms, refused)
+
+    def command(self, seconds, connections):
+        tool = ["taskset", "-c", LOAD_CORE]
+        headers = [word for header in self.headers for word in ("-H", header)]
+        if self.h2:
+            return [*tool, "h2load", f"-c{connections}", "-m1", f"-D{seconds}", "--warm-up-time=0", *headers, self.url]
+        tool += ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+        if self.replay:
+            return [*tool, "-s", str(pathlib.Path(__file__).with_name("replay.lua")), self.url, "--", str(self.replay)]
+        return [*tool, *headers, self.url]
 
     def run(self, seconds, connections):
         """Loads it for `seconds`; refuses a round in which a connection failed or over 1 % was no 2xx."""
-        command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", self.url]
-        for header in self.headers:
-            command += ["-H", header]
         before = cpu_us(self.pids)
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(self.command(seconds, self.connections or connections), check=True, capture_output=True,
+                             text=True).stdout
         spent = cpu_us(self.pids) - before
+        if self.h2:
+            done, rate, refused = h2_figures(self.name, out)
+            self.rounds.append((spent / done, rate, 0, 0, refused))
+            return
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         other = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
         refused = int(other.group(1)) if other else 0
         broken = re.search(r"Socket errors: (.*)", out)
-        if broken or refused * 100 > requests or requests == 0:
+        if requests == 0 or (not TOLERANT and (broken or refused * 100 > requests)):
             raise RuntimeError(f"{self.name}: {refused} of {requests} refused, {broken and broken.group(0)}")
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
         self.rounds.append((spent / requests, rate, latency_ms(out, "50%"), latency_ms(out, "99%"), refused))
 
     def median(self, column):
         return statistics.median(row[column] for row in self.rounds)
+
+
+def h2_figures(name, out):
+    """Requests, requests per second and refused ones of h2load's report."""
+    done, failed = map(int, re.search(r"requests: .* (\d+) succeeded, (\d+) failed", out).groups())
+    rate = float(re.search(r"finished in .*, ([\d.]+) req/s", out).group(1))
+    if failed or not done:
+        raise RuntimeError(f"{name}: {failed} of {done + failed} refused")
+    return done, rate, failed
 
 
 def latency_ms(out, percentile):
@@ -79,7 +108,7 @@ def latency_ms(out, percentile):
 
 def interleave(candidates, rounds, seconds, connections=64):
     """Each round runs every candidate once, after one unmeasured warm-up round."""
-    for candidate in candidates:
+    for candidate in [] if TOLERANT else candidates:
         candidate.run(1, connections)
         candidate.rounds.clear()
     for _ in range(rounds):
@@ -87,9 +116,35 @@ def interleave(candidates, rounds, seconds, connections=64):
             candidate.run(seconds, connections)
 
 
+def compared(candidate, base, budget=None):
+    """Has the candidate measured against `base` as well; answers it."""
+    candidate.comparisons.append((base, budget))
+    return candidate
+
+
+def report(rows, slack):
+    """The rows of a table, and the names of those that missed their budget by more than `slack`."""
+    lines, missed = [], []
+    for row in rows:
+        figures = [f"{row.median(1):.0f}", f"{row.median(2):.2f}", f"{row.median(3):.2f}",
+                   sum(r[4] for r in row.rounds)]
+        if not row.comparisons:
+            lines.append([row.name, f"{row.median(0):.2f}", "", "", *figures, ""])
+        for base, budget in row.comparisons:
+            over = ratio(row, base)
+            if budget and over > budget * slack:
+                missed.append(f"{row.name} over {base.name}")
+            lines.append([row.name, f"{row.median(0):.2f}", f"{over:.3f}", f"<= {budget}" if budget else "", *figures,
+                          base.name])
+    return lines, missed
+
+
+TITLES = ["what", "CPU us/req", "ratio", "budget", "req/s", "p50 ms", "p99 ms", "refused", "over"]
+
+
 def ratio(candidate, base):
     """Median over the rounds of candidate's CPU per request over base's in the same round."""
-    return statistics.median(a[0] / b[0] for a, b in zip(candidate.rounds, base.rounds))
+    return statistics.median(a[0] / (b[0] or 1) for a, b in zip(candidate.rounds, base.rounds))
 
 
 def percentile(values, share):

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# run.sh proxy|publish|instructions|limits [OPTIONS] - the benches; see --help. Builds plain first, prints to standard output.
+# run.sh WHAT [OPTIONS] - the benches; see --help. Builds plain first, prints to standard output.
 #
 #   proxy    CPU per proxied request against plain proxy_pass of the same nginx, in interleaved pairs
+#   peers    the same checks by nginx with Lua, haproxy and caddy, from Debian's packages
+#   scale    the proxy with 100, 10,000 and 100,000 APIs over up to 1,000 groups, and with 1,000 backends
+#   shapes   bodies of 10 KB and 1 MB, new connections, TLS, HTTP/2
+#   memory   the image's bytes an API, and what a worker holds of its own
 #   publish  milliseconds from a publish to the first 200 on both nodes
 #   instructions
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
+#   smoke    each of them for a second, to keep them working; tests/run.sh does this
 #
 # The figures in RESULTS.md come from these.
 #
@@ -14,12 +19,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 case ${1:-} in
 '' | -h | --help)
-    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     [[ -x build/venv/bin/python ]] && build/venv/bin/python tests/bench/bench.py --help
     exit 0
     ;;
 esac
-deploy/deps.sh test
+deploy/deps.sh bench
 cmake -S . -B build -G Ninja >/dev/null
 ninja -C build >/dev/null
 [[ -x build/venv/bin/python ]] || /usr/bin/python3 -m venv --system-site-packages build/venv
