@@ -47,6 +47,7 @@ typedef struct {
     // Locations that `sluice_backend buffered|streamed` declared; NULL where missing.
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
+    ngx_shm_zone_t *lockout_zone; // access keys that failed
     ngx_shm_zone_t *budget_zone;  // what all workers hold of signed bodies
     off_t body_budget;            // sluice_body_budget: bytes that they may hold together
     struct sl_image *image;       // this worker's reader; NULL before the worker started
@@ -167,6 +168,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned reading : 1;        // the body reader will resume
     unsigned backend_called : 1; // answered, or meant to be answered, by a backend
     unsigned throttled : 1;      // refused by a limit (access log: errorType 1)
+    unsigned mismatched : 1;     // refused because the HMAC differs
     unsigned signed_request : 1; // the signature holds, the body's digest may still differ
     unsigned answered : 1;       // a step has the answer: none follows
     unsigned counted : 1;        // metrics took it
@@ -266,6 +268,8 @@ ngx_int_t ngx_http_sluice_app_signature(ngx_http_request_t *r, ngx_http_sluice_c
 // proof. Refuses with GW_IAM_AUTH and a documented reason, GW_IAM_RENEW. Suspends for a signed
 // body.
 ngx_int_t ngx_http_sluice_iam(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Declares the shared memory of access keys that failed.
+ngx_int_t ngx_http_sluice_iam_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
 // Looks the user up again; refuses when it may not call any more.
 ngx_int_t ngx_http_sluice_iam_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 

@@ -10,10 +10,14 @@
 
 #include "common/base/clock.h"
 #include "common/crypto/token.h"
+#include "services/nginx/ngx_http_sluice_lockout.h"
 #include "services/nginx/ngx_http_sluice_pattern.h"
 
 #define MS_PER_S 1000
 #define SLOTS    512 // tokens remembered; a power of two
+
+// The table of failed keys, with nginx's slab bookkeeping.
+#define ZONE_BYTES (sizeof(struct ngx_http_sluice_lockout) + 32 * 4096)
 
 // A token whose signature holds, under the digest of its text.
 struct slot {
@@ -143,6 +147,34 @@ check_token(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str tex
 // -- access keys ----------------------------------------------------------------------------------
 
 static ngx_int_t
+init_zone(ngx_shm_zone_t *zone, void *old)
+{
+    ngx_slab_pool_t *slab = (ngx_slab_pool_t *)zone->shm.addr;
+
+    if (old != NULL) { // a reload goes on counting
+        zone->data = old;
+        return NGX_OK;
+    }
+    zone->data = zone->shm.exists ? slab->data
+                                  : ngx_slab_calloc(slab, sizeof(struct ngx_http_sluice_lockout));
+    slab->data = zone->data;
+    return zone->data == NULL ? NGX_ERROR : NGX_OK;
+}
+
+ngx_int_t
+ngx_http_sluice_iam_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf)
+{
+    ngx_str_t name = ngx_string("sluice_keys");
+
+    smcf->lockout_zone = ngx_shared_memory_add(cf, &name, ZONE_BYTES, &ngx_http_sluice_module);
+    if (smcf->lockout_zone == NULL) {
+        return NGX_ERROR;
+    }
+    smcf->lockout_zone->init = init_zone;
+    return NGX_OK;
+}
+
+static ngx_int_t
 refuse_key(ngx_http_sluice_ctx_t *ctx, struct sl_str access)
 {
     char text[192];
@@ -166,6 +198,31 @@ has_security_token(ngx_http_request_t *r, const struct sl_img_access_key *key)
     return sl_crypto_equal(given, sl_img_text(&key->security_token));
 }
 
+// Judges the signature of a key, unless it failed too often of late.
+static ngx_int_t
+check_signature(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx,
+                const struct sl_sign_parts *parts, const struct sl_img_access_key *key)
+{
+    ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
+    struct ngx_http_sluice_lockout *lockout = smcf->lockout_zone->data;
+    uint64_t name = key->secret_version | 1; // a secret that was reset begins anew
+    int64_t now_s = sl_wall_ms() / MS_PER_S;
+    ngx_int_t rc;
+
+    if (ngx_http_sluice_lockout_is_shut(lockout, name, now_s)) {
+        return refuse(ctx, "AK access failed to reach the limit,forbidden");
+    }
+    rc = ngx_http_sluice_signature_check(
+        r, ctx, SL_E_GW_IAM_AUTH, parts,
+        &(ngx_http_sluice_key_t){key->user_id, key->secret_version, sl_img_text(&key->secret)});
+    if (rc == NGX_OK) {
+        ngx_http_sluice_lockout_passed(lockout, name);
+    } else if (rc == NGX_ABORT && ctx->mismatched) {
+        ngx_http_sluice_lockout_failed(lockout, name, now_s);
+    }
+    return rc;
+}
+
 static ngx_int_t
 check_key(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str authorization)
 {
@@ -182,9 +239,7 @@ check_key(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str autho
         (key->expires_s != 0 && sl_wall_ms() / MS_PER_S >= key->expires_s)) {
         return refuse_key(ctx, parts.access);
     }
-    rc = ngx_http_sluice_signature_check(
-        r, ctx, SL_E_GW_IAM_AUTH, &parts,
-        &(ngx_http_sluice_key_t){key->user_id, key->secret_version, sl_img_text(&key->secret)});
+    rc = check_signature(r, ctx, &parts, key);
     if (rc != NGX_OK) {
         return rc;
     }

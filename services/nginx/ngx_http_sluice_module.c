@@ -401,7 +401,8 @@ init_main_conf(ngx_conf_t *cf, void *conf)
         }
     }
     if (ngx_http_sluice_metrics_zone(cf, smcf) != NGX_OK ||
-        ngx_http_sluice_budget_zone(cf, smcf) != NGX_OK) {
+        ngx_http_sluice_budget_zone(cf, smcf) != NGX_OK ||
+        ngx_http_sluice_iam_zone(cf, smcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
     return NGX_CONF_OK;

@@ -139,6 +139,7 @@ refuse_mismatch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, enum sl_code 
     struct sl_str text = sl_str(canonical);
     ngx_str_t tail;
 
+    ctx->mismatched = 1;
     if (code != SL_E_GW_APP_AUTH) {
         return ngx_http_sluice_fail(ctx, code, "verify aksk signature fail");
     }

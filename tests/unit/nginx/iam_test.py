@@ -192,6 +192,20 @@ class Keys(Case):
         self.refused(*self.signed(TEMPORARY), ("X-Security-Token", SESSION[:-1]), message=fails)
         self.refused(*self.signed(), ("X-Security-Token", SESSION), message=fails)
 
+    def test_the_sixth_failure_in_a_row_meets_a_shut_door(self):
+        changed = image()
+        changed["access_keys"][0]["secret"] = "only-of-this-test"
+        self.node.publish(changed)
+        for _ in range(4):
+            self.refused(*self.signed(secret="wrong"), message=PREFIX + "verify aksk signature fail")
+        self.passes(*self.signed(secret="only-of-this-test"))
+        for _ in range(5):
+            self.refused(*self.signed(secret="wrong"), message=PREFIX + "verify aksk signature fail")
+        shut = PREFIX + "AK access failed to reach the limit,forbidden"
+        self.refused(*self.signed(secret="only-of-this-test"), message=shut)
+        self.refused(*self.signed(secret="wrong"), message=shut)
+        self.passes(*self.signed(TEMPORARY), ("X-Security-Token", SESSION))
+
     def test_a_user_that_goes_while_the_body_comes_is_refused(self):
         head = "".join(f"{name}: {value}\r\n" for name, value in self.signed(method="POST", body=b"0123456789"))
         for gone, status in ((False, 200), (True, 401)):
