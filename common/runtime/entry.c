@@ -389,7 +389,7 @@ check_api(struct decoder *decoder, const struct sl_api *api)
     if (api->schemes == 0) {
         return broken(decoder, "schemes");
     }
-    if (api->backend_type == SL_BACKEND_HTTP &&
+    if (api->backend_type != SL_BACKEND_MOCK &&
         (api->http.path[0] != '/' || api->http.port == 0 || api->http.timeout_ms == 0)) {
         return broken(decoder, "http");
     }

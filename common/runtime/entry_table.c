@@ -33,6 +33,7 @@ static const struct entry_field http_fields[] = {
     {"method", FIELD_WORD, AT(sl_http_backend, method), .words = method_words},
     {"timeout_ms", FIELD_INT, AT(sl_http_backend, timeout_ms), .min = 1, .max = 600000},
     {"retry_count", FIELD_INT, AT(sl_http_backend, retry_count), .min = -1, .max = 10},
+    {"async", FIELD_BOOL, AT(sl_http_backend, async)},
 };
 static const struct entry_table http_table = {http_fields, SL_COUNT(http_fields),
                                               sizeof(struct sl_http_backend)};
@@ -310,7 +311,7 @@ sl_entry_min_reader(const struct sl_entry *entry)
         return 1;
     }
     if (entry->api.cors || entry->api.auth == SL_AUTH_IAM || asks_cookies(&entry->api) ||
-        entry->api.http.client_certificate) {
+        entry->api.http.client_certificate || entry->api.backend_type == SL_BACKEND_FUNCTION) {
         return 5;
     }
     if (lacks_host(&entry->api)) {

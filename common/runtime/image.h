@@ -67,7 +67,7 @@ struct sl_img_target {
     uint32_t timeout_ms;
     int32_t retry_count;
     uint16_t port, mock_status;
-    uint8_t method, tls, client_certificate, pad;
+    uint8_t method, tls, client_certificate, async;
 };
 
 struct sl_img_condition {

@@ -232,7 +232,7 @@ upstream_list(struct sl_image_builder *builder, const struct image_upstream *ups
 static const char *
 backend_host(const struct sl_api *api, size_t index)
 {
-    if (api->backend_type != SL_BACKEND_HTTP || index > api->policy_count) {
+    if (api->backend_type == SL_BACKEND_MOCK || index > api->policy_count) {
         return NULL;
     }
     return index == 0 ? api->http.host : api->policies[index - 1].http.host;

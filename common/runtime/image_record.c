@@ -112,6 +112,7 @@ write_target(struct image_writer *writer, struct sl_img_target *target, const st
     target->port = backend->http->port;
     target->tls = backend->http->tls;
     target->client_certificate = backend->http->client_certificate;
+    target->async = backend->http->async;
     target->method = (uint8_t)backend->http->method;
     target->mock_status = backend->mock->status;
     if (image_put_text(writer, &target->host, backend->http->host) != 0 ||

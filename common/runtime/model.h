@@ -100,6 +100,7 @@ struct sl_http_backend {
     uint32_t timeout_ms;
     int32_t retry_count;     // -1: one, not for POST and PATCH
     bool client_certificate; // shows the gateway's certificate; with tls only
+    bool async;              // FUNCTION: nobody waits for the function's end
 };
 
 struct sl_mock_backend {
@@ -145,7 +146,7 @@ struct sl_api {
     bool app_code; // X-Apig-AppCode accepted
     bool cors;     // answers say that pages of any origin may read them
     enum sl_backend_type backend_type;
-    struct sl_http_backend http; // backend_type HTTP
+    struct sl_http_backend http; // all but MOCK
     struct sl_mock_backend mock; // backend_type MOCK
     const struct sl_req_param *req_params;
     size_t req_param_count;

@@ -33,6 +33,7 @@ extern ngx_module_t ngx_http_sluice_module;
 enum ngx_http_sluice_location {
     NGX_HTTP_SLUICE_BUFFERED, // the body is read before the backend is connected
     NGX_HTTP_SLUICE_STREAMED, // the body is passed on as it arrives
+    NGX_HTTP_SLUICE_FUNCTION, // an event is sent in place of the request
     NGX_HTTP_SLUICE_LOCATIONS,
 };
 
@@ -44,7 +45,7 @@ typedef struct {
     ngx_int_t limit_keys;  // sluice_limit_keys: how many counters they have room for
     ngx_uint_t idle_max;   // sluice_backend_idle: idle backend connections a worker keeps
     ngx_msec_t idle_ms;    // sluice_backend_idle_time: for how long
-    // Locations that `sluice_backend buffered|streamed` declared; NULL where missing.
+    // Locations that `sluice_backend NAME` declared; NULL where missing.
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
     ngx_shm_zone_t *lockout_zone; // access keys that failed
@@ -151,9 +152,10 @@ struct ngx_http_sluice_ctx_s {
     char body_digest[65];            // hex, when body_hash was finished
 
     // Backend: what peer.init and the proxy's variables take.
-    void *backend;               // backend.c's own
-    ngx_str_t backend_uri;       // path and query of the backend request
-    ngx_str_t backend_host;      // its Host header; may point into the image
+    void *backend;                         // backend.c's own
+    struct ngx_http_sluice_answer *answer; // of a function, _function.c's own; NULL: none is called
+    ngx_str_t backend_uri;                 // path and query of the backend request
+    ngx_str_t backend_host;                // its Host header; may point into the image
     ngx_str_t backend_headers;   // Host and the other headers of the gateway, as _forward.c says
     ngx_str_t tls_name;          // SNI
     ngx_uint_t hops;             // times that the call passed this gateway, this one included
@@ -354,6 +356,10 @@ ngx_int_t ngx_http_sluice_hops(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx
 // _forward.c: hides Connection and the headers that it names; before mappings add their own, so
 // that a client cannot take those away.
 void ngx_http_sluice_hop_by_hop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Hides what stays between client and gateway.
+void ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx);
+// Writes ctx->backend_headers for a request that carries an event.
+ngx_int_t ngx_http_sluice_forward_event(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // Hides what stays between client and gateway, writes ctx->backend_headers.
 ngx_int_t ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
@@ -429,7 +435,21 @@ ngx_int_t ngx_http_sluice_certificate_expect(ngx_ssl_conn_t *connection, const n
 // Frees the worker's contexts.
 void ngx_http_sluice_certificate_exit(void);
 
-// _mock.c: content handler of MOCK backends.
+// _function.c: FUNCTION backends.
+// Reads the body of the request, if it has one: before what is decided on the image, since it
+// suspends as ngx_http_sluice_body_read() does.
+ngx_int_t ngx_http_sluice_function_body(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Makes the call, whose event is there, one of a function's.
+ngx_int_t ngx_http_sluice_function(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// NGX_OK: the header is a function service's and waits for the body. NGX_DECLINED: it is to be
+// sent.
+ngx_int_t ngx_http_sluice_function_header(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Installs the filter that takes the service's answers; call it from postconfiguration.
+void ngx_http_sluice_function_init(void);
+
+// _mock.c: the media type of a body that nobody named one for.
+struct sl_str ngx_http_sluice_type_of(struct sl_str body);
+// Content handler of MOCK backends.
 ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);
 
 // _error.c: content handler that renders ctx->error, or the error that nginx itself found.

@@ -199,7 +199,9 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (rc != NGX_OK || backend == NULL) {
         return rc;
     }
-    if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
+    if (ctx->api->backend_type == SL_BACKEND_FUNCTION) {
+        location = NGX_HTTP_SLUICE_FUNCTION;
+    } else if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
         location = NGX_HTTP_SLUICE_STREAMED;
     }
     set_retries(backend, ctx->target);
@@ -210,7 +212,8 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->backend_called = 1;
     ctx->unbuffered = sl_img_feature_on(ctx->gateway, SL_FEATURE_SSE_STRATEGY);
     r->method_name = method_name(r, ctx->target->method); // what the proxy sends
-    rc = ngx_http_sluice_forward(r, ctx);
+    rc = location == NGX_HTTP_SLUICE_FUNCTION ? ngx_http_sluice_function(r, ctx)
+                                              : ngx_http_sluice_forward(r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -322,7 +325,7 @@ save_session(ngx_peer_connection_t *pc, void *data)
 }
 
 // The proxy takes what does not begin with a status line for an answer in HTTP/0.9 and relays it.
-// Here that is a backend that does not speak HTTP.
+// Here that is a backend that does not speak HTTP. A function service that refuses has no answer.
 static ngx_int_t
 process_header(ngx_http_request_t *r)
 {
@@ -333,6 +336,11 @@ process_header(ngx_http_request_t *r)
 
     if (rc == NGX_OK && r->http_version < NGX_HTTP_VERSION_10) {
         r->http_version = version;
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+    if (rc == NGX_OK && ctx->answer != NULL &&
+        (r->upstream->headers_in.status_n < NGX_HTTP_OK ||
+         r->upstream->headers_in.status_n >= NGX_HTTP_SPECIAL_RESPONSE)) {
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
     return rc;

@@ -46,7 +46,11 @@ backend_misspoke(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 static enum sl_code
 code_of_status(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 {
-    if (r->err_status == NGX_HTTP_BAD_GATEWAY && backend_misspoke(r, ctx)) {
+    if (ctx->answer != NULL && r->err_status == NGX_HTTP_GATEWAY_TIME_OUT) {
+        return SL_E_GW_FUNCTION_TIMEOUT;
+    }
+    if (r->err_status == NGX_HTTP_BAD_GATEWAY &&
+        (ctx->answer != NULL || backend_misspoke(r, ctx))) {
         return SL_E_GW_BACKEND_PROTOCOL;
     }
     for (size_t i = 0; i < SL_COUNT(status_codes); i++) {

@@ -129,6 +129,45 @@ append_hops(u_char *out, const ngx_http_sluice_ctx_t *ctx)
     return append(out, (struct sl_str){ctx->gateway->id, SL_ID_LEN});
 }
 
+void
+ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    if (ctx->secret_header.len > 0) {
+        hide_all(r, ctx->secret_header.ptr, ctx->secret_header.len);
+    }
+    if (ctx->trace_stale) {
+        hide_all(r, "traceparent", sizeof("traceparent") - 1);
+        hide_all(r, "tracestate", sizeof("tracestate") - 1);
+    }
+}
+
+ngx_int_t
+ngx_http_sluice_forward_event(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    const ngx_table_elt_t *trace =
+        ctx->traced ? ngx_http_sluice_header(r, "traceparent", sizeof("traceparent") - 1) : NULL;
+    size_t room = FIXED_ROOM + ctx->backend_host.len + (trace == NULL ? 0 : trace->value.len);
+    u_char *out = ngx_pnalloc(r->pool, room);
+
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+    ctx->backend_headers.data = out;
+    out = append(out, ngx_http_sluice_view(&ctx->backend_host));
+    out = append(out, SL_STR("\r\nContent-Type: application/json\r\nX-Cff-Request-Version: v0"
+                             "\r\nX-Request-Id: "));
+    out = append(out, (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1});
+    out = append_hops(out, ctx);
+    if (trace == NULL) {
+        out = append_trace(out, ctx);
+    } else {
+        out = append(out, SL_STR("\r\ntraceparent: "));
+        out = append(out, ngx_http_sluice_view(&trace->value));
+    }
+    ctx->backend_headers.len = (size_t)(out - ctx->backend_headers.data);
+    return NGX_OK;
+}
+
 ngx_int_t
 ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
@@ -137,13 +176,7 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct sl_str address = ngx_http_sluice_view(&r->connection->addr_text);
     u_char *out;
 
-    if (ctx->secret_header.len > 0) {
-        hide_all(r, ctx->secret_header.ptr, ctx->secret_header.len);
-    }
-    if (ctx->trace_stale) {
-        hide_all(r, "traceparent", sizeof("traceparent") - 1);
-        hide_all(r, "tracestate", sizeof("tracestate") - 1);
-    }
+    ngx_http_sluice_withhold(r, ctx);
     if (r->headers_in.host != NULL) {
         host = ngx_http_sluice_view(&r->headers_in.host->value);
     }

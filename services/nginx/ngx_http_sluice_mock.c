@@ -27,6 +27,12 @@ is_json(struct sl_str text)
                                 (text.ptr[begin] == '[' && text.ptr[end - 1] == ']'));
 }
 
+struct sl_str
+ngx_http_sluice_type_of(struct sl_str body)
+{
+    return is_json(body) ? SL_STR("application/json") : SL_STR("text/plain");
+}
+
 ngx_int_t
 ngx_http_sluice_mock(ngx_http_request_t *r)
 {
@@ -37,7 +43,5 @@ ngx_http_sluice_mock(ngx_http_request_t *r)
     if (rc != NGX_OK) {
         return rc;
     }
-    return ngx_http_sluice_send(r, ctx->mock_status,
-                                is_json(body) ? SL_STR("application/json") : SL_STR("text/plain"),
-                                body);
+    return ngx_http_sluice_send(r, ctx->mock_status, ngx_http_sluice_type_of(body), body);
 }

@@ -201,7 +201,8 @@ ngx_http_sluice_header_hide(ngx_table_elt_t *header)
 static ngx_int_t
 dispatch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    if (ctx->api->backend_type == SL_BACKEND_HTTP) {
+    if (ctx->api->backend_type == SL_BACKEND_HTTP ||
+        ctx->api->backend_type == SL_BACKEND_FUNCTION) {
         return ngx_http_sluice_backend(r, ctx);
     }
     if (ctx->api->backend_type != SL_BACKEND_MOCK) {
@@ -314,6 +315,7 @@ declare_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     static const ngx_str_t names[NGX_HTTP_SLUICE_LOCATIONS] = {
         [NGX_HTTP_SLUICE_BUFFERED] = ngx_string("buffered"),
         [NGX_HTTP_SLUICE_STREAMED] = ngx_string("streamed"),
+        [NGX_HTTP_SLUICE_FUNCTION] = ngx_string("function"),
     };
     ngx_http_sluice_main_conf_t *smcf = conf;
     const ngx_str_t *args = cf->args->elts;
@@ -326,7 +328,7 @@ declare_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_OK;
         }
     }
-    return "must be \"buffered\" or \"streamed\"";
+    return "must be \"buffered\", \"streamed\" or \"function\"";
 }
 
 static char *
@@ -362,6 +364,7 @@ install_handlers(ngx_conf_t *cf)
     }
     *handler = ngx_http_sluice_metrics_log;
     ngx_http_sluice_response_init();
+    ngx_http_sluice_function_init();
     ngx_http_sluice_body_init();
     return NGX_OK;
 }
@@ -395,8 +398,8 @@ init_main_conf(ngx_conf_t *cf, void *conf)
     for (ngx_uint_t i = 0; i < NGX_HTTP_SLUICE_LOCATIONS; i++) {
         if (smcf->locations[i] == NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "sluice needs a location with \"sluice_backend buffered\" and one "
-                               "with \"sluice_backend streamed\"");
+                               "sluice needs a location with \"sluice_backend\" for each of "
+                               "\"buffered\", \"streamed\" and \"function\"");
             return NGX_CONF_ERROR;
         }
     }

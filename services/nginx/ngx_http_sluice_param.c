@@ -310,8 +310,14 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct param_work work = {.request = r, .ctx = ctx};
     size_t declared = ctx->api->req_params.count;
     size_t most; // additions
-    ngx_int_t rc;
+    ngx_int_t rc = NGX_OK;
 
+    if (ctx->api->backend_type == SL_BACKEND_FUNCTION) {
+        rc = ngx_http_sluice_function_body(r, ctx);
+    }
+    if (rc != NGX_OK) {
+        return rc;
+    }
     if (declared > 0) {
         work.values = ngx_pcalloc(r->pool, declared * sizeof(*work.values));
         if (work.values == NULL) {
@@ -324,7 +330,7 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         return rc;
     }
     ctx->target = ngx_http_sluice_policy_choose(&work);
-    if (ctx->api->backend_type != SL_BACKEND_HTTP) {
+    if (ctx->api->backend_type == SL_BACKEND_MOCK) {
         return NGX_OK;
     }
     most = declared + ctx->target->backend_params.count;
@@ -334,6 +340,11 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
             return NGX_ERROR;
         }
         map_parameters(&work);
+    }
+    if (ctx->api->backend_type == SL_BACKEND_FUNCTION) {
+        ngx_http_sluice_withhold(r, ctx);
+        rc = ngx_http_sluice_target_headers(&work);
+        return rc == NGX_OK ? ngx_http_sluice_event(&work) : rc;
     }
     rc = ngx_http_sluice_target_uri(&work);
     return rc == NGX_OK ? ngx_http_sluice_target_headers(&work) : rc;

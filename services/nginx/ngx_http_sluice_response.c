@@ -98,6 +98,9 @@ header_filter(ngx_http_request_t *r)
     if (ctx == NULL) {
         return next_header_filter(r);
     }
+    if (ngx_http_sluice_function_header(r, ctx) == NGX_OK) {
+        return NGX_OK;
+    }
     id = (ngx_str_t){sizeof(ctx->request_id) - 1, (u_char *)ctx->request_id};
     r->headers_out.server = add_header(r, server_name, sizeof(server_name) - 1, server);
     if (r->headers_out.server == NULL || add_header(r, id_name, sizeof(id_name) - 1, id) == NULL) {

@@ -256,6 +256,21 @@ append_query(const struct param_work *work, u_char *out)
 }
 
 ngx_int_t
+ngx_http_sluice_target_query(struct param_work *work, struct sl_str *ret_query)
+{
+    u_char *room = ngx_pnalloc(work->request->pool, query_room(work));
+    u_char *end;
+
+    if (room == NULL) {
+        return NGX_ERROR;
+    }
+    end = append_query(work, room);
+    *ret_query = end == room ? (struct sl_str){NULL, 0}
+                             : (struct sl_str){(char *)room + 1, (size_t)(end - room) - 1};
+    return NGX_OK;
+}
+
+ngx_int_t
 ngx_http_sluice_target_uri(struct param_work *work)
 {
     size_t room = 3 * path_room(work) + query_room(work) + 2;

@@ -144,7 +144,7 @@ prepare(struct apply *apply, const struct sl_wire_entry *entry, struct step *ret
 static void
 want_backend(struct apply *apply, const struct sl_entry *entry)
 {
-    if (entry->kind == SL_KIND_API && entry->api.backend_type == SL_BACKEND_HTTP) {
+    if (entry->kind == SL_KIND_API && entry->api.backend_type != SL_BACKEND_MOCK) {
         resolve_want(apply->options.resolve, entry->api.http.host);
         for (size_t i = 0; i < entry->api.policy_count; i++) {
             resolve_want(apply->options.resolve, entry->api.policies[i].http.host);

@@ -29,9 +29,8 @@ is_host(const char *host, bool is_ipv6)
            strspn(host, allowed) == len;
 }
 
-// Splits `host[:port]` (or `[v6]:port`) in place; the host in lower case.
-static int
-split_address(char *address, struct sl_http_backend *http, struct sl_error *err)
+int
+compile_split(char *address, struct sl_http_backend *http, struct sl_error *err)
 {
     bool is_ipv6 = address[0] == '[';
     char *host = is_ipv6 ? address + 1 : address;
@@ -73,7 +72,7 @@ compile_address(struct sl_arena *arena, const json_t *from, const struct variabl
         return sl_fail(err, SL_E_ENTRY_BROKEN, "api", is_path ? "req_uri" : "url_domain");
     }
     char *parts = sl_arena_dup(arena, address);
-    return parts == NULL ? sl_arena_check(arena, err) : split_address(parts, http, err);
+    return parts == NULL ? sl_arena_check(arena, err) : compile_split(parts, http, err);
 }
 
 static int

@@ -26,6 +26,16 @@ static const struct compile_word condition_types[] = {
     {"enum", SL_MATCH_ENUM}, {"exact", SL_MATCH_EXACT}, {"pattern", SL_MATCH_PATTERN}, {NULL, 0}};
 static const struct compile_word effect_modes[] = {{"ALL", 0}, {"ANY", 1}, {NULL, 0}};
 
+// The members of a definition that describe backends of each type; NULL: it is not known here.
+static const struct {
+    const char *own, *policies;
+} columns[] = {
+    [SL_BACKEND_HTTP] = {"backend_api", "policy_https"},
+    [SL_BACKEND_MOCK] = {"mock_info", "policy_mocks"},
+    [SL_BACKEND_FUNCTION] = {"func_info", "policy_functions"},
+    [SL_BACKEND_GRPC] = {NULL, NULL},
+};
+
 static int
 compile_backend_params(struct sl_arena *arena, const json_t *list,
                        const struct sl_backend_param **ret_params, size_t *ret_count,
@@ -144,10 +154,19 @@ compile_conditions(struct sl_arena *arena, const json_t *list, struct sl_policy 
     return sl_arena_check(arena, err);
 }
 
-// `variables` NULL: the policy's backend is a MOCK.
+// Where the calls of a type go that leaves the gateway.
 static int
-compile_policy(struct sl_arena *arena, const json_t *from, const struct variables *variables,
-               struct sl_policy *policy, struct sl_error *err)
+compile_remote(struct sl_arena *arena, enum sl_backend_type type, const json_t *from,
+               const struct variables *variables, struct sl_http_backend *http,
+               struct sl_error *err)
+{
+    return (type == SL_BACKEND_FUNCTION ? compile_function : compile_http)(arena, from, variables,
+                                                                           http, err);
+}
+
+static int
+compile_policy(struct sl_arena *arena, const json_t *from, enum sl_backend_type type,
+               const struct variables *variables, struct sl_policy *policy, struct sl_error *err)
 {
     int any = compile_word(from, "effect_mode", effect_modes, err);
     if (any < 0) {
@@ -155,9 +174,9 @@ compile_policy(struct sl_arena *arena, const json_t *from, const struct variable
     }
     policy->name = compile_text(arena, from, "name");
     policy->any = any == 1;
-    if (variables == NULL) {
+    if (type == SL_BACKEND_MOCK) {
         policy->mock = compile_mock(arena, from);
-    } else if (compile_http(arena, from, variables, &policy->http, err) != 0) {
+    } else if (compile_remote(arena, type, from, variables, &policy->http, err) != 0) {
         return -1;
     }
     return compile_conditions(arena, json_object_get(from, "conditions"), policy, err) != 0
@@ -170,14 +189,13 @@ static int
 compile_policies(struct sl_arena *arena, const json_t *definition,
                  const struct variables *variables, struct sl_api *api, struct sl_error *err)
 {
-    bool is_mock = api->backend_type == SL_BACKEND_MOCK;
-    const json_t *list = json_object_get(definition, is_mock ? "policy_mocks" : "policy_https");
+    const json_t *list = json_object_get(definition, columns[api->backend_type].policies);
     size_t count = json_array_size(list);
     struct sl_policy *policies = sl_arena_array(arena, count + 1, sizeof(*policies));
     for (size_t i = 0; policies != NULL && i < count; i++) {
         policies[i] = (struct sl_policy){.name = ""};
-        if (compile_policy(arena, json_array_get(list, i), is_mock ? NULL : variables, &policies[i],
-                           err) != 0) {
+        if (compile_policy(arena, json_array_get(list, i), api->backend_type, variables,
+                           &policies[i], err) != 0) {
             return -1;
         }
     }
@@ -190,12 +208,13 @@ int
 compile_backend(struct sl_arena *arena, const json_t *definition, const struct variables *variables,
                 struct sl_api *api, struct sl_error *err)
 {
-    if (api->backend_type == SL_BACKEND_MOCK) {
-        api->mock = compile_mock(arena, json_object_get(definition, "mock_info"));
-    } else if (api->backend_type != SL_BACKEND_HTTP) {
+    if (columns[api->backend_type].own == NULL) {
         return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "backend_type");
-    } else if (compile_http(arena, json_object_get(definition, "backend_api"), variables,
-                            &api->http, err) != 0) {
+    }
+    const json_t *own = json_object_get(definition, columns[api->backend_type].own);
+    if (api->backend_type == SL_BACKEND_MOCK) {
+        api->mock = compile_mock(arena, own);
+    } else if (compile_remote(arena, api->backend_type, own, variables, &api->http, err) != 0) {
         return -1;
     }
     return compile_backend_params(arena, json_object_get(definition, "backend_params"),

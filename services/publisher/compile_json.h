@@ -36,4 +36,13 @@ int compile_backend(struct sl_arena *arena, const json_t *definition,
 int compile_address(struct sl_arena *arena, const json_t *from, const struct variables *variables,
                     struct sl_http_backend *http, struct sl_error *err) SL_MUST_CHECK;
 
+// Splits `host[:port]` (or `[v6]:port`), in lower case, in place: http takes views of it. The port
+// stays when there is none. Refuses ENTRY_BROKEN, naming url_domain.
+int compile_split(char *address, struct sl_http_backend *http, struct sl_error *err) SL_MUST_CHECK;
+
+// Where a function is invoked: `from` is func_info or a policy of policy_functions. Without a
+// function service, or when its URL leads nowhere, the host stays empty: calls fail.
+int compile_function(struct sl_arena *arena, const json_t *from, const struct variables *variables,
+                     struct sl_http_backend *http, struct sl_error *err) SL_MUST_CHECK;
+
 #endif

@@ -11,12 +11,34 @@
 
 #define RESOLVED_MAX (64 * 1024) // far above what an address or a path may become
 
+static const char functions_sql[] =
+    "SELECT value FROM gateway_setting WHERE instance_id = $1 AND name = 'function_endpoint'"
+    " AND value <> ''";
+
+static int
+read_functions(struct sl_tx *tx, struct sl_arena *arena, const struct variable_place *place,
+               struct variables *variables, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (strstr(place->definition, "\"FUNCTION\"") == NULL) {
+        return 0;
+    }
+    if (sl_sql(tx, arena, functions_sql, SL_PARAMS(SL_P_TEXT(place->gateway)), &rows, err) != 0) {
+        return -1;
+    }
+    variables->functions = sl_rows_count(rows) > 0 ? sl_rows_text(rows, 0, 0) : NULL;
+    return 0;
+}
+
 int
 variables_read(struct sl_tx *tx, struct sl_arena *arena, const struct variable_place *place,
                struct variables *ret_variables, struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
     *ret_variables = (struct variables){.count = 0};
+    if (read_functions(tx, arena, place, ret_variables, err) != 0) {
+        return -1;
+    }
     if (strchr(place->definition, '#') == NULL) {
         return 0;
     }
@@ -33,7 +55,8 @@ variables_read(struct sl_tx *tx, struct sl_arena *arena, const struct variable_p
     for (size_t i = 0; list != NULL && i < count; i++) {
         list[i] = (struct variable){sl_rows_text(rows, i, 0), sl_rows_text(rows, i, 1)};
     }
-    *ret_variables = (struct variables){list, count};
+    ret_variables->list = list;
+    ret_variables->count = count;
     return sl_arena_check(arena, err);
 }
 

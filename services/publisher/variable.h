@@ -17,6 +17,7 @@ struct variable {
 struct variables {
     const struct variable *list;
     size_t count;
+    const char *functions; // URL of the gateway's function service; NULL: it has none
 };
 
 // Whose variables are read, and for what.
@@ -27,7 +28,8 @@ struct variable_place {
     bool hold;              // against a change until the transaction ends
 };
 
-// Reads the variables of the definition's group in the environment; memory from the arena.
+// Reads the variables of the definition's group in the environment, and for a definition with
+// functions where the gateway calls those; memory from the arena.
 int variables_read(struct sl_tx *tx, struct sl_arena *arena, const struct variable_place *place,
                    struct variables *ret_variables, struct sl_error *err) SL_MUST_CHECK;
 

@@ -1,6 +1,7 @@
 // api.c - what is special about APIs: rules between fields, ids of nested items, what goes with it.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "services/registry/api_function.h"
 #include "services/registry/api_params.h"
 #include "services/registry/api_policy.h"
 #include "services/registry/commands.h"
@@ -33,12 +34,6 @@ api_text(const struct change *change, const char *column)
 {
     const char *text = json_string_value(api_value(change, column));
     return text != NULL ? text : "";
-}
-
-static bool
-is_mock(const struct change *change)
-{
-    return strcmp(api_text(change, "backend_type"), "MOCK") == 0;
 }
 
 // Carries id and register_time of the stored object over, or makes them.
@@ -95,14 +90,8 @@ check_client_tls(struct change *change, const json_t *backend, struct sl_error *
 }
 
 static int
-prepare_web(struct change *change, struct sl_error *err)
+prepare_web(struct change *change, json_t *backend, struct sl_error *err)
 {
-    json_t *backend = json_object_get(change->row, "backend_api");
-    if (api_value(change, "backend_api") == NULL ||
-        json_is_null(api_value(change, "backend_api"))) {
-        return sl_fail(err, SL_E_PARAM_MISSING, "backend_api");
-    }
-    json_object_set_new(change->row, "mock_info", json_null());
     if (backend == NULL) {
         return 0;
     }
@@ -121,14 +110,51 @@ prepare_web(struct change *change, struct sl_error *err)
 }
 
 static int
-prepare_mock(struct change *change, struct sl_error *err)
+prepare_mock(struct change *change, json_t *mock, struct sl_error *err)
 {
-    json_t *mock = json_object_get(change->row, "mock_info");
-    if (api_value(change, "mock_info") == NULL || json_is_null(api_value(change, "mock_info"))) {
-        return sl_fail(err, SL_E_PARAM_MISSING, "mock_info");
-    }
-    json_object_set_new(change->row, "backend_api", json_null());
     return mock != NULL ? stamp_object(change, "mock_info", mock, err) : 0;
+}
+
+static int
+prepare_function(struct change *change, json_t *function, struct sl_error *err)
+{
+    if (api_function_check(change, api_value(change, "func_info"), "func_info", err) != 0) {
+        return -1;
+    }
+    return function != NULL ? stamp_object(change, "func_info", function, err) : 0;
+}
+
+// The member that describes a backend of each type, and what completes it when it changes. NULL: it
+// stays as it is.
+static const struct backend {
+    const char *type, *column;
+    int (*prepare)(struct change *change, json_t *given, struct sl_error *err);
+} backends[] = {
+    {"FUNCTION", "func_info", prepare_function},
+    {"HTTP", "backend_api", prepare_web},
+    {"MOCK", "mock_info", prepare_mock},
+};
+
+// The backend of the API's type must be there; those of other types are emptied.
+static int
+prepare_backend(struct change *change, struct sl_error *err)
+{
+    const char *type = api_text(change, "backend_type");
+    for (size_t i = 0; i < SL_COUNT(backends); i++) {
+        const char *column = backends[i].column;
+        const json_t *described = api_value(change, column);
+        if (strcmp(backends[i].type, type) != 0) {
+            json_object_set_new(change->row, column, json_null());
+            continue;
+        }
+        if (described == NULL || json_is_null(described)) {
+            return sl_fail(err, SL_E_PARAM_MISSING, column);
+        }
+        if (backends[i].prepare(change, json_object_get(change->row, column), err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int
@@ -173,7 +199,7 @@ prepare(struct change *change, struct sl_error *err)
     if (check_tags(change, err) != 0) {
         return -1;
     }
-    if ((is_mock(change) ? prepare_mock : prepare_web)(change, err) != 0) {
+    if (prepare_backend(change, err) != 0) {
         return -1;
     }
     return api_params_prepare(change, err) != 0 ? -1 : api_policy_prepare(change, err);

@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/crypto/crypto.h"
 #include "common/runtime/range.h"
+#include "services/registry/api_function.h"
 #include "services/registry/api_params.h"
 
 #include <pcre2.h>
@@ -15,7 +16,8 @@
 // The member of an API that holds the policies of a backend type.
 static const struct family {
     const char *backend_type, *column;
-} families[] = {{"HTTP", "policy_https"}, {"MOCK", "policy_mocks"}};
+} families[] = {
+    {"FUNCTION", "policy_functions"}, {"HTTP", "policy_https"}, {"MOCK", "policy_mocks"}};
 
 static const char *
 member(const json_t *object, const char *name)
@@ -161,6 +163,10 @@ prepare_policy(struct change *change, json_t *policy, const json_t *stored, stru
     json_t *conditions = json_object_get(policy, "conditions");
     const char *uri = json_string_value(json_object_get(policy, "req_uri"));
     if (uri != NULL && prepare_web(change, policy, err) != 0) {
+        return -1;
+    }
+    if (json_object_get(policy, "function_urn") != NULL &&
+        api_function_check(change, policy, "policy_functions", err) != 0) {
         return -1;
     }
     keep_id(policy, old);

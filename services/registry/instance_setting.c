@@ -3,14 +3,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/instance_setting.h"
 
+#include "services/registry/api_function.h"
 #include "services/registry/commands.h"
 
 #include <string.h>
 
 #define QUOTA_PREFIX "quota_"
 #define QUOTA_MAX    1000000
-#define CIDRS        "restrict_cidrs" // the one setting that is text: comma list of networks
-#define CIDRS_MAX    4096             // bytes
+#define CIDRS        "restrict_cidrs"    // comma list of networks
+#define FUNCTIONS    "function_endpoint" // URL of the service that runs functions
+#define CIDRS_MAX    4096                // bytes
 
 struct setting {
     const char *name; //
@@ -39,6 +41,13 @@ static const char limit_sql[] =
 
 static const char read_sql[] =
     "SELECT value FROM gateway_setting WHERE instance_id = $1 AND name = $2";
+
+// The APIs whose functions are called elsewhere when FUNCTIONS changes.
+static const char functions_sql[] =
+    "INSERT INTO runtime_change (gateway_id, kind, key)"
+    " SELECT p.instance_id, 'api', p.publish_id FROM publication p"
+    " JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = p.version_id"
+    " WHERE p.instance_id = $1 AND v.definition ->> 'backend_type' = 'FUNCTION'";
 
 static const struct setting *
 find_setting(const char *name)
@@ -109,6 +118,18 @@ put_quota(struct mutation *m, const char *name, const char *value, struct sl_err
     return store(m, name, value, err);
 }
 
+static int
+put_functions(struct mutation *m, const char *value, struct sl_error *err)
+{
+    if (!api_function_is_endpoint(value)) {
+        return sl_fail(err, SL_E_GATEWAY_SETTING, FUNCTIONS);
+    }
+    if (sl_sql(m->tx, m->arena, functions_sql, SL_PARAMS(SL_P_TEXT(m->instance)), NULL, err) != 0) {
+        return -1;
+    }
+    return store(m, FUNCTIONS, value, err);
+}
+
 int
 instance_setting_put(struct mutation *m, const char *name, const char *value, struct sl_error *err)
 {
@@ -117,6 +138,9 @@ instance_setting_put(struct mutation *m, const char *name, const char *value, st
     value = value != NULL ? value : "";
     if (strncmp(name, QUOTA_PREFIX, strlen(QUOTA_PREFIX)) == 0) {
         return put_quota(m, name, value, err);
+    }
+    if (strcmp(name, FUNCTIONS) == 0) {
+        return put_functions(m, value, err);
     }
     bool is_text = strcmp(name, CIDRS) == 0 && strlen(value) <= CIDRS_MAX;
     bool is_number = setting != NULL &&

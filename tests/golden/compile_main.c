@@ -1,7 +1,7 @@
 // compile_main.c - compiles one definition from standard input and prints the entry as it travels.
 //
-// Input: {publish_id, env_id, env_name, version_id, throttle_id, variables, definition}. Output:
-// the entry's fields, or {error, args} when it is refused.
+// Input: {publish_id, env_id, env_name, version_id, throttle_id, variables, functions, definition}.
+// Output: the entry's fields, or {error, args} when it is refused.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/compile.h"
@@ -27,7 +27,7 @@ read_variables(struct sl_arena *arena, const json_t *given, struct variables *re
                                     json_string_value(json_object_iter_value(at))};
         at = json_object_iter_next((json_t *)(uintptr_t)given, at);
     }
-    *ret_variables = (struct variables){list, count};
+    *ret_variables = (struct variables){.list = list, .count = count};
 }
 
 static int
@@ -37,6 +37,7 @@ compile(struct sl_arena *arena, const json_t *given, json_t **ret_entry, struct 
     struct sl_entry entry = {.kind = SL_KIND_API};
     struct variables variables;
     read_variables(arena, json_object_get(given, "variables"), &variables);
+    variables.functions = json_string_value(json_object_get(given, "functions"));
     entry.api = (struct sl_api){.publish_id = text(given, "publish_id"),
                                 .env_id = text(given, "env_id"),
                                 .env_name = text(given, "env_name"),

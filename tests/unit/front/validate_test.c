@@ -284,9 +284,8 @@ a_field_without_effect_passes_only_at_its_default(void **state)
     static const char *const refusals[][2] = {
         {"{\"auth_type\":\"IAM\"}", "auth_type"},
         {"{\"req_protocol\":\"GRPCS\"}", "req_protocol"},
-        {"{\"backend_type\":\"FUNCTION\"}", "backend_type"},
+        {"{\"backend_type\":\"GRPC\"}", "backend_type"},
         {"{\"response_id\":\"r\"}", "response_id"},
-        {"{\"policy_functions\":[{}]}", "policy_functions"},
         {"{\"backend_api\":{\"req_protocol\":\"GRPCS\"}}", "backend_api.req_protocol"},
         {"{\"backend_api\":{\"vpc_channel_status\":1}}", "backend_api.vpc_channel_status"},
     };
@@ -294,14 +293,13 @@ a_field_without_effect_passes_only_at_its_default(void **state)
         refused(*state, "POST", APIS, api_with(*state, refusals[i][0]), SL_E_FIELD_UNSUPPORTED,
                 refusals[i][1]);
     }
-    json_t *api =
-        accepted(*state, "POST", APIS,
-                 api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"policy_functions\":[],"
-                                  "\"func_info\":{},\"backend_api\":{"
-                                  "\"enable_client_ssl\":true,"
-                                  "\"vpc_channel_status\":2}}"))
-            .body;
-    assert_null(json_object_get(api, "policy_functions"));
+    json_t *api = accepted(*state, "POST", APIS,
+                           api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"tag\":\"\","
+                                            "\"backend_api\":{"
+                                            "\"enable_client_ssl\":true,"
+                                            "\"vpc_channel_status\":2}}"))
+                      .body;
+    assert_null(json_object_get(api, "tag"));
     assert_null(json_object_get(api, "response_id"));
     assert_int_equal(sl_error_status(SL_E_FIELD_UNSUPPORTED), 501);
 }
@@ -313,6 +311,8 @@ what_a_backend_type_needs_is_required(void **state)
             "backend_api");
     refused(*state, "POST", APIS, api_with(*state, "{\"backend_type\":\"MOCK\"}"),
             SL_E_PARAM_MISSING, "mock_info");
+    refused(*state, "POST", APIS, api_with(*state, "{\"backend_type\":\"FUNCTION\"}"),
+            SL_E_PARAM_MISSING, "func_info");
     (void)accepted(*state, "POST", APIS,
                    api_with(*state, "{\"backend_type\":\"MOCK\",\"backend_api\":null,"
                                     "\"mock_info\":{\"result_content\":\"hi\"}}"));

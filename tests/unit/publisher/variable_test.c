@@ -8,7 +8,7 @@
 #define RELEASE "DEFAULT_ENVIRONMENT_RELEASE_ID"
 
 static const struct variable some[] = {{"one", "1"}, {"One", "a.b"}, {"two", "#one#"}};
-static const struct variables variables = {some, SL_COUNT(some)};
+static const struct variables variables = {some, SL_COUNT(some), NULL};
 
 static void
 every_name_becomes_its_value_once(void **state)
