@@ -237,8 +237,8 @@ class Bed:
         node.name = f"bench-{os.getpid()}-{base}"
         node.publish(content)
         (place / "image.json").unlink()
-        counters = subprocess.Popen([self.options.build / "tests/counter_fixture", node.name], stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE)
+        counters = subprocess.Popen([self.options.build / "tests/counter_fixture", node.name, str(module_node.LIMIT_KEYS)],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.ended.append(counters)
         counters.stdout.readline()
         off = [("@IF_LOG_LINE@access_log", "#access_log"), ("@IF_LOG_OFF@access_log", "access_log")]

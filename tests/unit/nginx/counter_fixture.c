@@ -1,10 +1,10 @@
 // counter_fixture.c - an agent that grants whatever limits ask for, so that the module counts
 // without a control plane.
 //
-//   counter_fixture NAME
+//   counter_fixture NAME KEYS
 //
-// Makes the counters called NAME and serves them until it is ended; the files stay. A window is
-// granted whole, the next one with it.
+// Makes the counters called NAME, of the size that workers open, and serves them until it is
+// ended; the files stay. A window is granted whole, the next one with it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/clock.h"
@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define BEAT_MS   100 // the agent's own
 #define ASKED_MAX 256 // slots looked at in one go
@@ -41,11 +42,11 @@ main(int argc, char **argv)
     uint32_t slots[ASKED_MAX];
     struct sl_counters *counters;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: counter_fixture NAME\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: counter_fixture NAME KEYS\n");
         return 2;
     }
-    counters = sl_counters_open(argv[1], 0, &err);
+    counters = sl_counters_open(argv[1], strtoul(argv[2], NULL, 10), &err);
     if (counters == NULL || sl_counters_attend(counters, &err) != 0) {
         fprintf(stderr, "counter_fixture: %s\n", err.detail);
         return 1;

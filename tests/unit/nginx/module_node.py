@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 TEMPLATE = ROOT / "services/nginx/nginx.conf.tmpl"
 START_S = 15
 PORTS = 5  # that a node needs in a row
+LIMIT_KEYS = 4096  # counters of a node
 pause = threading.Event().wait  # nobody sets it: between two looks at what tells no event
 
 
@@ -140,7 +141,7 @@ class Node:
         for key, value in {
                 "MODULE": self.module, "WORKERS": workers,
                 "USER": "user root;" if os.geteuid() == 0 else "", "STATE_DIR": self.place, "IMAGE": self.name,
-                "NODE_ID": hex_id(77), "LIMITS": self.name, "LIMIT_KEYS": 4096, "ACCESS_LOG": self.place / "access.log",
+                "NODE_ID": hex_id(77), "LIMITS": self.name, "LIMIT_KEYS": LIMIT_KEYS, "ACCESS_LOG": self.place / "access.log",
                 "ACCESS_LOG_JSON": self.place / "access.json.log", "IF_LOG_LINE": "", "IF_LOG_JSON": "",
                 "IF_LOG_OFF": "#", "BODY_BUDGET": 256,
                 "CERTIFICATE": self.place / "cert.pem", "CERTIFICATE_KEY": self.place / "key.pem",
