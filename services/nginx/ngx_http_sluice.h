@@ -404,6 +404,12 @@ ngx_connection_t *ngx_http_sluice_pool_take(const struct ngx_http_sluice_pool_ke
 void ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key,
                               const struct ngx_http_sluice_peer_name *name, ngx_connection_t *c);
 
+#define NGX_HTTP_SLUICE_GETTER_MAX 64 // characters of a header that holds the client's address
+
+// _address.c: sets ctx->client_addr to who calls, as the gateway's features say; the peer's address
+// stays where they say nothing or the header holds none.
+ngx_int_t ngx_http_sluice_address(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
 // _tls.c: TLS to backends.
 // The name that TLS knows a Host header by: without its port and without brackets. A view.
 struct sl_str ngx_http_sluice_tls_name(struct sl_str host);

@@ -203,6 +203,7 @@ log_line(ngx_http_request_t *r, u_char *room, format_fn format)
 
     tell_request(r, &record);
     if (ctx != NULL) {
+        record.remote_addr = ngx_http_sluice_view(&ctx->client_addr);
         tell_decision(r, ctx, &record);
     }
     tell_tries(r, tries, &record);

@@ -69,6 +69,9 @@ is_own_address(const struct sl_img_gateway *gateway, struct sl_str host)
 {
     const struct sl_img_str *addresses = sl_img_items(&gateway->addresses);
 
+    if (host.ptr[0] == '[') {
+        host = (struct sl_str){host.ptr + 1, host.len - 2};
+    }
     for (uint32_t i = 0; i < gateway->addresses.count; i++) {
         if (sl_str_equal(sl_img_text(&addresses[i]), host)) {
             return true;
@@ -157,6 +160,9 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->body_max_bytes = ctx->gateway->body_max_bytes;
     if (ctx->body_max_bytes > 0 && r->headers_in.content_length_n > ctx->body_max_bytes) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_BODY_TOO_LARGE);
+    }
+    if (ngx_http_sluice_address(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
     ctx->method = method_of(r);
     stage = ngx_http_sluice_header(r, "x-stage", sizeof("x-stage") - 1);

@@ -13,7 +13,14 @@ static const char instance_sql[] = "SELECT i.id, r.membership, i.project_id FROM
                                    "gateway_revision r ON r.gateway_id = i.id "
                                    "WHERE i.id = $1";
 
-static const char addresses_sql[] = "SELECT unnest(addresses) FROM instance WHERE id = $1";
+// Its own, and those in front of it.
+static const char addresses_sql[] =
+    "SELECT unnest(addresses) FROM instance WHERE id = $1 UNION ALL"
+    " SELECT h.host FROM gateway_setting e JOIN gateway_setting l ON l.instance_id = e.instance_id"
+    " AND l.name = 'default_group_host_trustlist.hosts'"
+    " CROSS JOIN LATERAL jsonb_array_elements_text(l.value::jsonb) h (host)"
+    " WHERE e.instance_id = $1 AND e.name = 'default_group_host_trustlist.enable'"
+    " AND e.value = 'on'";
 
 static const char nodes_sql[] =
     "SELECT id, public_key FROM node WHERE instance_id = $1 ORDER BY id COLLATE \"C\"";

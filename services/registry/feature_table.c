@@ -10,6 +10,7 @@
 #include "common/crypto/certificate.h"
 #include "services/registry/api_policy.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -65,6 +66,39 @@ refuse_any(struct sl_arena *arena, const json_t *value, const char *where, struc
 {
     (void)arena;
     return json_string_length(value) == 0 ? 0 : sl_fail(err, SL_E_FIELD_UNSUPPORTED, where);
+}
+
+#define HOSTS_MAX 100 // addresses in front of a gateway
+
+static int
+check_hosts(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    struct in6_addr address;
+    if (!json_is_array(value) || json_array_size(value) > HOSTS_MAX) {
+        return sl_fail(err, SL_E_PARAM_INVALID, where);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *host = json_string_value(json_array_get(value, i));
+        if (host == NULL ||
+            (inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1)) {
+            return sl_fail(err, SL_E_PARAM_INVALID, sl_arena_printf(arena, "%s[%zu]", where, i));
+        }
+    }
+    return 0;
+}
+
+#define GETTER "header:" // and the name of a header
+
+static int
+check_getter(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    (void)arena;
+    const char *text = json_string_value(value);
+    size_t prefix = strlen(GETTER);
+    return strncmp(text, GETTER, prefix) == 0 && text[prefix] != '\0' &&
+                   text[prefix + strspn(text + prefix, LETTERS DIGITS "-_")] == '\0'
+               ? 0
+               : sl_fail(err, SL_E_PARAM_INVALID, where);
 }
 
 #define PEM_MAX 65535 // bytes, as many as a configuration may have
@@ -166,6 +200,26 @@ static const struct feature_part throttle_strategy[] = {
     {.name = "strategy", .type = FEATURE_WORD, .words = strategies, .required = true},
     {.type = FEATURE_END},
 };
+static const struct feature_part real_ip_from_xff[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "xff_index", .type = FEATURE_NUMBER, .min = INT32_MIN, .max = INT32_MAX},
+    {.type = FEATURE_END},
+};
+static const struct feature_part real_ip_header_getter[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "header_getter",
+     .type = FEATURE_TEXT,
+     .min = 8,
+     .max = 71,
+     .required = true,
+     .check = check_getter},
+    {.type = FEATURE_END},
+};
+static const struct feature_part default_group_host_trustlist[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "hosts", .type = FEATURE_JSON, .required = true, .check = check_hosts},
+    {.type = FEATURE_END},
+};
 
 const struct feature feature_table[] = {
     {.name = "app_acl"},
@@ -182,8 +236,11 @@ const struct feature feature_table[] = {
     {.name = "backend_timeout", .parts = backend_timeout},
     {.name = "backend_token_allow", .parts = backend_token_allow},
     {.name = "custom_auth_header", .parts = custom_auth_header},
+    {.name = "default_group_host_trustlist", .parts = default_group_host_trustlist},
     {.name = "policy_sys_param"},
     {.name = "ratelimit", .parts = ratelimit},
+    {.name = "real_ip_from_xff", .parts = real_ip_from_xff},
+    {.name = "real_ip_header_getter", .parts = real_ip_header_getter},
     {.name = "request_body_size", .parts = request_body_size},
     {.name = "sse_strategy", .parts = on_off},
     {.name = "throttle_strategy", .parts = throttle_strategy},
@@ -200,7 +257,6 @@ static const char *const others[] = {
     "content_type_configurable",
     "cors",
     "custom_log",
-    "default_group_host_trustlist",
     "gateway_responses",
     "gateway_responses_support_header",
     "gzip",
@@ -211,8 +267,6 @@ static const char *const others[] = {
     "public_key",
     "rate_limit_algorithm",
     "rate_limit_plugin",
-    "real_ip_from_xff",
-    "real_ip_header_getter",
     "request_custom_config",
     "route",
     "set_resp_headers",

@@ -142,6 +142,45 @@ class Certificates(Told):
             self.assertIsNone(self.got("/bare")["client"])
 
 
+class Address(Told):
+    """$context.sourceIp of calls whose headers say where they come from."""
+
+    def source(self, features, *headers):
+        with Backend() as backend:
+            self.publish([api(1, "/from", backend, backend_params=[
+                {"name": "X-Source", "value": "$context.sourceIp", "location": "HEADER", "origin": "SYSTEM"}])],
+                features=features)
+            return self.got("/from", headers=list(headers))["headers"]["x-source"]
+
+    def test_the_peer_without_a_feature(self):
+        self.assertEqual(self.source({}, ("X-Forwarded-For", "1.2.3.4")), "127.0.0.1")
+        self.assertEqual(self.source({"real_ip_from_xff.enable": "off"}, ("X-Forwarded-For", "1.2.3.4")), "127.0.0.1")
+
+    def test_an_element_of_all_forwarded_headers_together(self):
+        given = (("X-Forwarded-For", "1.1.1.1, 2.2.2.2"), ("X-Forwarded-For", " 2001:DB8::0:7 "))
+        for index, wanted in ((None, "2001:db8::7"), ("-1", "2001:db8::7"), ("0", "1.1.1.1"), ("1", "2.2.2.2"),
+                              ("-3", "1.1.1.1"), ("3", "127.0.0.1"), ("-4", "127.0.0.1"),
+                              ("2147483647", "127.0.0.1"), ("-2147483648", "127.0.0.1")):
+            features = {"real_ip_from_xff.enable": "on"} | ({"real_ip_from_xff.xff_index": index} if index else {})
+            self.assertEqual(self.source(features, *given), wanted, index)
+
+    def test_what_is_no_address_is_passed_over(self):
+        features = {"real_ip_from_xff.enable": "on"}
+        for said in ("", "unknown", "1.2.3.4:80", "1.2.3.4.5", "[::1]", "1.2.3.4,", "x" * 300):
+            self.assertEqual(self.source(features, ("X-Forwarded-For", said)), "127.0.0.1", said)
+        self.assertEqual(self.source(features, ("X-Forwarded-For", "::ffff:9.8.7.6")), "9.8.7.6")
+        self.assertEqual(self.source(features), "127.0.0.1")
+
+    def test_a_named_header_goes_before_the_forwarded_ones(self):
+        features = {"real_ip_from_xff.enable": "on", "real_ip_header_getter.enable": "on",
+                    "real_ip_header_getter.header_getter": "header:Test-IP"}
+        both = (("test-ip", "5.6.7.8"), ("X-Forwarded-For", "1.2.3.4"))
+        self.assertEqual(self.source(features, *both), "5.6.7.8")
+        self.assertEqual(self.source(features, both[1]), "127.0.0.1")
+        for getter in ("header:", "head", "header:" + "x" * 65):
+            self.assertEqual(self.source({**features, "real_ip_header_getter.header_getter": getter}, *both), "127.0.0.1")
+
+
 class Tls(Told):
     def secured(self, backend, **more):
         """An API for each name, which the Host header says; both at one address."""

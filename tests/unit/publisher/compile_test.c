@@ -346,6 +346,24 @@ parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader(void **state
 }
 
 static void
+trusted_hosts_are_addresses_of_the_gateway(void **state)
+{
+    struct fixture *f = *state;
+    insert(f, "INSERT INTO gateway_revision (gateway_id, content_key) VALUES ('@', '');"
+              "UPDATE instance SET addresses = ARRAY['203.0.113.1'] WHERE id = '@';"
+              "INSERT INTO feature (instance_id, id, name, enable, config) VALUES"
+              " ('@', 'f1', 'default_group_host_trustlist', true,"
+              " '{\"enable\": \"on\", \"hosts\": [\"192.0.2.1\", \"2001:db8::1\"]}')");
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_int_equal(entry.gateway.address_count, 3);
+    assert_string_equal(entry.gateway.addresses[0], "203.0.113.1");
+    assert_string_equal(entry.gateway.addresses[2], "2001:db8::1");
+    insert(f, "UPDATE feature SET config = replace(config, '\"on\"', '\"off\"')"
+              " WHERE instance_id = '@'");
+    assert_int_equal(compile_entry_of(f, SL_KIND_GATEWAY, f->gateway).gateway.address_count, 1);
+}
+
+static void
 secret_members_of_features_travel_opened(void **state)
 {
     struct fixture *f = *state;
@@ -509,6 +527,7 @@ main(void)
         FIXTURE_TEST(accounts_that_show_their_token_are_one_pattern),
         FIXTURE_TEST(parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader),
         FIXTURE_TEST(secret_members_of_features_travel_opened),
+        FIXTURE_TEST(trusted_hosts_are_addresses_of_the_gateway),
         FIXTURE_TEST(an_api_is_an_entry_while_it_is_online),
         FIXTURE_TEST(what_is_gone_is_a_tombstone_and_what_nobody_knows_is_refused),
         FIXTURE_TEST(another_gateways_rows_are_gone),

@@ -87,74 +87,84 @@ it_is_changed_once_a_minute_only(void **state)
     assert_int_equal(set(f, "backend_timeout", "false", ""), 0);
 }
 
+static const struct {
+    const char *name;
+    const char *config;
+    enum sl_code code;
+} refusals[] = {
+    {"app-api-key", "on", SL_E_FEATURE_UNKNOWN},
+    {"", "on", SL_E_FEATURE_UNKNOWN},
+    {"api_uri_no_escape", "", SL_E_FEATURE_UNSUPPORTED},
+    {"vpc_name_modifiable", "on", SL_E_FEATURE_UNSUPPORTED},
+    {"ratelimit", "", SL_E_PARAM_MISSING},
+    {"ratelimit", "{}", SL_E_PARAM_MISSING},
+    {"ratelimit", "{\\\"api_limits\\\": 5, \\\"user_limits\\\": 5}", SL_E_PARAM_INVALID},
+    {"ratelimit", "{\\\"api_limits\\\": 5, \\\"api_limits\\\": 6}", SL_E_PARAM_INVALID},
+    {"ratelimit", "{\\\"api_limits\\\": null}", SL_E_PARAM_INVALID},
+    {"app_acl", "on", SL_E_PARAM_INVALID},
+    {"app_basic", "{\\\"enable\\\": \\\"on\\\"}", SL_E_PARAM_INVALID},
+    {"app_jwt", "{\\\"enable\\\": \\\"on\\\", \\\"auth_header\\\": \\\"a b\\\"}",
+     SL_E_PARAM_INVALID},
+    {"app_jwt", "{\\\"enable\\\": \\\"on\\\", \\\"auth_header\\\": \\\"1a\\\"}",
+     SL_E_PARAM_INVALID},
+    {"app_jwt", "{\\\"auth_header\\\": \\\"a\\\"}", SL_E_PARAM_MISSING},
+    {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"ab\\\"}", SL_E_PARAM_INVALID},
+    {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"X-Apig-A\\\"}", SL_E_PARAM_INVALID},
+    {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"x-sdk-date\\\"}", SL_E_PARAM_INVALID},
+    {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"X-Stage\\\"}", SL_E_PARAM_INVALID},
+    {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"AUTHORIZATION\\\"}", SL_E_PARAM_INVALID},
+    {"custom_auth_header", "{\\\"backend_sign_header\\\": \\\"back\\\"}", SL_E_FIELD_UNSUPPORTED},
+    {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_expire_time\\\": 72001}",
+     SL_E_PARAM_RANGE},
+    {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_uri\\\": \\\"token\\\"}",
+     SL_E_PARAM_INVALID},
+    {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_uri\\\": \\\"/a/../b\\\"}",
+     SL_E_PARAM_INVALID},
+    {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_uri\\\": \\\"/a?b\\\"}",
+     SL_E_PARAM_INVALID},
+    {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_key\\\": \\\"short\\\"}",
+     SL_E_PARAM_INVALID},
+    {"backend_token_allow", "{}", SL_E_PARAM_MISSING},
+    {"backend_token_allow", "{\\\"backend_token_allow_users\\\": []}", SL_E_PARAM_INVALID},
+    {"backend_token_allow", "{\\\"backend_token_allow_users\\\": \\\"a\\\"}", SL_E_PARAM_INVALID},
+    {"backend_token_allow", "{\\\"backend_token_allow_users\\\": [\\\"(\\\"]}", SL_E_PARAM_INVALID},
+    {"backend_token_allow", "{\\\"backend_token_allow_users\\\": [{\\\"name\\\": \\\"a\\\"}]}",
+     SL_E_PARAM_INVALID},
+    {"backend_token_allow", "{\\\"backend_token_allow_users\\\": [\\\"a)|(b\\\"]}",
+     SL_E_PARAM_INVALID},
+    {"sse_strategy", "", SL_E_PARAM_MISSING},
+    {"real_ip_from_xff", "{\\\"enable\\\": \\\"on\\\", \\\"xff_index\\\": 2147483648}",
+     SL_E_PARAM_RANGE},
+    {"real_ip_header_getter", "{\\\"enable\\\": \\\"on\\\"}", SL_E_PARAM_MISSING},
+    {"real_ip_header_getter",
+     "{\\\"enable\\\": \\\"on\\\", \\\"header_getter\\\": \\\"cookie:abcd\\\"}",
+     SL_E_PARAM_INVALID},
+    {"real_ip_header_getter",
+     "{\\\"enable\\\": \\\"on\\\", \\\"header_getter\\\": \\\"header:a b\\\"}", SL_E_PARAM_INVALID},
+    {"default_group_host_trustlist",
+     "{\\\"enable\\\": \\\"on\\\", \\\"hosts\\\": [\\\"::1\\\", \\\"host.example\\\"]}",
+     SL_E_PARAM_INVALID},
+    {"default_group_host_trustlist",
+     "{\\\"enable\\\": \\\"on\\\", \\\"hosts\\\": \\\"192.0.2.1\\\"}", SL_E_PARAM_INVALID},
+    {"sse_strategy", "ON", SL_E_PARAM_INVALID},
+    {"ratelimit", "[1]", SL_E_PARAM_INVALID},
+    {"ratelimit", "{\\\"limit\\\": 5}", SL_E_PARAM_INVALID},
+    {"ratelimit", "{\\\"api_limits\\\": true}", SL_E_PARAM_INVALID},
+    {"ratelimit", "{\\\"api_limits\\\": 1000001}", SL_E_PARAM_RANGE},
+    {"backend_timeout", "{\\\"max_timeout\\\": 0}", SL_E_PARAM_RANGE},
+    {"request_body_size", "{\\\"request_body_size\\\": 1048576}", SL_E_PARAM_INVALID},
+    {"request_body_size", "1 MB", SL_E_PARAM_INVALID},
+    {"request_body_size", "9999220737", SL_E_PARAM_RANGE},
+};
+
 static void
 what_cannot_be_set_is_refused(void **state)
 {
-    static const struct {
-        const char *name;
-        const char *config;
-        enum sl_code code;
-    } rows[] = {
-        {"app-api-key", "on", SL_E_FEATURE_UNKNOWN},
-        {"", "on", SL_E_FEATURE_UNKNOWN},
-        {"api_uri_no_escape", "", SL_E_FEATURE_UNSUPPORTED},
-        {"vpc_name_modifiable", "on", SL_E_FEATURE_UNSUPPORTED},
-        {"ratelimit", "", SL_E_PARAM_MISSING},
-        {"ratelimit", "{}", SL_E_PARAM_MISSING},
-        {"ratelimit", "{\\\"api_limits\\\": 5, \\\"user_limits\\\": 5}", SL_E_PARAM_INVALID},
-        {"ratelimit", "{\\\"api_limits\\\": 5, \\\"api_limits\\\": 6}", SL_E_PARAM_INVALID},
-        {"ratelimit", "{\\\"api_limits\\\": null}", SL_E_PARAM_INVALID},
-        {"app_acl", "on", SL_E_PARAM_INVALID},
-        {"app_basic", "{\\\"enable\\\": \\\"on\\\"}", SL_E_PARAM_INVALID},
-        {"app_jwt", "{\\\"enable\\\": \\\"on\\\", \\\"auth_header\\\": \\\"a b\\\"}",
-         SL_E_PARAM_INVALID},
-        {"app_jwt", "{\\\"enable\\\": \\\"on\\\", \\\"auth_header\\\": \\\"1a\\\"}",
-         SL_E_PARAM_INVALID},
-        {"app_jwt", "{\\\"auth_header\\\": \\\"a\\\"}", SL_E_PARAM_MISSING},
-        {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"ab\\\"}", SL_E_PARAM_INVALID},
-        {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"X-Apig-A\\\"}", SL_E_PARAM_INVALID},
-        {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"x-sdk-date\\\"}", SL_E_PARAM_INVALID},
-        {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"X-Stage\\\"}", SL_E_PARAM_INVALID},
-        {"custom_auth_header", "{\\\"app_auth_header\\\": \\\"AUTHORIZATION\\\"}",
-         SL_E_PARAM_INVALID},
-        {"custom_auth_header", "{\\\"backend_sign_header\\\": \\\"back\\\"}",
-         SL_E_FIELD_UNSUPPORTED},
-        {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_expire_time\\\": 72001}",
-         SL_E_PARAM_RANGE},
-        {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_uri\\\": \\\"token\\\"}",
-         SL_E_PARAM_INVALID},
-        {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_uri\\\": \\\"/a/../b\\\"}",
-         SL_E_PARAM_INVALID},
-        {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_uri\\\": \\\"/a?b\\\"}",
-         SL_E_PARAM_INVALID},
-        {"app_token", "{\\\"enable\\\": \\\"on\\\", \\\"app_token_key\\\": \\\"short\\\"}",
-         SL_E_PARAM_INVALID},
-        {"backend_token_allow", "{}", SL_E_PARAM_MISSING},
-        {"backend_token_allow", "{\\\"backend_token_allow_users\\\": []}", SL_E_PARAM_INVALID},
-        {"backend_token_allow", "{\\\"backend_token_allow_users\\\": \\\"a\\\"}",
-         SL_E_PARAM_INVALID},
-        {"backend_token_allow", "{\\\"backend_token_allow_users\\\": [\\\"(\\\"]}",
-         SL_E_PARAM_INVALID},
-        {"backend_token_allow", "{\\\"backend_token_allow_users\\\": [{\\\"name\\\": \\\"a\\\"}]}",
-         SL_E_PARAM_INVALID},
-        {"backend_token_allow", "{\\\"backend_token_allow_users\\\": [\\\"a)|(b\\\"]}",
-         SL_E_PARAM_INVALID},
-        {"sse_strategy", "", SL_E_PARAM_MISSING},
-        {"sse_strategy", "ON", SL_E_PARAM_INVALID},
-        {"ratelimit", "[1]", SL_E_PARAM_INVALID},
-        {"ratelimit", "{\\\"limit\\\": 5}", SL_E_PARAM_INVALID},
-        {"ratelimit", "{\\\"api_limits\\\": true}", SL_E_PARAM_INVALID},
-        {"ratelimit", "{\\\"api_limits\\\": 1000001}", SL_E_PARAM_RANGE},
-        {"backend_timeout", "{\\\"max_timeout\\\": 0}", SL_E_PARAM_RANGE},
-        {"request_body_size", "{\\\"request_body_size\\\": 1048576}", SL_E_PARAM_INVALID},
-        {"request_body_size", "1 MB", SL_E_PARAM_INVALID},
-        {"request_body_size", "9999220737", SL_E_PARAM_RANGE},
-    };
     struct fixture *f = *state;
-    for (size_t i = 0; i < SL_COUNT(rows); i++) {
-        assert_int_equal(set(f, rows[i].name, "true", rows[i].config), -1);
-        if (f->err.code != rows[i].code) {
-            fail_msg("%s %s: %s", rows[i].name, rows[i].config, sl_error_name(f->err.code));
+    for (size_t i = 0; i < SL_COUNT(refusals); i++) {
+        assert_int_equal(set(f, refusals[i].name, "true", refusals[i].config), -1);
+        if (f->err.code != refusals[i].code) {
+            fail_msg("%s %s: %s", refusals[i].name, refusals[i].config, sl_error_name(f->err.code));
         }
     }
     const char *sql = sl_arena_printf(
