@@ -139,16 +139,22 @@ query_decode(ngx_pool_t *pool, struct sl_str value)
     return (struct sl_str){(const char *)text, (size_t)(to - text)};
 }
 
-// Takes every parameter called `name` out of what goes on to the backend.
+// Takes every parameter called `name` out of what goes on to the backend, and the query out of what
+// nginx's error log says of the request.
 static ngx_int_t
 query_drop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str name)
 {
     struct sl_str rest = ctx->raw_query;
     u_char *text = ngx_pnalloc(r->pool, rest.len + 1);
     u_char *out = text;
+    u_char *query;
 
     if (text == NULL) {
         return NGX_ERROR;
+    }
+    query = ngx_strlchr(r->request_line.data, r->request_line.data + r->request_line.len, '?');
+    if (query != NULL) {
+        r->request_line.len = (size_t)(query - r->request_line.data);
     }
     while (rest.ptr != NULL) {
         struct sl_str pair = sl_str_split(&rest, '&');

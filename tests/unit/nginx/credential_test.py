@@ -34,14 +34,16 @@ def image(**features):
            "method": "ANY", "match_mode": "SWA", "schemes": 3, "auth": "APP", "app_code": True, "backend_type": "HTTP",
            "http": {"host": "echo.test", "path": "/back", "port": PORT + 3, "method": "ANY", "timeout_ms": 3000,
                     "retry_count": -1}}
+    down = {**api, "publish_id": hex_id(1002), "api_id": hex_id(2002), "path": "/down",
+            "http": {**api["http"], "port": PORT + 4}}
     return {
         "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20, "node_ids": [hex_id(77)],
                     "features": [{"name": name, "value": value} for name, value in features.items()]},
         "groups": [{"id": GROUP, "name": "g"}], "hosts": [{"name": "h.example.com", "group_id": GROUP}],
         "apps": [{"id": APP, "name": "one", "key": KEY, "secret": SECRET, "codes": [CODE],
-                  "publish_ids": [hex_id(1001)]},
+                  "publish_ids": [hex_id(1001), hex_id(1002)]},
                  {"id": OTHER, "name": "two", "key": KEY2, "secret": SECRET2, "publish_ids": [hex_id(1001)]}],
-        "apis": [api], "upstreams": {"echo.test": ["127.0.0.1"]},
+        "apis": [api, down], "upstreams": {"echo.test": ["127.0.0.1"]},
     }
 
 
@@ -273,6 +275,13 @@ class Token(Case):
         self.assertEqual(path, "/back?a=1&b=2")
         _, path = self.passes(target=f"/app?access_token={token}")
         self.assertEqual(path, "/back")
+
+    def test_a_token_in_the_query_is_not_told_by_the_error_log(self):
+        token = self.tokens_of()["access_token"]
+        reply = self.node.request("GET", f"/down?first=1&access_token={token}")
+        self.assertEqual(reply.status, 502, reply.body)
+        told = [line for line in self.node.logs().splitlines() if "/down" in line]
+        self.assertTrue(told and all("access_token" not in line for line in told), told)
 
     def test_what_is_no_access_token_is_refused(self):
         answer = self.tokens_of()
