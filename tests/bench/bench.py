@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 import gateway  # first: it puts tests/lib on the path
+import accounting
 import instructions
 import limits
 import measure
@@ -17,7 +18,8 @@ import rows
 import smoke
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "memory": memory, "publish": publish,
-           "instructions": instructions, "limits": limits, "smoke": smoke}
+           "instructions": instructions, "limits": limits,
+           "accounting": accounting, "smoke": smoke}
 
 
 def main():
@@ -33,6 +35,7 @@ def main():
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")
     args.add_argument("--units", nargs="+", help="limits: second, minute, hour, day (default all)")
     args.add_argument("--simulated", action="store_true", help="limits: leave the real processes out")
+    args.add_argument("--real", action="store_true", help="limits: leave the simulated part out")
     args.add_argument("--gate", action="store_true", help="exit 1 when a budget is missed by more than 10 %%")
     args.add_argument("--smoke", action="store_true", help="no warm-up, any answer will do: does the bench work?")
     options = args.parse_args()

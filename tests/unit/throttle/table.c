@@ -6,7 +6,9 @@
 // admitted possible over", where `possible` is min(offered, limit) summed over the windows and
 // `over` the most by which a window exceeded the limit.
 //
-// `throttle_table [UNIT [LIMIT [NODES]]]` runs a part.
+// `throttle_table [UNIT [LIMIT [NODES]]]` runs a part; `throttle_table --cost` prints what a key
+// under 5,000 calls a second costs its owner: "limit nodes spread admitted exchanges/s
+// keys/exchange events/s us/exchange ms/10^4", 20 seconds each.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/throttle/world.h"
@@ -121,9 +123,55 @@ run_cell(const struct cell *cell)
     close_world(world);
 }
 
+// What a key in steady use costs its owner.
+static void
+print_cost(int nodes, size_t spread, int64_t limit)
+{
+    const int seconds = 20;
+    struct cell cell = {&units[0], limit, nodes, spread, 1};
+    struct world *world = open_cell(&cell);
+    int64_t exchanges = world->exchanges;
+    int64_t keys = world->exchanged_keys;
+    int64_t events = world->events;
+    int64_t owner_ns = world->owner_ns;
+    for (int ms = 0; ms < seconds * 1000; ms++) {
+        for (int i = 0; i < 5; i++) {
+            offer(&world->nodes[pick_node(world, &cell)], 0);
+        }
+        step(world);
+    }
+    int64_t admitted = 0;
+    for (size_t i = 0; i < WINDOWS; i++) {
+        admitted += world->admitted[0][i];
+    }
+    exchanges = world->exchanges - exchanges;
+    double us = (double)(world->owner_ns - owner_ns) / 1000;
+    printf("%lld %d %s %lld %.1f %.2f %.1f %.1f %.3f\n", (long long)limit, nodes, spreads[spread],
+           (long long)admitted, (double)exchanges / seconds,
+           (double)(world->exchanged_keys - keys) / (double)exchanges,
+           (double)(world->events - events) / seconds, us / (double)exchanges,
+           us / 1000 / ((double)admitted / 10000));
+    close_world(world);
+}
+
+static int
+print_costs(void)
+{
+    static const int64_t far_and_near[] = {1000000, 5000};
+    for (size_t i = 0; i < SL_COUNT(far_and_near) * SL_COUNT(counts) * 2; i++) {
+        size_t spread = i % 2 * 2; // even, hopping
+        print_cost(counts[i / 2 % SL_COUNT(counts)], spread,
+                   far_and_near[i / 2 / SL_COUNT(counts)]);
+    }
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--cost") == 0) {
+        return print_costs();
+    }
     int64_t limit = argc > 2 ? atoll(argv[2]) : 0; // NOLINT(cert-err34-c): 0 for anything else
     int64_t nodes = argc > 3 ? atoll(argv[3]) : 0; // NOLINT(cert-err34-c)
     size_t cells = SL_COUNT(units) * SL_COUNT(limits) * SL_COUNT(counts) * SL_COUNT(spreads) *

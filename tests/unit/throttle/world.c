@@ -6,9 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/runtime/counter_layout.h"
+
+static int64_t
+cpu_ns(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+    return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
 
 // -- the network
 
@@ -33,6 +42,7 @@ publish(void *arg, const char *node_id, json_t *body)
 {
     struct sim_owner *owner = arg;
     struct world *world = owner->world;
+    world->events++;
     for (int i = 0; i < world->node_count; i++) {
         if (strcmp(world->nodes[i].id, node_id) == 0 && !world->is_deaf) {
             world_post(world, (struct letter){.owner = owner->index,
@@ -122,8 +132,12 @@ deliver(struct world *world, struct letter letter)
     case TO_OWNER:
         if (owner_lives) {
             account_lease(owner->account, owner->may_grant);
+            int64_t start_ns = cpu_ns();
             json_t *reply = account_exchange(owner->account, GATEWAY, node->id, letter.body,
                                              world->now_ms, &err);
+            world->owner_ns += cpu_ns() - start_ns;
+            world->exchanges++;
+            world->exchanged_keys += (int64_t)json_array_size(json_object_get(letter.body, "keys"));
             letter.kind = TO_NODE;
             json_t *request = letter.body;
             letter.body = reply;

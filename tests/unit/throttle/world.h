@@ -107,8 +107,11 @@ struct world {
     struct account_ceiling ceilings[KEYS]; //
     int ceiling_writes;                    // rows written or learnt
     struct letter letters[LETTERS];
-    size_t letters_top;              // those from here on are free
-    int64_t admitted[KEYS][WINDOWS]; // by window less the first one
+    size_t letters_top;                // those from here on are free
+    int64_t exchanges, exchanged_keys; // that owners answered
+    int64_t events;                    // that they sent
+    int64_t owner_ns;                  // CPU time of their answers
+    int64_t admitted[KEYS][WINDOWS];   // by window less the first one
     int64_t offered[KEYS][WINDOWS];
     int64_t refused[KEYS]; // in all windows
     uint32_t first_window[KEYS];
