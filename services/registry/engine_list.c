@@ -155,8 +155,11 @@ queue_total(struct mutation *m, const struct resource *resource, const struct qu
     return sl_sql_built_later(m->tx, m->arena, sql, params, ret_total, err);
 }
 
+// `OFFSET 0` keeps PostgreSQL from two plans that fit its guess of what a page or a filter's value
+// matches, and not the values: walking a filtered list in its order, past everything that does not
+// match; and reading the view as a whole to join it with the page.
 static int
-queue_page(struct mutation *m, const struct resource *resource, struct query *query,
+queue_page(struct mutation *m, const struct resource *resource, struct query *query, bool filtered,
            struct sl_later **ret_page, struct sl_error *err)
 {
     const struct resource_hooks *hooks = resource->hooks;
@@ -166,21 +169,21 @@ queue_page(struct mutation *m, const struct resource *resource, struct query *qu
     }
     bool secrets = resource->secret_columns[0] != '\0';
     const char *secret_join = sl_arena_printf(
-        m->arena, " JOIN %s s ON s.instance_id = $1 AND s.id = page.id", resource->table);
+        m->arena, " JOIN %s s ON s.instance_id = v.instance_id AND s.id = v.id", resource->table);
     size_t limit = query->count + 1;
     query->params[query->count++] = SL_P_INT(engine_limit(m->command));
     query->params[query->count++] = SL_P_INT(engine_offset(m->command));
     const char *sql = sl_arena_printf(
         m->arena,
         "WITH page AS MATERIALIZED (SELECT t.id, row_number() OVER (ORDER BY %s) AS n"
-        " FROM %s t JOIN instance i ON i.id = t.instance_id"
-        " WHERE t.instance_id = $1 AND i.project_id = $2%s"
+        " FROM (SELECT t.* FROM %s t JOIN instance i ON i.id = t.instance_id"
+        " WHERE t.instance_id = $1 AND i.project_id = $2%s%s) t"
         " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)"
-        " SELECT v.%s::text%s FROM page JOIN %s v ON v.instance_id = $1 AND v.id = page.id%s"
-        " ORDER BY page.n",
-        resource->list_order, resource->table, query->where.ptr, resource->list_order, limit,
-        limit + 1, column, resource->secret_columns, resource->list_view,
-        secrets ? secret_join : "");
+        " SELECT l.* FROM page CROSS JOIN LATERAL (SELECT v.%s::text%s FROM %s v%s"
+        " WHERE v.instance_id = $1 AND v.id = page.id OFFSET 0) l ORDER BY page.n",
+        resource->list_order, resource->table, query->where.ptr, filtered ? " OFFSET 0" : "",
+        resource->list_order, limit, limit + 1, column, resource->secret_columns,
+        resource->list_view, secrets ? secret_join : "");
     if (sl_arena_check(m->arena, err) != 0) {
         return -1;
     }
@@ -233,7 +236,7 @@ run_list(struct mutation *m, const struct resource *resource, struct query *quer
     }
     if (engine_owner_later(m, resource, NULL, &owner, err) != 0 ||
         queue_total(m, resource, query, filtered, &total, err) != 0 ||
-        queue_page(m, resource, query, &page, err) != 0 ||
+        queue_page(m, resource, query, filtered, &page, err) != 0 ||
         engine_owner_check(resource, NULL, &owner, err) != 0 ||
         sl_sql_rows(total, &count, err) != 0 || sl_sql_rows(page, &rows, err) != 0) {
         return -1;
