@@ -45,7 +45,7 @@ def worker_leaves_and_comes(scene):
 def node_joins(scene):
     """A node that is new to the cluster serves callers of the same limit."""
     cluster = scene.cluster
-    number = cluster.node_count + 1
+    number = cluster.node_count + 2  # the next one is new in another row
     cluster.add_node(number)
     agent, nginx = (cluster.units[f"{kind}-{number}"] for kind in ("node", "nginx"))
     try:
