@@ -292,7 +292,9 @@ static int
 keep_once(struct keeper *keeper, struct sl_error *err)
 {
     int64_t now_ms = sl_mono_ms();
-    if (open_database(keeper, err) != 0) {
+    if (open_database(keeper, err) != 0 ||
+        // First: requests wait for these.
+        (keeper_has_lease(keeper) && keeper_write_ceilings(keeper, err) != 0)) {
         return -1;
     }
     int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;

@@ -331,8 +331,12 @@ shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
     }
     const char *text = list_text(arena, list, err);
     SL_AUTO(sl_tx) tx = text != NULL ? sl_tx_begin(db, err) : NULL;
-    if (tx == NULL || sl_sql(tx, arena, raise_sql, SL_PARAMS(SL_P_TEXT(text)), NULL, err) != 0 ||
-        sl_sql(tx, arena, look_ceiling_sql, SL_PARAMS(SL_P_TEXT(text)), &rows, err) != 0) {
+    // In one round trip: the first request of a window waits for it.
+    struct sl_later *looked;
+    if (tx == NULL ||
+        sl_sql_later(tx, arena, raise_sql, SL_PARAMS(SL_P_TEXT(text)), NULL, err) != 0 ||
+        sl_sql_later(tx, arena, look_ceiling_sql, SL_PARAMS(SL_P_TEXT(text)), &looked, err) != 0 ||
+        sl_tx_commit(&tx, err) != 0 || sl_sql_rows(looked, &rows, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
@@ -340,7 +344,7 @@ shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
         ret_rows[i].window = (uint32_t)sl_rows_int(rows, i, 0);
         ret_rows[i].ceiling = sl_rows_int(rows, i, 1);
     }
-    return sl_tx_commit(&tx, err);
+    return 0;
 }
 
 int
