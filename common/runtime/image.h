@@ -253,6 +253,10 @@ struct sl_route {
     struct sl_str remainder; // SWA: what follows the declared path, with its slash; else empty
 };
 
+// Whether an environment of the group has any API.
+bool sl_image_has_env(struct sl_image *image, const char group_id[SL_ID_LEN],
+                      struct sl_str env_name);
+
 // Finds the API by runtime.md 2.3–2.4: literal > {p} > {p+}; exact > prefix; a specific method >
 // ANY; the next best path when the best one lacks the method. `path` is canonical.
 enum sl_route_result sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN],

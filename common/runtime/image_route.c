@@ -160,6 +160,12 @@ step(struct walk *walk, const struct image_node *node, struct sl_str rest, size_
     return take_exact(walk, node);
 }
 
+bool
+sl_image_has_env(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl_str env_name)
+{
+    return image_routes_find(image, group_id, env_name) != NULL;
+}
+
 enum sl_route_result
 sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl_str env_name,
                enum sl_method method, struct sl_str path, struct sl_route *ret_route)

@@ -115,6 +115,8 @@ class Writer:
                  f".command = {c_string(operation.command or operation.body['operationId'])}",
                  f".status = {operation.status}", f".is_public = {c_bool(operation.action == 'public')}",
                  f".fill = {c_bool(operation.method != 'PUT')}", f".action = {self.action(operation)}"]
+        if "x-patience-ms" in operation.body:
+            parts.append(f".patience_ms = {int(operation.body['x-patience-ms'])}")
         if body:
             parts += [f".body = &{self.schema(self.contract.request_schema(operation))}",
                       f".body_required = {c_bool(body.get('required'))}"]

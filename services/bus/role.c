@@ -20,6 +20,7 @@ static const struct call_rule call_rules[] = {
     {ROLE_WORKER, "*", "", true},
     {ROLE_NODE, "publisher", "runtime.since", true},
     {ROLE_NODE, "publisher", "node.report", true},
+    {ROLE_NODE, "publisher", "node.debugged", true},
     {ROLE_NODE, "throttle/", "", true},
     {ROLE_ADMIN, "bus", "", true},
     {ROLE_ADMIN, "identity", "", true},

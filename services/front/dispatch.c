@@ -53,7 +53,7 @@ dispatch_request(struct request *request, const struct sl_actor *actor,
         .path = input->path,
         .query = input->query,
         .body = input->body,
-        .deadline_ms = SL_DEADLINE_MS + take_wait(input),
+        .deadline_ms = SL_DEADLINE_MS + request->match.row->patience_ms + take_wait(input),
     };
     request->state = REQUEST_WAITING;
     MHD_suspend_connection(request->connection);

@@ -171,6 +171,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned backend_called : 1; // answered, or meant to be answered, by a backend
     unsigned throttled : 1;      // refused by a limit (access log: errorType 1)
     unsigned mismatched : 1;     // refused because the HMAC differs
+    unsigned debug_call : 1;     // X-Apig-Debug: a call of 3.5.8
     unsigned signed_request : 1; // the signature holds, the body's digest may still differ
     unsigned answered : 1;       // a step has the answer: none follows
     unsigned counted : 1;        // metrics took it

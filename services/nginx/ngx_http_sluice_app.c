@@ -6,7 +6,15 @@
 ngx_int_t
 ngx_http_sluice_app(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    (void)r;
+    // Whoever called has been judged by all headers; from here on a debugging call's secret is
+    // gone.
+    if (ctx->debug_call) {
+        ngx_table_elt_t *secret =
+            ngx_http_sluice_header(r, "x-apig-debug", sizeof("x-apig-debug") - 1);
+        if (secret != NULL) {
+            ngx_http_sluice_header_hide(secret);
+        }
+    }
     if (ctx->app == NULL) {
         return NGX_OK;
     }

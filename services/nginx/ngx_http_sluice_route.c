@@ -146,11 +146,34 @@ remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return NGX_OK;
 }
 
+// The environment: what X-Stage names, or, of a call that the publisher had the agent make, one
+// that only this call knows.
+static ngx_int_t
+find_env(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    ngx_table_elt_t *stage = ngx_http_sluice_header(r, "x-stage", sizeof("x-stage") - 1);
+    ngx_table_elt_t *secret = ngx_http_sluice_header(r, "x-apig-debug", sizeof("x-apig-debug") - 1);
+
+    ctx->env_name = stage != NULL ? ngx_http_sluice_view(&stage->value) : SL_STR("RELEASE");
+    ctx->debug_call = secret != NULL;
+    if (secret == NULL) {
+        return NGX_OK;
+    }
+    size_t len = sizeof("debug/") - 1 + secret->value.len;
+    u_char *name = ngx_pnalloc(r->pool, len);
+    if (name == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_memcpy(ngx_cpymem(name, "debug/", sizeof("debug/") - 1), secret->value.data,
+               secret->value.len);
+    ctx->env_name = (struct sl_str){(const char *)name, len};
+    return NGX_OK;
+}
+
 ngx_int_t
 ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct sl_image *image = image_of(r);
-    ngx_table_elt_t *stage;
     ngx_int_t rc;
 
     ctx->gateway = sl_image_ready(image) ? sl_image_gateway(image) : NULL;
@@ -165,11 +188,15 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         return NGX_ERROR;
     }
     ctx->method = method_of(r);
-    stage = ngx_http_sluice_header(r, "x-stage", sizeof("x-stage") - 1);
-    ctx->env_name = stage != NULL ? ngx_http_sluice_view(&stage->value) : SL_STR("RELEASE");
+    if (find_env(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
     ctx->group = group_of(image, ctx);
     if (ctx->group == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+    }
+    if (ctx->debug_call && !sl_image_has_env(image, ctx->group->id, ctx->env_name)) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_DEBUG_AUTH);
     }
     if (ngx_http_sluice_is_token_call(ctx)) {
         return ngx_http_sluice_token(r, ctx);

@@ -19,6 +19,7 @@
 #include "common/base/log.h"
 #include "services/node/apply.h"
 #include "services/node/certificate.h"
+#include "services/node/debug.h"
 #include "services/node/limits.h"
 #include "services/node/nginx_conf.h"
 #include "services/node/nginx_signal.h"
@@ -46,6 +47,7 @@ struct agent {
     struct sl_follow *follow;         //
     struct limits *limits;            //
     struct report *report;            //
+    struct debug *debug;              //
     struct rotate *rotate;            // of nginx's access logs
     struct nginx_upgrade *upgrade;    // of its module
     struct share *share;              // NULL: nothing is given to peers
@@ -199,6 +201,13 @@ tell_facts(void *arg, struct report_facts *ret_facts)
 }
 
 static void
+hear_calls(void *arg, const json_t *list)
+{
+    const struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
+    debug_begin(agent->debug, list);
+}
+
+static void
 hear_head(void *arg, const struct sl_revision *head)
 {
     const struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
@@ -230,7 +239,12 @@ join_bus(struct agent *agent, const struct sl_peer *peer, const struct sl_revisi
     if (agent->follow == NULL) {
         return -1;
     }
-    return agent->report == NULL ? sl_fail(err, SL_E_INTERNAL) : 0;
+    agent->debug = debug_new(agent->client, agent->settings);
+    if (agent->report == NULL || agent->debug == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    report_debugs(agent->report, hear_calls);
+    return 0;
 }
 
 // What goes between nodes when the control plane is gone.
@@ -289,6 +303,7 @@ agent_free(struct agent **agent)
     sl_follow_free(&gone->follow);
     rotate_free(&gone->rotate);
     report_free(&gone->report);
+    debug_free(&gone->debug);
     limits_free(&gone->limits);
     sl_bus_client_free(&gone->client);
     if (gone->durable != NULL) {
@@ -340,6 +355,7 @@ run_timers(struct agent *agent)
         tell_members(agent);
     }
     report_tick(agent->report);
+    debug_tick(agent->debug);
     rotate_tick(agent->rotate, now_ms);
     if (agent->durable != NULL) {
         durable_flush(agent->durable);

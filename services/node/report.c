@@ -17,7 +17,7 @@
 #define EVERY_MS         1000
 #define DEADLINE_MS      3000
 #define SILENCE_MS       10000 // without an answer before it is worth a warning
-#define ANSWER_ARENA_MAX 16384
+#define ANSWER_ARENA_MAX ((size_t)64 * 1024 * 1024) // a reply may bring calls with their bodies
 #define STATUS_FILE      "status.json"
 
 struct report {
@@ -26,6 +26,7 @@ struct report {
     const struct settings *settings;
     report_facts_fn *facts;
     report_head_fn *head;
+    report_debug_fn *debug; // NULL: nobody makes calls
     void *arg;
     bool on_its_way;  // a report has no answer yet
     bool soon;        // something changed since the last one
@@ -64,12 +65,18 @@ report_free(struct report **report)
 }
 
 void
+report_debugs(struct report *report, report_debug_fn *debug)
+{
+    report->debug = debug;
+}
+
+void
 report_soon(struct report *report)
 {
     report->soon = true;
 }
 
-// Hands on the head that stands in a reply.
+// Hands on the head, and calls to make, that stand in a reply.
 static void
 tell_head(const struct report *report, struct sl_str body)
 {
@@ -79,6 +86,9 @@ tell_head(const struct report *report, struct sl_str body)
     struct sl_revision head = {.epoch = ""};
     if (arena == NULL || sl_json_unpack(arena, body, &answer, &err) != 0) {
         return;
+    }
+    if (report->debug != NULL) {
+        report->debug(report->arg, json_object_get(answer, "debug"));
     }
     const char *epoch = json_string_value(json_object_get(answer, "epoch"));
     json_int_t number = json_integer_value(json_object_get(answer, "revision"));
@@ -120,6 +130,7 @@ body_of(const struct report *report, const struct report_facts *facts)
                   settings->http_listen, settings->https_listen, "reason", facts->reason,
                   "offset_ms", (json_int_t)facts->offset_ms);
     assert(body != NULL);
+    json_object_set_new(body, "debugs", json_boolean(report->debug != NULL));
     return body;
 }
 

@@ -23,11 +23,17 @@ struct report_facts {
 // The reply brings the gateway's head: whoever is behind learns it here too.
 typedef void report_head_fn(void *arg, const struct sl_revision *head);
 
+// It may bring calls to make (debug.h), too: a list, borrowed.
+typedef void report_debug_fn(void *arg, const json_t *list);
+
 typedef void report_facts_fn(void *arg, struct report_facts *ret_facts);
 
 // `client` and `settings` are borrowed. NULL when memory is out.
 struct report *report_new(struct sl_bus_client *client, const struct settings *settings,
                           report_facts_fn *facts, report_head_fn *head, void *arg);
+
+// Hands on calls to make from here on; says in reports that there is someone who makes them.
+void report_debugs(struct report *report, report_debug_fn *debug);
 void report_free(struct report **report);
 
 // Something changed: report at the next tick instead of the next second.

@@ -7,6 +7,7 @@
 #include "common/wire/bus_client.h"
 #include "common/wire/worker_health.h"
 #include "services/publisher/action.h"
+#include "services/publisher/debug.h"
 #include "services/publisher/nodes.h"
 #include "services/publisher/pass.h"
 #include "services/publisher/since.h"
@@ -45,7 +46,8 @@ static const struct sl_setting rows[] = {
 // Sorted by name.
 static const struct sl_handler handlers[] = {
     {"api.action", api_action},       {"api.batch", api_batch},
-    {"node.add", node_add},           {"node.list", node_list},
+    {"api.debug", api_debug},         {"node.add", node_add},
+    {"node.debugged", node_debugged}, {"node.list", node_list},
     {"node.remove", node_remove},     {"node.report", node_report},
     {"runtime.since", runtime_since}, {"version.offline", version_offline},
     {"version.serve", version_serve},

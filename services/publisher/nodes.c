@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/db/change.h"
 #include "common/wire/pack.h"
+#include "services/publisher/debug.h"
 #include "services/publisher/pass.h"
 
 #include <string.h>
@@ -222,14 +223,17 @@ node_report(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
     struct head head;
     SL_AUTO(sl_tx) tx = sl_tx_begin(thread->db, err);
     if (tx == NULL || node_gateway(call->command, tx, call->arena, &gateway, err) != 0 ||
-        store_report(call, tx, err) != 0 || head_read(tx, call->arena, gateway, &head, err) != 0 ||
-        sl_tx_commit(&tx, err) != 0) {
+        store_report(call, tx, err) != 0 || head_read(tx, call->arena, gateway, &head, err) != 0) {
+        return -1;
+    }
+    SL_AUTO_BUF packed;
+    sl_buf_init(&packed, SL_MESSAGE_MAX);
+    sl_pack_map(&packed, 4);
+    sl_pack_text(&packed, "debug");
+    if (debug_give(call, tx, gateway, &packed, err) != 0 || sl_tx_commit(&tx, err) != 0) {
         return -1;
     }
     pass_reported(thread->publisher->pass);
-    SL_AUTO_BUF packed;
-    sl_buf_init(&packed, SL_KEY_MAX);
-    sl_pack_map(&packed, 3);
     sl_pack_text(&packed, "epoch");
     sl_pack_text(&packed, head.epoch);
     sl_pack_text(&packed, "revision");

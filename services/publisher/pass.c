@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "services/publisher/debug.h"
 #include "services/publisher/nodes.h"
 #include "services/publisher/revision.h"
 
@@ -62,9 +63,24 @@ make_revisions(struct pass *pass)
     }
 }
 
+// Ends a waiter with this reply.
+static void
+end_waiter(struct pass *pass, struct pass_waiter *waiter, const struct sl_reply *reply)
+{
+    sl_worker_reply(pass->publisher->worker, waiter->token, reply);
+    free(waiter->body);
+    free(waiter);
+}
+
 static void
 answer(struct pass *pass, struct pass_waiter *waiter, const char *nodes)
 {
+    struct sl_reply gone = {.failed = true};
+    if (waiter->body == NULL) {
+        (void)sl_fail(&gone.error, SL_E_UNAVAILABLE);
+        end_waiter(pass, waiter, &gone);
+        return;
+    }
     struct sl_buf body;
     sl_buf_init(&body, SL_BODY_MAX);
     size_t len = strlen(waiter->body);
@@ -76,10 +92,8 @@ answer(struct pass *pass, struct pass_waiter *waiter, const char *nodes)
         sl_buf_addf(&body, ", \"nodes\": %s}", nodes);
     }
     struct sl_reply reply = {.body = {body.ptr, body.len}};
-    sl_worker_reply(pass->publisher->worker, waiter->token, &reply);
+    end_waiter(pass, waiter, &reply);
     sl_buf_clear(&body);
-    free(waiter->body);
-    free(waiter);
 }
 
 // Whether the waiter is done; `nodes` is filled (in the arena) when its time ran out.
@@ -108,13 +122,22 @@ look_at_waiters(struct pass *pass)
     for (size_t i = count; arena != NULL && i-- > 0;) {
         struct pass_waiter *waiter = pass->waiters[i];
         const char *nodes = NULL;
-        if (!is_done(pass, arena, waiter, &nodes)) {
+        struct sl_reply reply;
+        bool debugs = waiter->debug_id[0] != '\0';
+        bool late = sl_mono_ms() >= waiter->deadline_mono_ms;
+        if (debugs
+                ? !debug_is_over(pass->db, arena, waiter->gateway, waiter->debug_id, late, &reply)
+                : !is_done(pass, arena, waiter, &nodes)) {
             continue;
         }
         pthread_mutex_lock(&pass->lock);
         pass->waiters[i] = pass->waiters[--pass->waiter_count];
         pthread_mutex_unlock(&pass->lock);
-        answer(pass, waiter, nodes);
+        if (debugs) {
+            end_waiter(pass, waiter, &reply);
+        } else {
+            answer(pass, waiter, nodes);
+        }
     }
 }
 
@@ -151,6 +174,9 @@ run_timers(struct pass *pass, int64_t *heads_at_ms, int64_t *sweep_at_ms)
         *heads_at_ms = now_ms + HEADS_MS;
         if (revision_heads(pass->publisher, pass->db, &err) != 0) {
             log_once("heads", &err);
+        }
+        if (debug_sweep(pass->db, &err) != 0) {
+            log_once("debugging calls", &err);
         }
     }
     if (now_ms >= *sweep_at_ms) {
@@ -249,6 +275,10 @@ pass_free(struct pass **pass)
     struct pass *self = pass == NULL ? NULL : *pass;
     if (self == NULL) {
         return;
+    }
+    for (size_t i = 0; i < self->waiter_count; i++) { // of a thread that never ran
+        free(self->waiters[i]->body);
+        free(self->waiters[i]);
     }
     pthread_cond_destroy(&self->changed);
     pthread_mutex_destroy(&self->lock);

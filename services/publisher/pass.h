@@ -12,11 +12,12 @@ struct pass;
 
 // Someone who waits until every live node of a gateway serves a revision.
 struct pass_waiter {
-    uint64_t token;           // of the deferred reply
-    char gateway[SL_ID_SIZE]; //
-    struct head want;         // the revision to be served, and its epoch
-    int64_t deadline_mono_ms; // when it is answered anyway, with what is served by then
-    char *body;               // the reply's JSON object; the pass frees it
+    uint64_t token;            // of the deferred reply
+    char gateway[SL_ID_SIZE];  //
+    struct head want;          // the revision to be served, and its epoch
+    int64_t deadline_mono_ms;  // when it is answered anyway, with what is served by then
+    char *body;                // the reply's JSON object; the pass frees it
+    char debug_id[SL_ID_SIZE]; // not empty: waits for the answer of this call (debug.h) instead
 };
 
 // Makes it, with its database connection; no thread yet. `publisher` outlives it. NULL with *err

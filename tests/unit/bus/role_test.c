@@ -30,6 +30,7 @@ a_front_calls_everything_but_the_nodes_own_commands(void **state)
     assert_true(calls(&front, "publisher", "runtime.since"));
     assert_true(calls(&front, "publisher", "node.list"));
     assert_false(calls(&front, "publisher", "node.report"));
+    assert_false(calls(&front, "publisher", "node.debugged"));
     assert_false(calls(&front, "publisher", "node.add"));
     assert_true(role_may_act(&front));
     assert_false(role_may_offer(&front, SL_STR("registry")));
@@ -81,6 +82,7 @@ a_node_sees_its_gateway_and_itself_only(void **state)
     struct role node = role_of("node:n1", "g1");
     assert_true(calls(&node, "publisher", "runtime.since"));
     assert_true(calls(&node, "publisher", "node.report"));
+    assert_true(calls(&node, "publisher", "node.debugged"));
     assert_true(calls(&node, "throttle/17", "limits.exchange"));
     assert_false(calls(&node, "publisher", "api.action"));
     assert_false(calls(&node, "publisher", "node.list"));
