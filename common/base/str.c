@@ -131,10 +131,10 @@ sl_hex_encode(const void *bytes, size_t len, char *ret_hex)
         block_t low = block & 15;
         high += '0' + ((high > 9) & ('a' - '0' - 10));
         low += '0' + ((low > 9) & ('a' - '0' - 10));
-        block_t first = __builtin_shuffle(
-            high, low, (block_t){0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
-        block_t second = __builtin_shuffle(
-            high, low, (block_t){8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+        block_t first = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+                                                6, 22, 7, 23);
+        block_t second = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
+                                                 13, 29, 14, 30, 15, 31);
         memcpy(ret_hex + 2 * i, &first, sizeof(first));
         memcpy(ret_hex + 2 * i + sizeof(first), &second, sizeof(second));
     }
