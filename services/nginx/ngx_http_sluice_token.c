@@ -138,7 +138,9 @@ read_form(struct work *work)
         if (chain->buf->in_file || (size_t)(end - text) + part > len) {
             return ngx_http_sluice_fail(work->ctx, SL_E_GW_TOKEN_PARAM);
         }
-        end = ngx_cpymem(end, chain->buf->pos, part);
+        if (part > 0) { // the last one of a chunked body is empty
+            end = ngx_cpymem(end, chain->buf->pos, part);
+        }
     }
     rest = (struct sl_str){(const char *)text, (size_t)(end - text)};
     while (rest.ptr != NULL) {
@@ -218,16 +220,18 @@ check_fields(struct work *work, bool *ret_refreshes)
     return NGX_OK;
 }
 
-static ngx_int_t
-check_client(struct work *work, bool refreshes)
+static const struct sl_img_app *
+find_client(const struct work *work)
 {
     ngx_http_sluice_main_conf_t *smcf =
         ngx_http_get_module_main_conf(work->r, ngx_http_sluice_module);
 
-    work->app = sl_image_app_by_key(smcf->image, work->fields[CLIENT_ID]);
-    if (work->app == NULL) {
-        return ngx_http_sluice_fail(work->ctx, SL_E_GW_TOKEN_NO_APP);
-    }
+    return sl_image_app_by_key(smcf->image, work->fields[CLIENT_ID]);
+}
+
+static ngx_int_t
+check_secret(const struct work *work, bool refreshes)
+{
     if (!sl_crypto_equal(sl_img_text(&work->app->secret), work->fields[CLIENT_SECRET])) {
         return ngx_http_sluice_fail(work->ctx,
                                     refreshes ? SL_E_GW_TOKEN_SECRET : SL_E_GW_TOKEN_CREDENTIAL);
@@ -336,10 +340,15 @@ judge(struct work *work)
     if (rc == NGX_OK) {
         rc = check_fields(work, &refreshes);
     }
-    if (rc == NGX_OK) {
-        work->scope = work->fields[SCOPE];
-        rc = check_client(work, refreshes);
+    if (rc != NGX_OK) {
+        return rc;
     }
+    work->scope = work->fields[SCOPE];
+    work->app = find_client(work);
+    if (work->app == NULL) {
+        return ngx_http_sluice_fail(work->ctx, SL_E_GW_TOKEN_NO_APP);
+    }
+    rc = check_secret(work, refreshes);
     if (rc == NGX_OK && refreshes) {
         rc = check_refresh(work, scratch);
     }
