@@ -395,8 +395,13 @@ account_is_unknown(const struct account *account, const struct key *key, const s
     if (start_ms >= shard->clean_from_ms || !node->is_present) {
         return false;
     }
-    bool may_have_lost = start_ms < node->durable.lost_until_ms + ACCOUNT_AHEAD_MS &&
-                         node->durable.lost_until_ms != 0;
+    int64_t lost_until_ms = node->durable.lost_until_ms;
+    // The row speaks of a memory that is gone, and does not say so yet.
+    if (node->boot[0] != '\0' && strcmp(node->boot, node->durable.boot) != 0 &&
+        node->durable.until_ms > lost_until_ms) {
+        lost_until_ms = node->durable.until_ms;
+    }
+    bool may_have_lost = start_ms < lost_until_ms + ACCOUNT_AHEAD_MS && lost_until_ms != 0;
     bool may_hold = node->reported[key->shard] != shard->epoch &&
                     start_ms < node->durable.until_ms + ACCOUNT_AHEAD_MS;
     return may_have_lost || may_hold;
