@@ -9,6 +9,7 @@ import gateway  # first: it puts tests/lib on the path
 import accounting
 import instructions
 import limits
+import management
 import measure
 import memory
 import peers
@@ -19,7 +20,7 @@ import smoke
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "memory": memory, "publish": publish,
            "instructions": instructions, "limits": limits,
-           "accounting": accounting, "smoke": smoke}
+           "accounting": accounting, "management": management, "smoke": smoke}
 
 
 def main():
@@ -29,7 +30,7 @@ def main():
                       help="a plain build (default build)")
     args.add_argument("--rounds", type=int, default=5, help="of time; each runs every candidate (default 5)")
     args.add_argument("--seconds", type=int, default=3, help="a candidate and round (default 3)")
-    args.add_argument("--apis", type=int, nargs="+", default=[100, 10_000, 100_000], help="scale, memory: APIs")
+    args.add_argument("--apis", type=int, nargs="+", default=[100, 10_000, 100_000], help="scale, memory: APIs; management takes the last")
     args.add_argument("--publishes", type=int, default=200, help="publish: how many a size (default 200)")
     args.add_argument("--sizes", type=int, nargs="+", default=[10, 1000], help="publish: APIs of the gateway")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")

@@ -10,6 +10,8 @@
 #   instructions
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
+#   management
+#            reads, lists, creations, updates beside pgbench on the same cluster, 1 and 2 registries
 #   accounting
 #            CPU of throttle workers and agents per 10,000 admitted requests
 #   smoke    each of them for a second, to keep them working; tests/run.sh does this
@@ -21,7 +23,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 case ${1:-} in
 '' | -h | --help)
-    sed -n '2,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     [[ -x build/venv/bin/python ]] && build/venv/bin/python tests/bench/bench.py --help
     exit 0
     ;;
