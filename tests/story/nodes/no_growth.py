@@ -1,5 +1,6 @@
 """100,000 requests and 1,000 publishes leave memory, descriptors and shared memory where they were"""
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ APIS = [f"a{number}" for number in range(8)]
 GROWTH_KB = 1024  # of a process; some 200 were seen, most of it in the first minute
 SHM_BYTES = 256 * 1024
 SETTLE_S = 15
-CALLERS = 16  # of a node at a time; a worker keeps a backend connection for each that it served
+CALLERS = 16  # of a node at a time; a worker keeps a backend connection for each that it served at once
 
 
 def anonymous_kb(pid):
@@ -23,14 +24,32 @@ def anonymous_kb(pid):
     return int(re.search(r"^Anonymous: +(\d+)", text, re.M)[1])
 
 
+def to_backend(port):
+    """The inodes of all connections to a port of 127.0.0.1."""
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{row[9]}]" for row in rows if row[2] == f"0100007F:{port:04X}"}
+
+
+def descriptors(pid, pooled):
+    """How many descriptors a process has beside connections to the backend, and how many of those."""
+    links = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    connections = sum(link in pooled for link in links)
+    return len(links) - connections, connections
+
+
 def take_stock(stack):
-    """name → (anonymous KB, descriptors) of every process of both nodes; files and bytes in /dev/shm."""
+    """name → (anonymous KB, descriptors, those to the backend) of every process of both nodes; files and
+    bytes in /dev/shm."""
+    pooled = to_backend(int(stack.env["SLUICE_ECHO_ADDR"].rpartition(":")[2]))
     pids = {unit: stack.pid(unit) for unit in UNITS}
     for unit in ("nginx-1", "nginx-2"):
         for number, pid in enumerate(stack.children(unit)):
             pids[f"{unit} worker {number} ({pid})"] = pid
     files = list(pathlib.Path("/dev/shm").glob(f"sluice-*{stack.id}*"))
-    stock = {name: (anonymous_kb(pid), len(os.listdir(f"/proc/{pid}/fd"))) for name, pid in pids.items()}
+    stock = {name: (anonymous_kb(pid), *descriptors(pid, pooled)) for name, pid in pids.items()}
     return stock, len(files), sum(f.stat().st_size for f in files if f.is_file())
 
 
@@ -40,12 +59,14 @@ def faults(stack, before):
     found = []
     if new.keys() != old.keys():
         return [f"other processes: {sorted(old)} {sorted(new)}"]
-    for name, (kb, descriptors) in new.items():
+    for name, (kb, others, pooled) in new.items():
         # AddressSanitizer keeps what was freed: memory says nothing there.
         if not stack.sanitized and kb > old[name][0] + GROWTH_KB:
             found.append(f"{name}: {old[name][0]} KB grew to {kb} KB")
-        if descriptors > old[name][1] + (CALLERS if "worker" in name else 0):
-            found.append(f"{name}: {old[name][1]} descriptors grew to {descriptors}")
+        if others > old[name][1]:
+            found.append(f"{name}: {old[name][1]} descriptors grew to {others}")
+        if pooled > (CALLERS if "worker" in name else 0):
+            found.append(f"{name}: {pooled} connections to the backend for {CALLERS} callers at a time")
     if files > old_files or size > old_bytes + SHM_BYTES:
         found.append(f"/dev/shm: {old_files} files, {old_bytes} bytes grew to {files}, {size}")
     return found
@@ -94,6 +115,7 @@ def story(world):
     world.waits = True
     work(world, requests // 10, publishes // 4)  # pools and caches fill once
     before = take_stock(stack)
+    assert any(pooled for _, _, pooled in before[0].values()), "no connection to the backend was kept"
     started = time.monotonic()
     work(world, requests, publishes)
     took = time.monotonic() - started
