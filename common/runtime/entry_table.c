@@ -311,7 +311,7 @@ sl_entry_min_reader(const struct sl_entry *entry)
         return 1;
     }
     if (entry->api.cors || entry->api.auth == SL_AUTH_IAM || asks_cookies(&entry->api) ||
-        entry->api.http.client_certificate || entry->api.backend_type == SL_BACKEND_FUNCTION) {
+        entry->api.http.client_certificate || entry->api.backend_type >= SL_BACKEND_FUNCTION) {
         return 5;
     }
     if (lacks_host(&entry->api)) {

@@ -34,6 +34,7 @@ enum ngx_http_sluice_location {
     NGX_HTTP_SLUICE_BUFFERED, // the body is read before the backend is connected
     NGX_HTTP_SLUICE_STREAMED, // the body is passed on as it arrives
     NGX_HTTP_SLUICE_FUNCTION, // an event is sent in place of the request
+    NGX_HTTP_SLUICE_GRPC,     // gRPC is spoken
     NGX_HTTP_SLUICE_LOCATIONS,
 };
 
@@ -176,6 +177,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned answered : 1;       // a step has the answer: none follows
     unsigned counted : 1;        // metrics took it
     unsigned upgrades : 1;       // Connection names "upgrade"
+    unsigned grpc : 1;           // the API is one for gRPC
     unsigned cors : 1;           // pages of any origin may read the answer
     unsigned preflight : 1;      // and it tells them what they may send
     unsigned traced : 1;         // the caller's `traceparent` holds and goes on as it is
@@ -359,6 +361,8 @@ ngx_int_t ngx_http_sluice_hops(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx
 void ngx_http_sluice_hop_by_hop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // Hides what stays between client and gateway.
 void ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx);
+// Puts the gateway's own headers among those of a request that goes on by gRPC.
+ngx_int_t ngx_http_sluice_forward_grpc(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // Writes ctx->backend_headers for a request that carries an event.
 ngx_int_t ngx_http_sluice_forward_event(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // Hides what stays between client and gateway, writes ctx->backend_headers.
@@ -373,6 +377,7 @@ struct ngx_http_sluice_pool_key {
     u_char identity[NGX_HTTP_SLUICE_TLS_IDENTITY]; // zeros: plain; else of _tls.c
     uint16_t family;                               // AF_INET, AF_INET6
     uint16_t port;                                 // network order
+    uint32_t http2;                                // 1: the connection speaks it; else 0
 };
 // A hash of a key: addresses differ in few bits, identities are digests.
 static inline uint32_t
@@ -465,6 +470,11 @@ ngx_int_t ngx_http_sluice_error(ngx_http_request_t *r);
 // _cors.c: adds the headers that let pages of any origin read the answer, and with `preflight`
 // those that say what they may send; what the answer has of them stays.
 ngx_int_t ngx_http_sluice_cors(ngx_http_request_t *r, bool preflight);
+
+// _grpc.c: adds grpc-status and grpc-message to a refusal by a gRPC API or of a gRPC call;
+// NGX_DONE: it is to be sent without a body.
+ngx_int_t ngx_http_sluice_grpc_refusal(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx,
+                                       struct sl_str message);
 
 // _response.c: header filter; call from postconfiguration.
 void ngx_http_sluice_response_init(void);

@@ -102,6 +102,7 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
     addresses = sl_img_items(&upstream->addresses);
     for (ngx_uint_t i = 0; i < count; i++) {
         fill_peer(&backend->peers[i], &addresses[i], htons(ctx->target->port));
+        backend->peers[i].key.http2 = ctx->grpc;
         if (ctx->target->tls) {
             ngx_http_sluice_tls_identity(ngx_http_sluice_view(&ctx->tls_name),
                                          backend->secured.ssl.ctx ? backend->secured.digest : NULL,
@@ -182,6 +183,15 @@ method_name(ngx_http_request_t *r, enum sl_method method)
     return (size_t)method < SL_COUNT(names) ? names[method] : r->method_name;
 }
 
+// How the gateway's own headers go to the backend.
+static ngx_int_t (*const forwards[NGX_HTTP_SLUICE_LOCATIONS])(ngx_http_request_t *r,
+                                                              ngx_http_sluice_ctx_t *ctx) = {
+    [NGX_HTTP_SLUICE_BUFFERED] = ngx_http_sluice_forward,
+    [NGX_HTTP_SLUICE_STREAMED] = ngx_http_sluice_forward,
+    [NGX_HTTP_SLUICE_FUNCTION] = ngx_http_sluice_function,
+    [NGX_HTTP_SLUICE_GRPC] = ngx_http_sluice_forward_grpc,
+};
+
 ngx_int_t
 ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
@@ -201,6 +211,8 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     }
     if (ctx->api->backend_type == SL_BACKEND_FUNCTION) {
         location = NGX_HTTP_SLUICE_FUNCTION;
+    } else if (ctx->grpc) {
+        location = NGX_HTTP_SLUICE_GRPC;
     } else if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
         location = NGX_HTTP_SLUICE_STREAMED;
     }
@@ -212,8 +224,7 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->backend_called = 1;
     ctx->unbuffered = sl_img_feature_on(ctx->gateway, SL_FEATURE_SSE_STRATEGY);
     r->method_name = method_name(r, ctx->target->method); // what the proxy sends
-    rc = location == NGX_HTTP_SLUICE_FUNCTION ? ngx_http_sluice_function(r, ctx)
-                                              : ngx_http_sluice_forward(r, ctx);
+    rc = forwards[location](r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -310,6 +321,11 @@ set_session(ngx_peer_connection_t *pc, void *data)
         ngx_http_sluice_certificate_expect(c->ssl->connection, &backend->ctx->tls_name) != NGX_OK) {
         return NGX_ERROR;
     }
+    // The gateway's own contexts speak of no protocol, gRPC's of one.
+    if (backend->ctx->grpc &&
+        SSL_set_alpn_protos(c->ssl->connection, (const u_char *)"\x02h2", 3) != 0) {
+        return NGX_ERROR;
+    }
     return ngx_ssl_set_session(c, ngx_http_sluice_tls_session(&peer_of(pc)->key));
 }
 
@@ -375,10 +391,12 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     backend->conf.read_timeout = backend->timeout_ms;
     backend->conf.next_upstream = backend->next_types;
     u->conf = &backend->conf;
-    backend->process_header = u->process_header;
-    backend->reinit_request = u->reinit_request;
-    u->process_header = process_header;
-    u->reinit_request = reinit_request;
+    if (!ctx->grpc) {
+        backend->process_header = u->process_header;
+        backend->reinit_request = u->reinit_request;
+        u->process_header = process_header;
+        u->reinit_request = reinit_request;
+    }
 #if (NGX_HTTP_SSL)
     u->ssl = backend->tls;
     if (backend->secured.ssl.ctx != NULL) {

@@ -81,6 +81,7 @@ ngx_http_sluice_error(ngx_http_request_t *r)
     size_t length;
     u_char *body;
     u_char *end;
+    ngx_int_t rc;
 
     if (ctx->error == NULL && ngx_http_sluice_fail(ctx, code_of_status(r, ctx)) != NGX_ABORT) {
         return NGX_ERROR;
@@ -103,7 +104,14 @@ ngx_http_sluice_error(ngx_http_request_t *r)
     end = append(end, ctx->request_id);
     end = append(end, "\"}");
     ngx_http_clean_header(r);
+    rc = ngx_http_sluice_grpc_refusal(r, ctx, (struct sl_str){message, length});
+    if (rc == NGX_ERROR) {
+        return rc;
+    }
     r->err_status = (ngx_uint_t)sl_error_status(ctx->error->code);
+    if (rc == NGX_DONE) {
+        return ngx_http_sluice_send(r, r->err_status, SL_STR("application/grpc"), SL_STR(""));
+    }
     return ngx_http_sluice_send(r, r->err_status, SL_STR("application/json"),
                                 (struct sl_str){(const char *)body, (size_t)(end - body)});
 }

@@ -129,6 +129,16 @@ append_hops(u_char *out, const ngx_http_sluice_ctx_t *ctx)
     return append(out, (struct sl_str){ctx->gateway->id, SL_ID_LEN});
 }
 
+// The value of a line "\r\nName: value".
+static struct sl_str
+value_of(const u_char *line, const u_char *end)
+{
+    const u_char *value = memchr(line, ':', (size_t)(end - line));
+
+    return value == NULL ? (struct sl_str){NULL, 0}
+                         : (struct sl_str){(const char *)value + 2, (size_t)(end - value) - 2};
+}
+
 void
 ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 {
@@ -139,6 +149,65 @@ ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx
         hide_all(r, "traceparent", sizeof("traceparent") - 1);
         hide_all(r, "tracestate", sizeof("tracestate") - 1);
     }
+}
+
+// One header more of the request, in place of the client's own of this name.
+static ngx_int_t
+put_header(ngx_http_request_t *r, struct sl_str name, struct sl_str value)
+{
+    ngx_table_elt_t *header;
+
+    hide_all(r, name.ptr, name.len);
+    header = ngx_list_push(&r->headers_in.headers);
+    if (header == NULL || value.ptr == NULL) {
+        return NGX_ERROR;
+    }
+    header->hash = 1;
+    header->key = (ngx_str_t){name.len, (u_char *)(uintptr_t)name.ptr};
+    header->lowcase_key = header->key.data;
+    header->value = (ngx_str_t){value.len, (u_char *)(uintptr_t)value.ptr};
+    return NGX_OK;
+}
+
+// nginx's gRPC has no request line to write lines behind: each header is one of the request.
+ngx_int_t
+ngx_http_sluice_forward_grpc(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_str address = ngx_http_sluice_view(&r->connection->addr_text);
+    struct sl_str host = {"", 0};
+    u_char *room = ngx_pnalloc(r->pool, FIXED_ROOM + address.len + forwarded_room(r));
+    u_char *hops;
+    u_char *port;
+    u_char *trace;
+    u_char *end;
+
+    if (room == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_http_sluice_withhold(r, ctx);
+    hops = append_forwarded(room, r); // texts behind each other, each after CRLF, name and blank
+    port = append_hops(hops, ctx);
+    trace = ngx_http_sluice_digits(port, ngx_inet_get_port(r->connection->local_sockaddr), 1);
+    end = append_trace(trace, ctx);
+    if (r->headers_in.host != NULL) {
+        host = ngx_http_sluice_view(&r->headers_in.host->value);
+    }
+    ctx->backend_host = ngx_http_sluice_copy(r->pool, ngx_http_sluice_view(&ctx->backend_host));
+    if (ctx->backend_host.data == NULL) {
+        return NGX_ERROR;
+    }
+    if (put_header(r, SL_STR("x-forwarded-for"), value_of(room, hops)) != NGX_OK ||
+        put_header(r, SL_STR(NGX_HTTP_SLUICE_HOPS_NAME), value_of(hops, port)) != NGX_OK ||
+        put_header(r, SL_STR("x-forwarded-port"),
+                   (struct sl_str){(char *)port, (size_t)(trace - port)}) != NGX_OK ||
+        (!ctx->traced && put_header(r, SL_STR("traceparent"), value_of(trace, end)) != NGX_OK) ||
+        put_header(r, SL_STR("x-forwarded-proto"), SL_STR("https")) != NGX_OK ||
+        put_header(r, SL_STR("x-forwarded-host"), host) != NGX_OK ||
+        put_header(r, SL_STR("x-real-ip"), address) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return put_header(r, SL_STR("x-request-id"),
+                      (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1});
 }
 
 ngx_int_t

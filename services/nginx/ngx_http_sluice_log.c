@@ -240,6 +240,14 @@ tls_name(ngx_http_request_t *r)
     return ctx == NULL ? (struct sl_str){NULL, 0} : ngx_http_sluice_view(&ctx->tls_name);
 }
 
+static struct sl_str
+backend_host(ngx_http_request_t *r)
+{
+    const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
+
+    return ctx == NULL ? (struct sl_str){NULL, 0} : ngx_http_sluice_view(&ctx->backend_host);
+}
+
 static const struct {
     ngx_str_t name;
     struct sl_str (*get)(ngx_http_request_t *r);
@@ -247,6 +255,7 @@ static const struct {
     {ngx_string("sluice_line"), line},
     {ngx_string("sluice_json"), json},
     {ngx_string("sluice_backend_headers"), backend_headers},
+    {ngx_string("sluice_backend_host"), backend_host},
     {ngx_string("sluice_backend_tls_name"), tls_name},
 };
 

@@ -201,12 +201,8 @@ ngx_http_sluice_header_hide(ngx_table_elt_t *header)
 static ngx_int_t
 dispatch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    if (ctx->api->backend_type == SL_BACKEND_HTTP ||
-        ctx->api->backend_type == SL_BACKEND_FUNCTION) {
-        return ngx_http_sluice_backend(r, ctx);
-    }
     if (ctx->api->backend_type != SL_BACKEND_MOCK) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_BACKEND);
+        return ngx_http_sluice_backend(r, ctx);
     }
     ctx->mock_body = ngx_http_sluice_copy(r->pool, sl_img_text(&ctx->target->mock_body));
     if (ctx->mock_body.data == NULL) {
@@ -316,6 +312,7 @@ declare_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         [NGX_HTTP_SLUICE_BUFFERED] = ngx_string("buffered"),
         [NGX_HTTP_SLUICE_STREAMED] = ngx_string("streamed"),
         [NGX_HTTP_SLUICE_FUNCTION] = ngx_string("function"),
+        [NGX_HTTP_SLUICE_GRPC] = ngx_string("grpc"),
     };
     ngx_http_sluice_main_conf_t *smcf = conf;
     const ngx_str_t *args = cf->args->elts;
@@ -328,7 +325,7 @@ declare_backend(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_OK;
         }
     }
-    return "must be \"buffered\", \"streamed\" or \"function\"";
+    return "must be \"buffered\", \"streamed\", \"function\" or \"grpc\"";
 }
 
 static char *
@@ -399,7 +396,7 @@ init_main_conf(ngx_conf_t *cf, void *conf)
         if (smcf->locations[i] == NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "sluice needs a location with \"sluice_backend\" for each of "
-                               "\"buffered\", \"streamed\" and \"function\"");
+                               "\"buffered\", \"streamed\", \"function\" and \"grpc\"");
             return NGX_CONF_ERROR;
         }
     }

@@ -341,6 +341,9 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         }
         map_parameters(&work);
     }
+    if (ctx->api->backend_type == SL_BACKEND_GRPC) {
+        return ngx_http_sluice_target_same(&work);
+    }
     if (ctx->api->backend_type == SL_BACKEND_FUNCTION) {
         ngx_http_sluice_withhold(r, ctx);
         rc = ngx_http_sluice_target_headers(&work);

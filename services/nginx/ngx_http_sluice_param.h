@@ -60,6 +60,9 @@ ngx_int_t ngx_http_sluice_target_headers(struct param_work *work);
 // The query that the backend request gets, without its '?'; from the request's pool.
 ngx_int_t ngx_http_sluice_target_query(struct param_work *work, struct sl_str *ret_query);
 
+// Writes ctx->backend_uri: path and query of the request itself.
+ngx_int_t ngx_http_sluice_target_same(struct param_work *work);
+
 // _event.c: makes the event of a function, which becomes the request's body, and ctx->backend_uri.
 ngx_int_t ngx_http_sluice_event(struct param_work *work);
 

@@ -107,8 +107,11 @@ group_of(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
 static ngx_int_t
 check_protocol(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    unsigned came = ngx_http_sluice_is_tls(r) ? SL_SCHEME_HTTPS | SL_SCHEME_GRPCS : SL_SCHEME_HTTP;
+    unsigned came = ngx_http_sluice_is_tls(r) ? SL_SCHEME_HTTPS : SL_SCHEME_HTTP;
 
+    if (came == SL_SCHEME_HTTPS && r->http_version == NGX_HTTP_VERSION_20) {
+        came |= SL_SCHEME_GRPCS;
+    }
     if ((ctx->api->schemes & came) != 0) {
         return NGX_OK;
     }
@@ -138,6 +141,7 @@ remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_memcpy(text, name.ptr, name.len);
     ctx->auth = (enum sl_auth_type)api->auth;
     ctx->cors = api->cors != 0;
+    ctx->grpc = api->backend_type == SL_BACKEND_GRPC;
     ctx->preflight = ctx->cors && api->method == SL_METHOD_OPTIONS;
     ngx_memcpy(ctx->group_id, ctx->group->id, SL_ID_LEN);
     ngx_memcpy(ctx->publish_id, api->publish_id, SL_ID_LEN);

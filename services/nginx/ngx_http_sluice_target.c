@@ -271,6 +271,22 @@ ngx_http_sluice_target_query(struct param_work *work, struct sl_str *ret_query)
 }
 
 ngx_int_t
+ngx_http_sluice_target_same(struct param_work *work)
+{
+    struct sl_str path = work->ctx->path;
+    ngx_str_t *uri = &work->ctx->backend_uri;
+    u_char *end;
+
+    uri->data = ngx_pnalloc(work->request->pool, 3 * path.len + query_room(work));
+    if (uri->data == NULL) {
+        return NGX_ERROR;
+    }
+    end = append_query(work, append_escaped(uri->data, path, must_escape_in_path));
+    uri->len = (size_t)(end - uri->data);
+    return NGX_OK;
+}
+
+ngx_int_t
 ngx_http_sluice_target_uri(struct param_work *work)
 {
     size_t room = 3 * path_room(work) + query_room(work) + 2;

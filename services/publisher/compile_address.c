@@ -95,7 +95,8 @@ check_addresses(struct sl_arena *arena, const json_t *definition, const struct v
 {
     const json_t *policies = json_object_get(definition, "policy_https");
     const json_t *backend = json_object_get(definition, "backend_api");
-    if (strcmp(compile_text(arena, definition, "backend_type"), "HTTP") != 0) {
+    const char *type = compile_text(arena, definition, "backend_type");
+    if (strcmp(type, "HTTP") != 0 && strcmp(type, "GRPC") != 0) {
         return 0;
     }
     int rc = check_address(arena, backend, variables, "backend_api", err);

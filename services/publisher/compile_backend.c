@@ -26,14 +26,14 @@ static const struct compile_word condition_types[] = {
     {"enum", SL_MATCH_ENUM}, {"exact", SL_MATCH_EXACT}, {"pattern", SL_MATCH_PATTERN}, {NULL, 0}};
 static const struct compile_word effect_modes[] = {{"ALL", 0}, {"ANY", 1}, {NULL, 0}};
 
-// The members of a definition that describe backends of each type; NULL: it is not known here.
+// The members of a definition that describe backends of each type.
 static const struct {
     const char *own, *policies;
 } columns[] = {
     [SL_BACKEND_HTTP] = {"backend_api", "policy_https"},
     [SL_BACKEND_MOCK] = {"mock_info", "policy_mocks"},
     [SL_BACKEND_FUNCTION] = {"func_info", "policy_functions"},
-    [SL_BACKEND_GRPC] = {NULL, NULL},
+    [SL_BACKEND_GRPC] = {"backend_api", "policy_https"},
 };
 
 static int
@@ -88,8 +88,8 @@ compile_http(struct sl_arena *arena, const json_t *from, const struct variables 
     *http = (struct sl_http_backend){
         .host = "",
         .path = "/",
-        .port = scheme == SL_SCHEME_HTTPS ? PORT_HTTPS : PORT_HTTP,
-        .tls = scheme == SL_SCHEME_HTTPS,
+        .port = scheme == SL_SCHEME_HTTP ? PORT_HTTP : PORT_HTTPS,
+        .tls = scheme != SL_SCHEME_HTTP,
         .client_certificate =
             scheme == SL_SCHEME_HTTPS && json_is_true(json_object_get(from, "enable_client_ssl")),
         .method = (enum sl_method)method,
@@ -208,9 +208,6 @@ int
 compile_backend(struct sl_arena *arena, const json_t *definition, const struct variables *variables,
                 struct sl_api *api, struct sl_error *err)
 {
-    if (columns[api->backend_type].own == NULL) {
-        return sl_fail(err, SL_E_ENTRY_BROKEN, "api", "backend_type");
-    }
     const json_t *own = json_object_get(definition, columns[api->backend_type].own);
     if (api->backend_type == SL_BACKEND_MOCK) {
         api->mock = compile_mock(arena, own);

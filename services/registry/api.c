@@ -124,6 +124,41 @@ prepare_function(struct change *change, json_t *function, struct sl_error *err)
     return function != NULL ? stamp_object(change, "func_info", function, err) : 0;
 }
 
+// What is the same for every API that gRPC calls go through: the calls say the rest themselves.
+static int
+check_grpc(const struct change *change, const json_t *backend, struct sl_error *err)
+{
+    static const char *const empty[] = {"req_params", "backend_params"};
+    if (strcmp(api_text(change, "req_protocol"), "GRPCS") != 0) {
+        return sl_fail(err, SL_E_PARAM_INVALID, "req_protocol");
+    }
+    if (strcmp(api_text(change, "req_method"), "POST") != 0) {
+        return sl_fail(err, SL_E_PARAM_INVALID, "req_method");
+    }
+    for (size_t i = 0; i < SL_COUNT(empty); i++) {
+        if (json_array_size(api_value(change, empty[i])) > 0) {
+            return sl_fail(err, SL_E_PARAM_INVALID, empty[i]);
+        }
+    }
+    return api_policy_check_web(change, backend, "backend_api", err);
+}
+
+static int
+prepare_grpc(struct change *change, json_t *backend, struct sl_error *err)
+{
+    return check_grpc(change, api_value(change, "backend_api"), err) != 0
+               ? -1
+               : prepare_web(change, backend, err);
+}
+
+static int
+prepare_http(struct change *change, json_t *backend, struct sl_error *err)
+{
+    return api_policy_check_web(change, api_value(change, "backend_api"), "backend_api", err) != 0
+               ? -1
+               : prepare_web(change, backend, err);
+}
+
 // The member that describes a backend of each type, and what completes it when it changes. NULL: it
 // stays as it is.
 static const struct backend {
@@ -131,30 +166,40 @@ static const struct backend {
     int (*prepare)(struct change *change, json_t *given, struct sl_error *err);
 } backends[] = {
     {"FUNCTION", "func_info", prepare_function},
-    {"HTTP", "backend_api", prepare_web},
+    {"GRPC", "backend_api", prepare_grpc},
+    {"HTTP", "backend_api", prepare_http},
     {"MOCK", "mock_info", prepare_mock},
 };
+
+static const struct backend *
+find_backend(const char *type)
+{
+    const struct backend *found = backends;
+    while (strcmp(found->type, type) != 0) {
+        found++;
+        assert(found < backends + SL_COUNT(backends)); // the contract knows no others
+    }
+    return found;
+}
 
 // The backend of the API's type must be there; those of other types are emptied.
 static int
 prepare_backend(struct change *change, struct sl_error *err)
 {
-    const char *type = api_text(change, "backend_type");
+    const struct backend *own = find_backend(api_text(change, "backend_type"));
+    const json_t *described = api_value(change, own->column);
+    if (strcmp(api_text(change, "req_protocol"), "GRPCS") == 0 && strcmp(own->type, "GRPC") != 0) {
+        return sl_fail(err, SL_E_PARAM_INVALID, "backend_type");
+    }
+    if (described == NULL || json_is_null(described)) {
+        return sl_fail(err, SL_E_PARAM_MISSING, own->column);
+    }
     for (size_t i = 0; i < SL_COUNT(backends); i++) {
-        const char *column = backends[i].column;
-        const json_t *described = api_value(change, column);
-        if (strcmp(backends[i].type, type) != 0) {
-            json_object_set_new(change->row, column, json_null());
-            continue;
-        }
-        if (described == NULL || json_is_null(described)) {
-            return sl_fail(err, SL_E_PARAM_MISSING, column);
-        }
-        if (backends[i].prepare(change, json_object_get(change->row, column), err) != 0) {
-            return -1;
+        if (strcmp(backends[i].column, own->column) != 0) {
+            json_object_set_new(change->row, backends[i].column, json_null());
         }
     }
-    return 0;
+    return own->prepare(change, json_object_get(change->row, own->column), err);
 }
 
 static int

@@ -16,8 +16,10 @@
 // The member of an API that holds the policies of a backend type.
 static const struct family {
     const char *backend_type, *column;
-} families[] = {
-    {"FUNCTION", "policy_functions"}, {"HTTP", "policy_https"}, {"MOCK", "policy_mocks"}};
+} families[] = {{"FUNCTION", "policy_functions"},
+                {"GRPC", "policy_https"},
+                {"HTTP", "policy_https"},
+                {"MOCK", "policy_mocks"}};
 
 static const char *
 member(const json_t *object, const char *name)
@@ -138,13 +140,31 @@ find_policy(const json_t *policies, const char *name)
     return NULL;
 }
 
+int
+api_policy_check_web(const struct change *change, const json_t *backend, const char *where,
+                     struct sl_error *err)
+{
+    static const char *const fixed[][2] = {
+        {"req_protocol", "GRPCS"}, {"req_method", "POST"}, {"req_uri", "/"}};
+    bool is_grpc = strcmp(api_text(change, "backend_type"), "GRPC") == 0;
+    for (size_t i = 0; i < SL_COUNT(fixed); i++) {
+        bool agrees = is(backend, fixed[i][0], fixed[i][1]) == is_grpc;
+        if (!agrees && (is_grpc || i == 0)) {
+            return sl_fail(err, SL_E_PARAM_INVALID,
+                           sl_arena_printf(change->m->arena, "%s.%s", where, fixed[i][0]));
+        }
+    }
+    return 0;
+}
+
 static int
 prepare_web(struct change *change, json_t *policy, struct sl_error *err)
 {
     if (json_object_get(policy, "url_domain") == NULL) {
         return sl_fail(err, SL_E_PARAM_MISSING, "policy_https.url_domain");
     }
-    if (api_check_timeout(change, policy, "policy_https.timeout", err) != 0) {
+    if (api_policy_check_web(change, policy, "policy_https", err) != 0 ||
+        api_check_timeout(change, policy, "policy_https.timeout", err) != 0) {
         return -1;
     }
     json_object_set_new(policy, "vpc_channel_status", json_integer(2));
@@ -206,12 +226,13 @@ int
 api_policy_prepare(struct change *change, struct sl_error *err)
 {
     const char *backend_type = api_text(change, "backend_type");
+    const char *own = "";
+    for (size_t i = 0; i < SL_COUNT(families); i++) {
+        own = strcmp(families[i].backend_type, backend_type) == 0 ? families[i].column : own;
+    }
     for (size_t i = 0; i < SL_COUNT(families); i++) {
         const char *column = families[i].column;
-        if (strcmp(families[i].backend_type, backend_type) == 0) {
-            if (prepare_family(change, column, err) != 0) {
-                return -1;
-            }
+        if (strcmp(column, own) == 0) {
             continue;
         }
         if (json_array_size(json_object_get(change->row, column)) > 0) {
@@ -219,5 +240,5 @@ api_policy_prepare(struct change *change, struct sl_error *err)
         }
         json_object_set_new(change->row, column, json_null());
     }
-    return 0;
+    return prepare_family(change, own, err);
 }

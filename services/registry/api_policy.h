@@ -12,6 +12,11 @@
 // member), PARAM_RANGE (timeout), and what api_params_of_backend() refuses.
 int api_policy_prepare(struct change *change, struct sl_error *err) SL_MUST_CHECK;
 
+// Checks how a backend_api or a policy of policy_https, called `where`, is spoken to: a GRPC API
+// calls by GRPCS, POST and "/", an HTTP API by anything but GRPCS. Refuses PARAM_INVALID.
+int api_policy_check_web(const struct change *change, const json_t *backend, const char *where,
+                         struct sl_error *err) SL_MUST_CHECK;
+
 // Refuses (PARAM_RANGE, calling it `name`) a timeout that the gateway does not allow.
 int api_check_timeout(struct change *change, const json_t *backend, const char *name,
                       struct sl_error *err) SL_MUST_CHECK;

@@ -120,7 +120,7 @@ class World:
         backend = fields.pop("backend", {})
         body["backend_api"].update(backend)
         body.update(fields)
-        if body["backend_type"] != "HTTP":
+        if body["backend_type"] not in ("HTTP", "GRPC"):
             del body["backend_api"]
         made = self.want(201, "POST", "/apis", body)
         made["body"] = body

@@ -283,10 +283,7 @@ a_field_without_effect_passes_only_at_its_default(void **state)
 {
     static const char *const refusals[][2] = {
         {"{\"auth_type\":\"IAM\"}", "auth_type"},
-        {"{\"req_protocol\":\"GRPCS\"}", "req_protocol"},
-        {"{\"backend_type\":\"GRPC\"}", "backend_type"},
         {"{\"response_id\":\"r\"}", "response_id"},
-        {"{\"backend_api\":{\"req_protocol\":\"GRPCS\"}}", "backend_api.req_protocol"},
         {"{\"backend_api\":{\"vpc_channel_status\":1}}", "backend_api.vpc_channel_status"},
     };
     for (size_t i = 0; i < SL_COUNT(refusals); i++) {
