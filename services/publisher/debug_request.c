@@ -89,36 +89,56 @@ static const char *
 normalise(struct sl_arena *arena, const char *name)
 {
     char *copy = sl_arena_dup(arena, name);
-    bool begins = true;
+    char before = '-';
     for (char *c = copy; c != NULL && *c != '\0'; c++) {
-        *c = (char)(begins ? toupper((unsigned char)*c) : tolower((unsigned char)*c));
-        begins = *c == '-';
+        char from = before == '-' ? 'a' : 'A';
+        if (*c >= from && *c <= from + 'z' - 'a') {
+            *c = (char)(*c ^ ('a' ^ 'A'));
+        }
+        before = *c;
     }
     return copy;
 }
 
 // -- the parts
 
+static bool
+is_value(const char *value)
+{
+    for (const char *c = value; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int
+add_header(struct making *making, const char *name, const json_t *values)
+{
+    bool is_consumer = strcmp(member(making->body, "mode"), "CONSUMER") == 0;
+    if (!is_name(name, ".-") || is_reserved(name, true, is_consumer)) {
+        return refuse(making, "header", name);
+    }
+    const char *sent = normalise(making->arena, name);
+    for (size_t i = 0; sent != NULL && i < json_array_size(values); i++) {
+        const char *value = json_string_value(json_array_get(values, i));
+        if (!is_value(value)) {
+            return refuse(making, "header", name);
+        }
+        sl_buf_addf(&making->headers, "%s: %s\n", sent, value);
+    }
+    return 0;
+}
+
 static int
 add_headers(struct making *making)
 {
-    const char *name;
-    json_t *values;
-    bool is_consumer = strcmp(member(making->body, "mode"), "CONSUMER") == 0;
-    json_object_foreach(json_object_get(making->body, "header"), name, values)
-    {
-        if (!is_name(name, ".-") || is_reserved(name, true, is_consumer)) {
-            return refuse(making, "header", name);
-        }
-        const char *sent = normalise(making->arena, name);
-        for (size_t i = 0; sent != NULL && i < json_array_size(values); i++) {
-            const char *value = json_string_value(json_array_get(values, i));
-            for (const char *c = value; *c != '\0'; c++) {
-                if ((unsigned char)*c < ' ' || *c == 0x7f) {
-                    return refuse(making, "header", name);
-                }
-            }
-            sl_buf_addf(&making->headers, "%s: %s\n", sent, value);
+    json_t *headers = json_object_get(making->body, "header");
+    for (void *at = json_object_iter(headers); at != NULL;
+         at = json_object_iter_next(headers, at)) {
+        if (add_header(making, json_object_iter_key(at), json_object_iter_value(at)) != 0) {
+            return -1;
         }
     }
     return 0;
