@@ -282,7 +282,7 @@ static void
 a_field_without_effect_passes_only_at_its_default(void **state)
 {
     static const char *const refusals[][2] = {
-        {"{\"auth_type\":\"IAM\"}", "auth_type"},
+        {"{\"auth_type\":\"AUTHORIZER\"}", "auth_type"},
         {"{\"response_id\":\"r\"}", "response_id"},
         {"{\"backend_api\":{\"vpc_channel_status\":1}}", "backend_api.vpc_channel_status"},
     };
