@@ -133,7 +133,8 @@ read_window(const struct sl_rows *rows, const char *kind, const struct unit **re
     uint32_t interval = (uint32_t)sl_rows_int(rows, 0, 2);
     *ret_unit = find_unit(sl_rows_text(rows, 0, 3));
     if (*ret_unit == NULL || interval == 0 ||
-        __builtin_mul_overflow(interval, (*ret_unit)->seconds, ret_window_s)) {
+        __builtin_mul_overflow(interval, (*ret_unit)->seconds, ret_window_s) ||
+        *ret_window_s == 0) {
         return sl_fail(err, SL_E_ENTRY_BROKEN, kind, "time_unit");
     }
     return 0;
