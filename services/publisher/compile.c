@@ -133,8 +133,7 @@ read_window(const struct sl_rows *rows, const char *kind, const struct unit **re
     uint32_t interval = (uint32_t)sl_rows_int(rows, 0, 2);
     *ret_unit = find_unit(sl_rows_text(rows, 0, 3));
     if (*ret_unit == NULL || interval == 0 ||
-        __builtin_mul_overflow(interval, (*ret_unit)->seconds, ret_window_s) ||
-        *ret_window_s == 0) {
+        __builtin_mul_overflow(interval, (*ret_unit)->seconds, ret_window_s)) {
         return sl_fail(err, SL_E_ENTRY_BROKEN, kind, "time_unit");
     }
     return 0;
@@ -262,6 +261,7 @@ read_quota(const struct compile *c, const char *key, struct sl_app *app, struct 
     if (read_window(rows, "app", &unit, &quota.window_s, err) != 0) {
         return -1;
     }
+    assert(quota.window_s > 0); // read_window()
     int64_t start_s = sl_rows_int(rows, 0, 4) % quota.window_s;
     quota.id = sl_rows_text(rows, 0, 0);
     quota.limit = sl_rows_int(rows, 0, 1);
