@@ -1,6 +1,7 @@
 """What a /metrics answer must be: valid text for Prometheus, and what proto/metrics.yaml declares."""
 import pathlib
 import re
+import subprocess
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -51,6 +52,9 @@ def check(text, process):
     assert set(families) == set(rows), f"missing or undeclared: {set(families) ^ set(rows)}"
     parsed = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     assert parsed == {name for name, _ in samples}, "Prometheus' own parser reads something else"
+    judged = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, check=False, timeout=60,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert judged.returncode == 0 and not judged.stdout, f"promtool: {judged.stdout}"
     for name, row in rows.items():
         if row["type"] == "histogram":
             counts = [value for (sample, _), value in samples.items() if sample == name + "_bucket"]
