@@ -317,6 +317,11 @@ void ngx_http_sluice_body_release(ngx_http_sluice_ctx_t *ctx);
 // Installs the filter that measures bodies; call it from postconfiguration.
 void ngx_http_sluice_body_init(void);
 
+// _zone.c: declares memory of `bytes` zeros that all workers share, under a name of its own; a
+// reload keeps it. The object is the zone's `data` once nginx runs. NULL: no memory. Configuration
+// only.
+ngx_shm_zone_t *ngx_http_sluice_zone(ngx_conf_t *cf, ngx_str_t *name, size_t bytes);
+
 // _budget.c: bytes of signed bodies that the node holds. Any worker; never blocks.
 // Declares the shared memory.
 ngx_int_t ngx_http_sluice_budget_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);

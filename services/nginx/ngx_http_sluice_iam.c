@@ -16,9 +16,6 @@
 #define MS_PER_S 1000
 #define SLOTS    512 // tokens remembered; a power of two
 
-// The table of failed keys, with nginx's slab bookkeeping.
-#define ZONE_BYTES (sizeof(struct ngx_http_sluice_lockout) + 32 * 4096)
-
 // A token whose signature holds, under the digest of its text.
 struct slot {
     uint8_t digest[SL_SHA256_LEN]; // zeros: free
@@ -146,32 +143,13 @@ check_token(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str tex
 
 // -- access keys ----------------------------------------------------------------------------------
 
-static ngx_int_t
-init_zone(ngx_shm_zone_t *zone, void *old)
-{
-    ngx_slab_pool_t *slab = (ngx_slab_pool_t *)zone->shm.addr;
-
-    if (old != NULL) { // a reload goes on counting
-        zone->data = old;
-        return NGX_OK;
-    }
-    zone->data = zone->shm.exists ? slab->data
-                                  : ngx_slab_calloc(slab, sizeof(struct ngx_http_sluice_lockout));
-    slab->data = zone->data;
-    return zone->data == NULL ? NGX_ERROR : NGX_OK;
-}
-
 ngx_int_t
 ngx_http_sluice_iam_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf)
 {
     ngx_str_t name = ngx_string("sluice_keys");
 
-    smcf->lockout_zone = ngx_shared_memory_add(cf, &name, ZONE_BYTES, &ngx_http_sluice_module);
-    if (smcf->lockout_zone == NULL) {
-        return NGX_ERROR;
-    }
-    smcf->lockout_zone->init = init_zone;
-    return NGX_OK;
+    smcf->lockout_zone = ngx_http_sluice_zone(cf, &name, sizeof(struct ngx_http_sluice_lockout));
+    return smcf->lockout_zone == NULL ? NGX_ERROR : NGX_OK;
 }
 
 static ngx_int_t

@@ -10,23 +10,7 @@
 #include "services/nginx/ngx_http_sluice_machine.h"
 #include "services/nginx/ngx_http_sluice_tally.h"
 
-#define SLAB_BYTES       (16 * 4096)       // what nginx's bookkeeping of the zone takes at most
 #define METRICS_TEXT_MAX (4 * 1024 * 1024) // bytes of an answer with all rows
-
-static ngx_int_t
-init_zone(ngx_shm_zone_t *zone, void *old)
-{
-    ngx_slab_pool_t *slab = (ngx_slab_pool_t *)zone->shm.addr;
-
-    if (old != NULL) { // a reload goes on counting
-        zone->data = old;
-        return NGX_OK;
-    }
-    zone->data =
-        zone->shm.exists ? slab->data : ngx_slab_calloc(slab, sizeof(struct ngx_http_sluice_tally));
-    slab->data = zone->data;
-    return zone->data == NULL ? NGX_ERROR : NGX_OK;
-}
 
 ngx_int_t
 ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf)
@@ -34,13 +18,8 @@ ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf)
     // Its name changes with its layout: a reload may bring another build of this module.
     ngx_str_t name = ngx_string("sluice_metrics_" NGX_HTTP_SLUICE_TALLY_LAYOUT);
 
-    smcf->metrics_zone = ngx_shared_memory_add(
-        cf, &name, sizeof(struct ngx_http_sluice_tally) + SLAB_BYTES, &ngx_http_sluice_module);
-    if (smcf->metrics_zone == NULL) {
-        return NGX_ERROR;
-    }
-    smcf->metrics_zone->init = init_zone;
-    return NGX_OK;
+    smcf->metrics_zone = ngx_http_sluice_zone(cf, &name, sizeof(struct ngx_http_sluice_tally));
+    return smcf->metrics_zone == NULL ? NGX_ERROR : NGX_OK;
 }
 
 uint64_t *
