@@ -11,31 +11,40 @@
 
 #define GETTER "header:" // what the getter's text begins with
 
-// The n-th element of all values together, from 0; negative: from the end, -1 the last. NULL text
-// when there is no such element.
-static struct sl_str
-element_at(const ngx_array_t *headers, int64_t index)
+// Walks through the elements of all values together; answers how many there are, and in *ret_one
+// the one with this index, when there is one.
+static int64_t
+walk_elements(const ngx_array_t *headers, int64_t index, struct sl_str *ret_one)
 {
     ngx_table_elt_t *const *values = headers->elts;
     int64_t at = 0;
 
-    for (int pass = index < 0 ? 0 : 1; pass < 2; pass++) {
-        at = 0;
-        for (ngx_uint_t i = 0; i < headers->nelts; i++) {
-            struct sl_str rest = ngx_http_sluice_view(&values[i]->value);
+    for (ngx_uint_t i = 0; i < headers->nelts; i++) {
+        struct sl_str rest = ngx_http_sluice_view(&values[i]->value);
 
-            while (rest.ptr != NULL) {
-                struct sl_str one = sl_str_split(&rest, ',');
+        while (rest.ptr != NULL) {
+            struct sl_str one = sl_str_split(&rest, ',');
 
-                if (pass == 1 && at == index) {
-                    return sl_str_trim(one);
-                }
-                at++;
+            if (at == index) {
+                *ret_one = sl_str_trim(one);
             }
+            at++;
         }
-        index = pass == 0 ? at + index : index;
     }
-    return (struct sl_str){NULL, 0};
+    return at;
+}
+
+// The n-th element, from 0; negative: from the end, -1 the last. NULL text when there is none.
+static struct sl_str
+element_at(const ngx_array_t *headers, int64_t index)
+{
+    struct sl_str one = {NULL, 0};
+    int64_t count = walk_elements(headers, index, &one);
+
+    if (index < 0) {
+        (void)walk_elements(headers, count + index, &one);
+    }
+    return one;
 }
 
 // The first header that the getter names.

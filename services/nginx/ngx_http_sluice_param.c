@@ -167,7 +167,7 @@ read_values(struct param_work *work)
     const struct sl_img_api *api = work->ctx->api;
     const struct sl_img_req_param *params = sl_img_items(&api->req_params);
 
-    for (uint32_t i = 0; i < api->req_params.count; i++) {
+    for (uint32_t i = 0; i < work->declared; i++) {
         struct sl_str name = sl_img_text(&params[i].name);
         struct param_value *value = &work->values[i];
         const char *fault;
@@ -296,7 +296,7 @@ map_parameters(struct param_work *work)
             }
         }
     }
-    for (uint32_t i = 0; i < api->req_params.count; i++) {
+    for (uint32_t i = 0; i < work->declared; i++) {
         if (work->values[i].defaulted && params[i].pass_through && !work->values[i].mapped &&
             params[i].location != SL_IN_PATH) {
             add(work, sl_img_text(&params[i].name), work->values[i].text, params[i].location);
@@ -307,8 +307,7 @@ map_parameters(struct param_work *work)
 ngx_int_t
 ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
-    struct param_work work = {.request = r, .ctx = ctx};
-    size_t declared = ctx->api->req_params.count;
+    struct param_work work = {.request = r, .ctx = ctx, .declared = ctx->api->req_params.count};
     size_t most; // additions
     ngx_int_t rc = NGX_OK;
 
@@ -318,8 +317,8 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (rc != NGX_OK) {
         return rc;
     }
-    if (declared > 0) {
-        work.values = ngx_pcalloc(r->pool, declared * sizeof(*work.values));
+    if (work.declared > 0) {
+        work.values = ngx_pcalloc(r->pool, work.declared * sizeof(*work.values));
         if (work.values == NULL) {
             return NGX_ERROR;
         }
@@ -333,7 +332,7 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->api->backend_type == SL_BACKEND_MOCK) {
         return NGX_OK;
     }
-    most = declared + ctx->target->backend_params.count;
+    most = (size_t)work.declared + ctx->target->backend_params.count;
     if (most > 0) {
         work.additions = ngx_palloc(r->pool, most * sizeof(*work.additions));
         if (work.additions == NULL) {

@@ -29,7 +29,8 @@ struct param_addition {
 struct param_work {
     ngx_http_request_t *request;
     ngx_http_sluice_ctx_t *ctx;
-    struct param_value *values;       // one for each declared parameter
+    uint32_t declared;                // the API's request parameters
+    struct param_value *values;       // one for each of them
     struct param_addition *additions; // room for each mapping and each declared parameter
     size_t addition_count;            // of them in use
 };
