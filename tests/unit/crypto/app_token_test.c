@@ -6,26 +6,9 @@
 #include <string.h>
 
 #include "common/crypto/app_token.h"
+#include "tests/unit/crypto/arena.h"
 
 #define APP "00112233445566778899aabbccddeeff"
-
-static struct sl_arena *arena;
-
-static int
-setup(void **state)
-{
-    (void)state;
-    arena = sl_arena_new(1 << 22);
-    return arena == NULL;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    sl_arena_free(&arena);
-    return 0;
-}
 
 static struct sl_app_token
 sample(enum sl_app_token_kind kind, const char *scope)

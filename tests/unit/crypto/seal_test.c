@@ -13,26 +13,10 @@
 
 #include "common/crypto/crypto.h"
 #include "common/crypto/seal.h"
+#include "tests/unit/crypto/arena.h"
 
-static struct sl_arena *arena;
 static const struct sl_seal_key key_a = {{1, 2, 3}};
 static const struct sl_seal_key key_b = {{1, 2, 4}};
-
-static int
-setup(void **state)
-{
-    (void)state;
-    arena = sl_arena_new(1 << 20);
-    return arena == NULL;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    sl_arena_free(&arena);
-    return 0;
-}
 
 static void
 what_was_sealed_opens_with_key_and_context(void **state)

@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "common/crypto/sign.h"
+#include "tests/unit/crypto/arena.h"
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-static struct sl_arena *arena;
 
 // One request under test; headers end in a NULL name.
 struct sample {
@@ -44,22 +43,6 @@ static const struct sample vector_c = {
      {"Content-Type", "application/json"},
      {"X-Sdk-Date", "20240102T030405Z"}},
 };
-
-static int
-setup(void **state)
-{
-    (void)state;
-    arena = sl_arena_new(1 << 22);
-    return arena == NULL;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    sl_arena_free(&arena);
-    return 0;
-}
 
 static struct sl_sign_request
 make_request(const struct sample *sample)

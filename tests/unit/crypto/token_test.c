@@ -8,24 +8,7 @@
 
 #include "common/crypto/crypto.h"
 #include "common/crypto/token.h"
-
-static struct sl_arena *arena;
-
-static int
-setup(void **state)
-{
-    (void)state;
-    arena = sl_arena_new(1 << 22);
-    return arena == NULL;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    sl_arena_free(&arena);
-    return 0;
-}
+#include "tests/unit/crypto/arena.h"
 
 static const struct sl_token sample = {
     .key_id = "00112233445566778899aabbccddeeff",
