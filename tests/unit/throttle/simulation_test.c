@@ -19,6 +19,26 @@ setting(const char *name, unsigned fallback)
 
 // -- tests
 
+// Plays 12 s of disturbed traffic and closes the world; answers how many calls were admitted.
+static int64_t
+play(struct world *world)
+{
+    int64_t admitted = 0;
+    for (int ms = 0; ms < 12000; ms++) {
+        if (chance(world, 2)) {
+            disturb(world);
+        }
+        step(world);
+    }
+    for (int key = 0; key < KEYS; key++) {
+        for (size_t at = 0; at < WINDOWS; at++) {
+            admitted += world->admitted[key][at];
+        }
+    }
+    close_world(world);
+    return admitted;
+}
+
 static void
 no_schedule_exceeds_a_limit(void **state)
 {
@@ -29,18 +49,7 @@ no_schedule_exceeds_a_limit(void **state)
     for (unsigned seed = first; seed < last; seed++) {
         struct world *world = open_world(seed, 1 + (int)(seed % NODES), 1 + (int)(seed / 7 % 2));
         world->stray = 20;
-        for (int ms = 0; ms < 12000; ms++) {
-            if (chance(world, 2)) {
-                disturb(world);
-            }
-            step(world);
-        }
-        for (int key = 0; key < KEYS; key++) {
-            for (size_t at = 0; at < WINDOWS; at++) {
-                admitted += world->admitted[key][at];
-            }
-        }
-        close_world(world);
+        admitted += play(world);
     }
     print_message("%lld requests admitted\n", (long long)admitted);
     assert_true(admitted > 0);
@@ -67,18 +76,7 @@ no_schedule_exceeds_a_quota(void **state)
                 sl_counter_window(world->now_ms + (int64_t)lead_s * 1000, window_s) - 1;
             sl_counter_quota_key(&world->keys[key], POLICY, POLICY, window_s, lead_s);
         }
-        for (int ms = 0; ms < 12000; ms++) {
-            if (chance(world, 2)) {
-                disturb(world);
-            }
-            step(world);
-        }
-        for (int key = 0; key < KEYS; key++) {
-            for (size_t at = 0; at < WINDOWS; at++) {
-                admitted += world->admitted[key][at];
-            }
-        }
-        close_world(world);
+        admitted += play(world);
     }
     assert_true(admitted > 0);
 }
