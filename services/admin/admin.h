@@ -28,7 +28,7 @@ struct option_row {
     const char *field;     // of the body
     enum option_kind kind; //
     bool required;         //
-    const char *word;      // placeholder for --help; NULL where it takes none
+    const char *word;      // what --help calls the value; NULL where it takes none
     const char *help;      // one line
 };
 
@@ -45,7 +45,7 @@ struct command_row {
     const char *service;              // of the bus; NULL: works offline
     const char *command;              // "user.create"
     const char *object;               // field of the one word without a dash; NULL: takes none
-    const char *object_word;          // placeholder for it
+    const char *object_word;          // what --help calls it
     const char *pairs;                // field that takes NAME=VALUE words; NULL: takes none
     const struct option_row *options; // ends in a NULL name
     admin_run_fn *run;                // NULL: the fields are the body of `command`

@@ -133,7 +133,7 @@ static const struct option_row gateway_options[] = {
     {                                                                                              \
         .words = (text), .summary = (about), .service = (to), .command = (name), __VA_ARGS__       \
     }
-#define OBJECT(member, placeholder) .object = (member), .object_word = (placeholder)
+#define OBJECT(member, shown) .object = (member), .object_word = (shown)
 
 const struct command_row command_rows[] = {
     OFFLINE("seal-key new", "make the deployment's sealing key", offline_seal_key,
