@@ -24,6 +24,7 @@ static const char *const names[SL_FEATURE_COUNT] = {
     [SL_FEATURE_BACKEND_KEY] = "backend_client_certificate.key",
     [SL_FEATURE_TOKEN_ALLOW] = "backend_token_allow.backend_token_allow_users",
     [SL_FEATURE_APP_AUTH_HEADER] = "custom_auth_header.app_auth_header",
+    [SL_FEATURE_POLICY_COOKIE] = "policy_cookie_param",
     [SL_FEATURE_REAL_IP_XFF] = "real_ip_from_xff.enable",
     [SL_FEATURE_REAL_IP_INDEX] = "real_ip_from_xff.xff_index",
     [SL_FEATURE_REAL_IP_HEADER] = "real_ip_header_getter.enable",

@@ -29,6 +29,7 @@ enum sl_feature {
     SL_FEATURE_BACKEND_KEY,         // PEM: the certificate's private key
     SL_FEATURE_TOKEN_ALLOW,         // accounts that show X-Auth-Token to backends, as one pattern
     SL_FEATURE_APP_AUTH_HEADER,     // where the signature stands; Authorization
+    SL_FEATURE_POLICY_COOKIE,       // "on": conditions of policies may look at cookies
     SL_FEATURE_REAL_IP_XFF,         // "on": the client's address stands in X-Forwarded-For
     SL_FEATURE_REAL_IP_INDEX,       // which element of it; negative: from the end; -1
     SL_FEATURE_REAL_IP_HEADER,      // "on": it stands in the header of the getter

@@ -20,7 +20,7 @@
 #include "common/runtime/feature.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    6  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    7  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.

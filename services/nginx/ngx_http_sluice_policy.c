@@ -59,7 +59,8 @@ left_side(const struct param_work *work, const struct sl_img_condition *conditio
                         : ngx_http_sluice_view(&work->request->method_name);
         return true;
     case SL_BY_COOKIE:
-        return find_cookie(work, name, ret_text);
+        return sl_img_feature_on(work->ctx->gateway, SL_FEATURE_POLICY_COOKIE) &&
+               find_cookie(work, name, ret_text);
     case SL_BY_SOURCE:
         *ret_text = ngx_http_sluice_view(&work->ctx->client_addr);
         return true;
