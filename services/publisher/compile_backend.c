@@ -108,8 +108,9 @@ compile_http(struct sl_arena *arena, const json_t *from, const struct variables 
 static struct sl_mock_backend
 compile_mock(struct sl_arena *arena, const json_t *from)
 {
+    json_int_t status = json_integer_value(json_object_get(from, "status_code"));
     return (struct sl_mock_backend){.body = compile_text(arena, from, "result_content"),
-                                    .status = MOCK_STATUS};
+                                    .status = status > 0 ? (uint16_t)status : MOCK_STATUS};
 }
 
 // What the left side of a condition is called: the parameter, the cookie, or the system value.
