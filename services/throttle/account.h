@@ -21,6 +21,7 @@
 #define ACCOUNT_AHEAD_MS   2000  // no window is granted that starts later than this from now
 #define ACCOUNT_CONTACT_MS 60000 // how long a contact row lets an owner grant to a node
 #define ACCOUNT_HEARD_MS   1500  // a node silent for longer is not asked for units
+#define ACCOUNT_CLOCKS_MS  1000  // owners' clocks differ by less
 
 #define ACCOUNT_LONG_S 60 // windows of so many seconds and more have durable ceilings
 
@@ -30,7 +31,8 @@ struct account;
 struct account_contact {
     char boot[SL_ID_SIZE];  // memory of the node that the row speaks of
     int64_t until_ms;       // owners may grant to the node until then
-    int64_t lost_until_ms;  // an earlier memory was granted units until then; 0: there was none
+    int64_t lost_until_ms;  // an earlier memory may have been granted units until then, when the
+                            // next one had spoken; 0: there was none
     int64_t divides;        // nodes that it may divide limits among; 0: it has no share; -1 in what
                             // is wanted: as the row has it
     const int64_t *vouched; // in what is wanted: by shard, a time before which windows began of

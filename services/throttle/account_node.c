@@ -296,14 +296,23 @@ account_may_divide(const struct gateway *gateway, const struct node *node)
     return durable && all_acknowledged(gateway, node) ? node->membership : 0;
 }
 
+// Until when the memory that the row speaks of may have been granted units: while the row let
+// owners do so, and no longer than until another memory spoke: what is sent to the old one is void.
+static int64_t
+lost_until(const struct node *node)
+{
+    int64_t gone_ms = node->lost_ms != 0 ? node->lost_ms + ACCOUNT_CLOCKS_MS : INT64_MAX;
+    return node->durable.until_ms < gone_ms ? node->durable.until_ms : gone_ms;
+}
+
 static void
 wanted_row(const struct gateway *gateway, const struct node *node, int64_t now_ms,
            struct account_contact *ret_row)
 {
     *ret_row = node->durable;
     if (strcmp(node->boot, node->durable.boot) != 0) {
-        if (node->durable.until_ms > ret_row->lost_until_ms) {
-            ret_row->lost_until_ms = node->durable.until_ms;
+        if (lost_until(node) > ret_row->lost_until_ms) {
+            ret_row->lost_until_ms = lost_until(node);
         }
         memcpy(ret_row->boot, node->boot, sizeof(ret_row->boot));
     }
@@ -398,8 +407,8 @@ account_is_unknown(const struct account *account, const struct key *key, const s
     int64_t lost_until_ms = node->durable.lost_until_ms;
     // The row speaks of a memory that is gone, and does not say so yet.
     if (node->boot[0] != '\0' && strcmp(node->boot, node->durable.boot) != 0 &&
-        node->durable.until_ms > lost_until_ms) {
-        lost_until_ms = node->durable.until_ms;
+        lost_until(node) > lost_until_ms) {
+        lost_until_ms = lost_until(node);
     }
     bool may_have_lost = start_ms < lost_until_ms + ACCOUNT_AHEAD_MS && lost_until_ms != 0;
     bool may_hold = node->reported[key->shard] != shard->epoch &&

@@ -50,13 +50,14 @@ static const char nodes_sql[] =
     "LEFT JOIN throttle_contact c ON c.gateway_id = n.instance_id AND c.node_id = n.id "
     "ORDER BY n.instance_id, n.id";
 
-// A row of another memory makes that memory a lost one. Times only grow.
+// A row of another memory makes that memory a lost one, until now ($8) at the latest. Times only
+// grow.
 static const char contact_sql[] =
     "INSERT INTO throttle_contact AS c (gateway_id, node_id, boot, until_ms, lost_until_ms, "
     "divides, vouched) VALUES ($1, $2, $3, $4, $5, greatest($6, 0), $7::bigint[]) "
     "ON CONFLICT (gateway_id, node_id) DO UPDATE SET "
     "lost_until_ms = greatest(c.lost_until_ms, EXCLUDED.lost_until_ms, "
-    "CASE WHEN c.boot <> EXCLUDED.boot THEN c.until_ms ELSE 0 END), "
+    "CASE WHEN c.boot <> EXCLUDED.boot THEN least(c.until_ms, $8) ELSE 0 END), "
     "until_ms = greatest(c.until_ms, EXCLUDED.until_ms), boot = EXCLUDED.boot, "
     "divides = CASE WHEN $6 >= 0 THEN $6 ELSE c.divides END, "
     "alone = CASE WHEN c.boot = EXCLUDED.boot THEN c.alone "
@@ -285,13 +286,14 @@ shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_nod
 {
     struct sl_rows *rows;
     const char *vouched = array_text(arena, node->contact.vouched, err);
+    int64_t written_ms = node->contact.until_ms - ACCOUNT_CONTACT_MS;
     SL_AUTO(sl_tx) tx = vouched != NULL ? sl_tx_begin(db, err) : NULL;
     if (tx == NULL ||
         sl_sql(tx, arena, contact_sql,
                SL_PARAMS(SL_P_TEXT(node->gateway_id), SL_P_TEXT(node->node_id),
                          SL_P_TEXT(node->contact.boot), SL_P_INT(node->contact.until_ms),
                          SL_P_INT(node->contact.lost_until_ms), SL_P_INT(node->contact.divides),
-                         SL_P_TEXT(vouched)),
+                         SL_P_TEXT(vouched), SL_P_INT(written_ms + ACCOUNT_CLOCKS_MS)),
                &rows, err) != 0) {
         return -1;
     }

@@ -193,6 +193,38 @@ a_memory_lost_while_nobody_owned_its_shards_counts_as_spent(void **state)
     }
 }
 
+// What a node held before it rebooted is over after seconds: owners who come and go later than that
+// know of everything that is out, and refuse nobody.
+static void
+owners_change_unnoticed_soon_after_a_memory_was_lost(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct world *world = open_world_at(seed, 4, 2, 1800000000000LL);
+        world->limit[0] = 1000;
+        world->window_s[0] = 1;
+        world->first_window[0] = sl_counter_window(world->now_ms, 1) - 1;
+        sl_counter_policy_key(&world->keys[0], POLICY, NULL, SL_COUNT_API, NULL, 1);
+        for (int i = 0; i < 4; i++) {
+            memset(world->nodes[i].load, 0, sizeof(world->nodes[i].load));
+            world->nodes[i].load[0] = 3;
+        }
+        run(world, 5000);
+        lose_memory(&world->nodes[0]);
+        run(world, 5000);
+        world->refused[0] = 0;
+        for (int i = 0; i < 4; i++) {
+            retire_owner(world, i % 2);
+            run(world, 300);
+            revive_owner(world, i % 2);
+            run(world, 300);
+        }
+        run(world, 4000);
+        assert_int_equal(0, world->refused[0]);
+        close_world(world);
+    }
+}
+
 // The story of the issue: 12 calls one after another, as fast as they are answered.
 static int64_t
 twelve_calls(struct world *world, const int *nodes)
@@ -432,6 +464,7 @@ main(void)
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
         cmocka_unit_test(callers_that_hop_between_nodes_get_nearly_all_of_each_second),
         cmocka_unit_test(a_memory_lost_while_nobody_owned_its_shards_counts_as_spent),
+        cmocka_unit_test(owners_change_unnoticed_soon_after_a_memory_was_lost),
         cmocka_unit_test(no_schedule_exceeds_a_limit),
         cmocka_unit_test(callers_that_hop_between_nodes_get_nearly_all_of_each_second),
         cmocka_unit_test(no_schedule_exceeds_a_quota),

@@ -95,6 +95,12 @@ write_ceiling(void *arg, const struct account_ceiling *wanted)
     world_post(world, letter);
 }
 
+static int64_t
+later(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
 static void
 write_row(void *arg, const char *gateway_id, const char *node_id,
           const struct account_contact *wanted)
@@ -105,12 +111,18 @@ write_row(void *arg, const char *gateway_id, const char *node_id,
         if (strcmp(owner->world->nodes[i].id, node_id) == 0) {
             // As the SQL does: times only grow, the division is what was asked for.
             struct account_contact *row = &owner->world->rows[i].contact;
-            int64_t until_ms = row->until_ms > wanted->until_ms ? row->until_ms : wanted->until_ms;
+            int64_t until_ms = later(row->until_ms, wanted->until_ms);
+            int64_t lost_ms = later(row->lost_until_ms, wanted->lost_until_ms);
             int64_t divides = wanted->divides >= 0 ? wanted->divides : row->divides;
+            if (strcmp(row->boot, wanted->boot) != 0) {
+                int64_t gone_ms = owner->world->now_ms + ACCOUNT_CLOCKS_MS;
+                lost_ms = later(lost_ms, row->until_ms < gone_ms ? row->until_ms : gone_ms);
+            }
             write_vouched(&owner->world->rows[i], wanted);
             *row = *wanted;
             row->vouched = NULL;
             row->until_ms = until_ms;
+            row->lost_until_ms = lost_ms;
             row->divides = divides;
             world_post(owner->world, (struct letter){.owner = owner->index,
                                                      .node = i,
