@@ -23,6 +23,7 @@
 #define BACKOFF_MS     100  // before the second try
 #define BACKOFF_MAX_MS 2000
 #define REFUSED_MS     1000 // the owner could not apply: the next try
+#define DEAF_MS        2500 // two heads that did not come: none will
 #define TOPIC_MAX      160
 
 enum phase {
@@ -55,6 +56,7 @@ struct sl_follow {
     uint64_t wanted;            // the newest revision heard of; asked for at ask_ms if still ahead
     bool must_ask;              // ask at ask_ms whatever we have
     int64_t backoff_ms;         // of the next failure
+    int64_t event_ms;           // when the last event came; at first the start
     struct held held[HELD_MAX]; //
     struct sl_arena *arena;     // of one message
 };
@@ -191,7 +193,7 @@ sl_follow_heard(struct sl_follow *follow, const struct sl_revision *head)
         plan(follow, jitter(JITTER_MS), true);
     } else if (head->number > follow->have.number) {
         follow->wanted = head->number > follow->wanted ? head->number : follow->wanted;
-        plan(follow, HOLD_MS + jitter(JITTER_MS), false);
+        plan(follow, (sl_follow_is_deaf(follow) ? 0 : HOLD_MS) + jitter(JITTER_MS), false);
     } else if (head->number == follow->have.number && follow->hooks.confirmed != NULL) {
         follow->hooks.confirmed(follow->hooks.arg, head);
     }
@@ -211,6 +213,7 @@ static void
 on_event(void *arg, struct sl_str topic, struct sl_str body)
 {
     struct sl_follow *follow = arg;
+    follow->event_ms = topic.len > 0 ? sl_mono_ms() : follow->event_ms;
     if (topic.len == 0) {
         plan(follow, jitter(JITTER_MS), true);
     } else if (sl_str_equal(topic, sl_str(follow->rt_topic))) {
@@ -434,6 +437,7 @@ sl_follow_new(struct sl_bus_client *client, const char *gateway, const struct sl
     follow->hooks = *hooks;
     follow->have = *have;
     follow->backoff_ms = BACKOFF_MS;
+    follow->event_ms = sl_mono_ms();
     follow->arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
     pthread_mutex_init(&follow->lock, NULL);
     snprintf(follow->gateway, sizeof(follow->gateway), "%s", gateway);
@@ -476,6 +480,12 @@ sl_follow_take(struct sl_follow *follow, const struct sl_revision *revision)
     set_have(follow, revision->epoch, revision->number);
     plan(follow, 0, true);
     return true;
+}
+
+bool
+sl_follow_is_deaf(const struct sl_follow *follow)
+{
+    return sl_mono_ms() - follow->event_ms > DEAF_MS;
 }
 
 bool

@@ -65,6 +65,10 @@ void sl_follow_heard(struct sl_follow *follow, const struct sl_revision *head);
 // for. Answers false, and does nothing, while a full set is on its way. On the callback thread.
 bool sl_follow_take(struct sl_follow *follow, const struct sl_revision *revision);
 
+// Whether no event, not even a head, has come for 2.5 s: what is newer is then known by asking
+// only. On the callback thread.
+bool sl_follow_is_deaf(const struct sl_follow *follow);
+
 // Whether a full set is on its way. On the callback thread.
 bool sl_follow_is_reading(const struct sl_follow *follow);
 

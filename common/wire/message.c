@@ -78,16 +78,30 @@ pack_field(struct sl_buf *buf, const char *name, const char *text)
     sl_pack_text(buf, or_empty(text));
 }
 
-static void
-pack_actor(struct sl_buf *buf, const struct sl_actor *actor)
+// A text that a reader takes for "" where it is absent.
+struct packed_text {
+    const char *name;
+    const char *text; // NULL: ""
+};
+
+static size_t
+count_texts(const struct packed_text *texts, size_t count)
 {
-    sl_pack_text(buf, "actor");
-    sl_pack_map(buf, 5);
-    pack_field(buf, "user", actor->user_id);
-    pack_field(buf, "name", actor->user_name);
-    pack_field(buf, "domain", actor->domain_id);
-    pack_field(buf, "project", actor->project_id);
-    pack_field(buf, "address", actor->address);
+    size_t present = 0;
+    for (size_t i = 0; i < count; i++) {
+        present += or_empty(texts[i].text)[0] != '\0';
+    }
+    return present;
+}
+
+static void
+pack_texts(struct sl_buf *buf, const struct packed_text *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (or_empty(texts[i].text)[0] != '\0') {
+            pack_field(buf, texts[i].name, texts[i].text);
+        }
+    }
 }
 
 int
@@ -97,21 +111,32 @@ sl_command_pack(struct sl_buf *buf, const struct sl_command *command, struct sl_
         const char *name;
         const json_t *value;
     } parts[] = {{"path", command->path}, {"query", command->query}, {"body", command->body}};
-    size_t present = 0;
+    const struct packed_text texts[] = {{"rid", command->request_id},
+                                        {"project", command->project},
+                                        {"instance", command->instance}};
+    const struct packed_text actor[] = {{"user", command->actor.user_id},
+                                        {"name", command->actor.user_name},
+                                        {"domain", command->actor.domain_id},
+                                        {"project", command->actor.project_id},
+                                        {"address", command->actor.address}};
+    size_t actor_count = count_texts(actor, SL_COUNT(actor));
+    size_t present = count_texts(texts, SL_COUNT(texts)) + (actor_count > 0);
     for (size_t i = 0; i < SL_COUNT(parts); i++) {
         present += parts[i].value != NULL;
     }
 
-    sl_pack_map(buf, 9 + present);
+    sl_pack_map(buf, 5 + present);
     sl_pack_text(buf, "v");
     sl_pack_int(buf, ENVELOPE_VERSION);
     pack_field(buf, "id", command->id);
     pack_field(buf, "service", command->service);
     pack_field(buf, "name", command->name);
-    pack_field(buf, "rid", command->request_id);
-    pack_actor(buf, &command->actor);
-    pack_field(buf, "project", command->project);
-    pack_field(buf, "instance", command->instance);
+    pack_texts(buf, texts, SL_COUNT(texts));
+    if (actor_count > 0) {
+        sl_pack_text(buf, "actor");
+        sl_pack_map(buf, actor_count);
+        pack_texts(buf, actor, SL_COUNT(actor));
+    }
     sl_pack_text(buf, "deadline_ms");
     sl_pack_int(buf, command->deadline_ms);
     for (size_t i = 0; i < SL_COUNT(parts); i++) {

@@ -188,6 +188,7 @@ tell_facts(void *arg, struct report_facts *ret_facts)
     const struct agent *agent = SL_CAST(agent, AGENT_MAGIC, arg);
     ret_facts->revision = apply_revision(agent->apply);
     ret_facts->offset_ms = limits_clock_offset_ms(agent->limits);
+    ret_facts->is_deaf = sl_follow_is_deaf(agent->follow);
     const char *const reasons[] = {
         apply_reason(agent->apply),
         agent->durable != NULL ? durable_reason(agent->durable) : agent->store_reason,

@@ -146,10 +146,6 @@ send_exchange(void *arg, uint32_t shard, json_t *body, uint64_t token)
     struct sl_command command = {.id = id,
                                  .service = service,
                                  .name = "limits.exchange",
-                                 .request_id = id,
-                                 .actor = {"", "", "", ""},
-                                 .project = "",
-                                 .instance = "",
                                  .body = body,
                                  .deadline_ms = CALL_MS};
     sl_bus_call(limits->client, &command, on_reply, call);

@@ -15,6 +15,7 @@
 
 #define REPORT_MAGIC     0x534c5250U
 #define EVERY_MS         1000
+#define DEAF_EVERY_MS    250 // without events, as long as somebody answers
 #define DEADLINE_MS      3000
 #define SILENCE_MS       10000 // without an answer before it is worth a warning
 #define ANSWER_ARENA_MAX ((size_t)64 * 1024 * 1024) // a reply may bring calls with their bodies
@@ -30,6 +31,7 @@ struct report {
     void *arg;
     bool on_its_way;  // a report has no answer yet
     bool soon;        // something changed since the last one
+    bool is_answered; // the last one was
     bool silent;      // nobody answers, and that was said
     int64_t heard_ms; // of the last answer, or the start
     int64_t due_ms;   // of the next one
@@ -104,6 +106,7 @@ on_answer(void *arg, const struct sl_reply *reply)
 {
     struct report *report = SL_CAST(report, REPORT_MAGIC, arg);
     report->on_its_way = false;
+    report->is_answered = !reply->failed;
     int64_t now_ms = sl_mono_ms();
     if (!reply->failed) {
         report->heard_ms = now_ms;
@@ -170,7 +173,7 @@ report_tick(struct report *report)
     struct report_facts facts = {.reason = ""};
     report->facts(report->arg, &facts);
     report->soon = false;
-    report->due_ms = now_ms + EVERY_MS;
+    report->due_ms = now_ms + (facts.is_deaf && report->is_answered ? DEAF_EVERY_MS : EVERY_MS);
     report->on_its_way = true;
     json_t *body = body_of(report, &facts);
     write_status(report, body);

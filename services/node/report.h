@@ -1,7 +1,8 @@
 // report.h - telling the publisher what this node serves, and the operator's tools beside it.
 //
-// A `node.report` every second and at once after a new image went live; one is on its way at a
-// time. The same facts stand in `status.json` in the state directory. Runs on the agent's thread.
+// A `node.report` every second and at once after a new image went live, four a second while its
+// answers alone tell of a newer head; one is on its way at a time. The same facts stand in
+// `status.json` in the state directory. Runs on the agent's thread.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_NODE_REPORT_H
@@ -18,6 +19,7 @@ struct report_facts {
     struct sl_revision revision; // that the image serves
     const char *reason;          // why not a newer one; "" none
     int64_t offset_ms;           // of the accounting clock
+    bool is_deaf;                // no event tells of a newer one
 };
 
 // The reply brings the gateway's head: whoever is behind learns it here too.

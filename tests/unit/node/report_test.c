@@ -17,6 +17,7 @@ static struct {
 
 static struct sl_revision heard;
 static const char *reason = "";
+static bool is_deaf;
 
 void
 sl_bus_call(struct sl_bus_client *client, const struct sl_command *command, sl_reply_fn *fn,
@@ -43,7 +44,7 @@ static void
 facts(void *arg, struct report_facts *ret_facts)
 {
     (void)arg;
-    *ret_facts = (struct report_facts){{.epoch = "e1", .number = 7}, reason, -3};
+    *ret_facts = (struct report_facts){{.epoch = "e1", .number = 7}, reason, -3, is_deaf};
 }
 
 static void
@@ -66,6 +67,7 @@ open_place(void **state)
     memset(&bus, 0, sizeof(bus));
     memset(&heard, 0, sizeof(heard));
     reason = "";
+    is_deaf = false;
     snprintf(place->path, sizeof(place->path), "/tmp/sluice-report-XXXXXX");
     *state = place;
     if (mkdtemp(place->path) == NULL) {
@@ -168,6 +170,30 @@ silence_is_said_once_and_after_a_while(void **state)
     assert_false(place->report->silent);
 }
 
+// How long after a report the next one is due.
+static int64_t
+pause_ms(const struct place *place)
+{
+    int64_t before_ms = sl_mono_ms();
+    report_soon(place->report);
+    report_tick(place->report);
+    return place->report->due_ms - before_ms;
+}
+
+static void
+without_events_reports_go_more_often_as_long_as_they_are_answered(void **state)
+{
+    const struct place *place = *state;
+    assert_true(pause_ms(place) >= EVERY_MS);
+    answer(false);
+    is_deaf = true;
+    assert_true(pause_ms(place) < EVERY_MS);
+    answer(true); // nobody is there: no need to hurry
+    assert_true(pause_ms(place) >= EVERY_MS);
+    answer(false);
+    assert_true(pause_ms(place) < EVERY_MS);
+}
+
 static void
 the_status_file_says_the_same(void **state)
 {
@@ -190,6 +216,7 @@ main(void)
         TEST(one_report_is_on_its_way_at_a_time),
         TEST(the_reply_brings_the_head),
         TEST(silence_is_said_once_and_after_a_while),
+        TEST(without_events_reports_go_more_often_as_long_as_they_are_answered),
         TEST(the_status_file_says_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

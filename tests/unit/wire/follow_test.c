@@ -435,6 +435,27 @@ a_full_set_on_its_way_is_not_overtaken(void **state)
 }
 
 static void
+without_events_nothing_is_waited_for(void **state)
+{
+    (void)state;
+    struct sl_revision head = {.epoch = EPOCH_A, .number = 6};
+    send_head(EPOCH_A, 5);
+    assert_false(sl_follow_is_deaf(follow));
+    follow->event_ms -= DEAF_MS + 1;
+    reconnect(); // is no event
+    assert_true(wait_for_question());
+    answer((struct sl_stream){.prev = 5, .to = 5}, EPOCH_A, NULL);
+    assert_true(sl_follow_is_deaf(follow));
+    int64_t before_ms = sl_mono_ms();
+    sl_follow_heard(follow, &head);
+    assert_true(follow->ask_ms < before_ms + HOLD_MS);
+    assert_true(wait_for_question());
+    answer((struct sl_stream){.prev = 5, .to = 6}, EPOCH_A, "a");
+    send_event(EPOCH_A, 6, 7, "b");
+    assert_false(sl_follow_is_deaf(follow));
+}
+
+static void
 every_cut_of_an_event_is_refused(void **state)
 {
     (void)state;
@@ -476,6 +497,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_the_owner_cannot_apply_is_asked_for_again, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_failed_question_is_repeated, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_events_nothing_is_waited_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_cut_of_an_event_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
