@@ -1,12 +1,15 @@
 """A row of the failure table: what is struck, what is expected, what was measured."""
+import copy
 import dataclasses
 import signal
 import sys
 import threading
 import time
 
+import client
 import cluster
 import relay
+import strayer
 import world
 from audit import Ledger
 from load import REPEAT, Load, Target
@@ -92,6 +95,26 @@ class Scene:
             del self.cluster.units["relay"]
         return end
 
+    def astray(self, name, percent, *how):
+        """Leads a node's messages to and from every bus through strayer.py; answers what ends that
+        and tells how many went through."""
+        cluster = self.cluster
+        buses = [unit.host for unit in cluster.kind("bus")]
+        peers = [cluster.secrets / f"{peer}.peer" for peer in
+                 [name] + [unit.name for unit in cluster.kind("bus")]]
+        end = self.led_through(
+            [self.unit(name).host], [(host.address, port) for host in buses for port in (7001, 7003)],
+            lambda address, port: [strayer.__file__, *how, address, port, percent, *peers])
+        self.unit(name).restart()
+
+        def end_and_tell():
+            end()
+            carried = (cluster.log / "relay.log").read_text().splitlines()[-1:]
+            self.check(carried, "nothing went through the relay")
+            self.note(f"through the relay: more than {''.join(carried)}")
+            self.healed()
+        return end_and_tell
+
     def wait_for_writes(self):
         """Waits until writes are acknowledged again."""
         begun = time.monotonic()
@@ -123,7 +146,9 @@ class Api:
         key = cluster.env
         env = {"SLUICE_PROJECT_ID": key["project"], "SLUICE_INSTANCE_ID": key["gateway"],
                "SLUICE_AK": key["ak"], "SLUICE_SK": key["sk"], "SLUICE_DATA_URL": cluster.data_url,
-               "SLUICE_ENDPOINT": cluster.endpoint, "SLUICE_ECHO_ADDR": cluster.echo}
+               "SLUICE_ENDPOINT": cluster.endpoint, "SLUICE_ECHO_ADDR": cluster.echo,
+               "SLUICE_DOMAIN_NAME": "chaos", "SLUICE_USERNAME": "admin",
+               "SLUICE_PASSWORD": key["password"]}
         self.world = world.World(_Stack(env), contract, True)
         # Kinds of calls whose limit is far below what comes: units, window in seconds.
         self.limits = {"narrow": (30, 60), "tight": (5, 1)}
@@ -144,6 +169,12 @@ class Api:
             made.binding(name, f"t_{name}")
         made.settle("signed")
 
+    def at(self, host):
+        """The operator's side as seen by who asks the front of one control host."""
+        there = copy.copy(self.world)
+        there.env = dict(there.env, SLUICE_ENDPOINT=f"https://{host.address}:7443")
+        return there
+
     def targets(self):
         """For Load: the kinds of calls, and who signs them."""
         host = self.world.names["g"]["sl_domain"]
@@ -151,6 +182,20 @@ class Api:
         return {"open": Target("/open", host), "narrow": Target("/narrow", host),
                 "tight": Target("/tight", host),
                 "signed": Target("/signed", host, (app["app_key"], app["app_secret"]))}
+
+    def serve(self, number, nodes):
+        """Publishes another path behind the probe; answers which of the nodes (addresses) do not
+        lead there once the reply says that all do, or None when it does not say so in a second."""
+        made = self.world
+        probe = made.names["probe"]
+        probe["body"]["backend_api"]["req_uri"] = f"/back/{number}"
+        made.want(200, "PUT", f"/apis/{probe['id']}", probe["body"])
+        body = {"action": "online", "api_id": probe["id"], "env_id": world.RELEASE}
+        if "nodes" in made.want(201, "POST", "/apis/action?wait_ms=1000", body):
+            return None
+        host = {"Host": made.names["g"]["sl_domain"]}
+        return [address for address in nodes if client.request(
+            f"http://{address}:8080", "GET", "/probe", host).json["path"] != f"/back/{number}"]
 
     def live(self):
         """Whether a publication is acknowledged and live on every node at once."""

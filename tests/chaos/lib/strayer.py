@@ -1,9 +1,11 @@
-"""Loses, doubles and delays messages between a node and its buses: strayer.py ADDRESS PORT PERCENT NODE BUS…
+"""Loses, doubles and delays messages between a node and its buses:
+strayer.py [--events] ADDRESS PORT PERCENT NODE BUS…
 
 NODE and BUS are peer files. What TCP carries cannot be lost, so this stands in the middle with the keys
 of both: a bus for the node, the node for each bus. Of its buses the n-th (from 0) is served on PORT + 2n
 (commands) and PORT + 2n + 1 (events). Of all messages either way, PERCENT are lost, as many doubled and
-as many late by up to a quarter of a second, so that others overtake them; subscriptions arrive.
+as many late by up to a quarter of a second, so that others overtake them; subscriptions arrive. With
+--events only events go astray, and what becomes of one is the same on every bus: no other brings it.
 """
 import heapq
 import itertools
@@ -25,7 +27,12 @@ def fates(dice, percent):
     return [dice.uniform(0, LATE_S)] if cast < 3 * percent else [0.0]
 
 
-def open_ways(context, address, port, node, bus):
+def same_fate(parts):
+    """Dice that fall the same for the same message."""
+    return random.Random(b"".join(parts))
+
+
+def open_ways(context, address, port, node, bus, commands_stray):
     """Sockets that belong together: [(from, to, whether messages may go astray)]."""
     import zmq  # pylint: disable=import-outside-toplevel # not where this file is only judged
 
@@ -47,12 +54,12 @@ def open_ways(context, address, port, node, bus):
     own = bus["buses"][0]
     near, far = listen(zmq.DEALER, port), join(zmq.DEALER, own["commands"])
     followers, source = listen(zmq.XPUB, port + 1), join(zmq.XSUB, own["events"])
-    return [(near, far, True), (far, near, True), (source, followers, True),
+    return [(near, far, commands_stray), (far, near, commands_stray), (source, followers, True),
             (followers, source, False)]
 
 
-def carry(ways, percent, dice):
-    """Passes messages on until ended."""
+def carry(ways, percent, dice_of):
+    """Passes messages on until ended; dice_of(parts) decides what becomes of one."""
     import zmq  # pylint: disable=import-outside-toplevel
     poller = zmq.Poller()
     for source, _, _ in ways:
@@ -72,7 +79,7 @@ def carry(ways, percent, dice):
                 told += may_stray
                 if told % TELL == 1 and may_stray:
                     print(f"{told} messages", flush=True)
-                for delay in fates(dice, percent) if may_stray else [0.0]:
+                for delay in fates(dice_of(parts), percent) if may_stray else [0.0]:
                     heapq.heappush(late, (time.monotonic() + delay, next(numbers), sink, parts))
         while late and late[0][0] <= time.monotonic():
             _, _, sink, parts = heapq.heappop(late)
@@ -85,12 +92,14 @@ def carry(ways, percent, dice):
 def main():
     import yaml  # pylint: disable=import-outside-toplevel
     import zmq  # pylint: disable=import-outside-toplevel
-    address, port, percent, *files = sys.argv[1:]
+    only_events = sys.argv[1] == "--events"
+    address, port, percent, *files = sys.argv[1 + only_events:]
     node, *buses = [yaml.safe_load(open(name, encoding="utf-8")) for name in files]
     context = zmq.Context()
     ways = [way for at, bus in enumerate(buses)
-            for way in open_ways(context, address, int(port) + 2 * at, node, bus)]
-    carry(ways, float(percent), random.Random())
+            for way in open_ways(context, address, int(port) + 2 * at, node, bus, not only_events)]
+    dice = random.Random()
+    carry(ways, float(percent), same_fate if only_events else lambda parts: dice)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ import time
 
 import client
 import load
-import strayer
 from databases import isolated
-from network import control
 from row import Row
 from stack import wait_until
 
@@ -71,20 +69,9 @@ def node_joins(scene):
 
 def messages_stray(scene):
     """Messages between a node and its buses are lost, doubled and overtake each other."""
-    unit = scene.unit("node-1")
-    secrets = scene.cluster.secrets
-    peers = [secrets / "node-1.peer"] + [secrets / f"bus-{n}.peer"
-                                         for n in scene.cluster.control_numbers]
-    end = scene.led_through(
-        [unit.host], [(host.address, port) for host in control(scene) for port in (7001, 7003)],
-        lambda address, port: [strayer.__file__, address, port, STRAYING, *peers])
-    unit.restart()
+    end = scene.astray("node-1", STRAYING)
     scene.lasts(AWAY_S)
     end()
-    carried = (scene.cluster.log / "relay.log").read_text().splitlines()[-1:]
-    scene.check(carried, "nothing went through the relay")
-    scene.note(f"through the relay: more than {''.join(carried)}")
-    scene.healed()
 
 
 ROWS = [

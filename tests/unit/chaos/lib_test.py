@@ -93,6 +93,13 @@ class StrayerTest(unittest.TestCase):
             self.assertAlmostEqual(shares[name], expected, delta=0.03, msg=name)
         self.assertLessEqual(max(max(fate, default=0) for fate in cast), strayer.LATE_S)
 
+    def test_what_becomes_of_an_event_is_the_same_on_every_bus(self):
+        events = [[b"rt/g", str(n).encode()] for n in range(200)]
+        once, again = ([strayer.fates(strayer.same_fate(parts), 33) for parts in events]
+                       for _ in range(2))
+        self.assertEqual(once, again)
+        self.assertGreater(len(set(map(tuple, once))), 3)
+
     def test_without_faults_every_message_goes_on_at_once(self):
         self.assertEqual({tuple(strayer.fates(random.Random(n), 0)) for n in range(100)}, {(0.0,)})
 
