@@ -53,12 +53,16 @@ add(uint64_t *word, uint64_t by)
 
 // -- rows -----------------------------------------------------------------------------------------
 
-// Takes a free place. False when another worker was faster, or when there are APIs enough.
+// Takes a free place. False when another worker was faster, or when there are APIs enough: then
+// nothing is written, as each request of the others comes here.
 static bool
 take(tally_t *tally, row_t *row, const char *api_id)
 {
     uint64_t state = FREE;
 
+    if (read_word(&tally->taken) >= NGX_HTTP_SLUICE_TALLY_APIS) {
+        return false;
+    }
     if (__atomic_fetch_add(&tally->taken, 1, __ATOMIC_RELAXED) >= NGX_HTTP_SLUICE_TALLY_APIS ||
         !__atomic_compare_exchange_n(&row->state, &state, BEING_TAKEN, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED)) {
@@ -77,19 +81,34 @@ is_of(const row_t *row, const char *api_id)
            memcmp(row->api_id, api_id, SL_ID_LEN) == 0;
 }
 
+// All of an id counts: those of one hand may differ in a few digits alone, and a run of neighbours
+// is a walk for every request.
+static size_t
+place_of(const char *api_id)
+{
+    uint64_t hash = SL_ID_LEN;
+    uint64_t word;
+
+    for (size_t i = 0; i < SL_ID_LEN; i += sizeof(word)) {
+        memcpy(&word, api_id + i, sizeof(word));
+        unsigned __int128 product = (unsigned __int128)(hash ^ word) * 0x9e3779b97f4a7c15ULL;
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+    return hash % NGX_HTTP_SLUICE_TALLY_PLACES;
+}
+
 // The row of an API. Who loses a race for a place counts this one request under "other".
 static row_t *
 row_of(tally_t *tally, const char *api_id)
 {
-    uint64_t hash;
+    size_t place;
 
     if (api_id == NULL) {
         return &tally->none;
     }
-    memcpy(&hash, api_id, sizeof(hash)); // ids are random
-    hash *= 0x9e3779b97f4a7c15ULL;
+    place = place_of(api_id);
     for (size_t i = 0; i < NGX_HTTP_SLUICE_TALLY_PLACES; i++) {
-        row_t *row = &tally->apis[((hash >> 48) + i) % NGX_HTTP_SLUICE_TALLY_PLACES];
+        row_t *row = &tally->apis[(place + i) % NGX_HTTP_SLUICE_TALLY_PLACES];
 
         if (is_of(row, api_id)) {
             return row;

@@ -18,7 +18,7 @@
 #define NGX_HTTP_SLUICE_TALLY_WORKERS 1024 // whose gauges are kept
 #define NGX_HTTP_SLUICE_TALLY_CLASSES 6    // 1xx … 5xx; 0: nothing was sent
 #define NGX_HTTP_SLUICE_TALLY_BOUNDS  10   // of request time
-#define NGX_HTTP_SLUICE_TALLY_LAYOUT  "2"  // another word whenever the structs change
+#define NGX_HTTP_SLUICE_TALLY_LAYOUT  "3"  // another word whenever structs or places change
 
 // What is counted of one API. Words are atomics.
 struct ngx_http_sluice_tally_row {

@@ -15,7 +15,8 @@
 #define TEXT_MAX (8 * 1024 * 1024)
 #define NOW_S    (1000 * 60)
 #define API_1    "0123456789abcdef0123456789abcde1"
-#define API_2    "0123456789abcdef0123456789abcde2" // begins at the same place of the table
+#define API_2    "0123456789abcdef0123456789abcde2"
+#define RUN_MAX  64 // neighbours that chance makes of a thousand rows among two thousand places
 
 struct place {
     struct ngx_http_sluice_tally *tally;
@@ -178,6 +179,26 @@ apis_beyond_the_bound_share_a_row(void **state)
     assert_in_range(place->text.len, 1, TEXT_MAX / 4);
 }
 
+// A request walks past what stands before its row.
+static void
+ids_in_sequence_do_not_stand_in_a_row(void **state)
+{
+    struct place *place = *state;
+    char api_id[SL_ID_LEN + 1];
+    size_t run = 0;
+    size_t longest = 0;
+    for (unsigned i = 0; i < NGX_HTTP_SLUICE_TALLY_APIS; i++) {
+        snprintf(api_id, sizeof(api_id), "%032x", i);
+        count(place, api_id, 200, 1);
+    }
+    for (size_t i = 0; i < NGX_HTTP_SLUICE_TALLY_PLACES; i++) {
+        run = place->tally->apis[i].state != 0 ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    assert_int_equal(place->tally->taken, NGX_HTTP_SLUICE_TALLY_APIS);
+    assert_in_range(longest, 1, RUN_MAX);
+}
+
 // A worker that is killed leaves what it counted, and one that dies while it takes a place costs
 // that place alone.
 static void
@@ -228,6 +249,7 @@ main(void)
         TEST(refusals_limits_and_backends_have_their_own_figures),
         TEST(the_slowest_request_is_forgotten_after_its_next_minute),
         TEST(apis_beyond_the_bound_share_a_row),
+        TEST(ids_in_sequence_do_not_stand_in_a_row),
         TEST(processes_count_together_and_outlive_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
