@@ -8,6 +8,7 @@
 
 // A row a feature that nodes obey, sorted.
 static const char *const names[SL_FEATURE_COUNT] = {
+    [SL_FEATURE_RAW_PATH] = "api_uri_no_escape",
     [SL_FEATURE_APP_API_KEY] = "app_api_key",
     [SL_FEATURE_APP_BASIC] = "app_basic",
     [SL_FEATURE_APP_JWT_HEADER] = "app_jwt.auth_header",
@@ -24,12 +25,17 @@ static const char *const names[SL_FEATURE_COUNT] = {
     [SL_FEATURE_BACKEND_KEY] = "backend_client_certificate.key",
     [SL_FEATURE_TOKEN_ALLOW] = "backend_token_allow.backend_token_allow_users",
     [SL_FEATURE_APP_AUTH_HEADER] = "custom_auth_header.app_auth_header",
+    [SL_FEATURE_CUSTOM_LOG] = "custom_log.custom_logs",
+    [SL_FEATURE_GZIP_LEVEL] = "gzip.comp_level",
     [SL_FEATURE_POLICY_COOKIE] = "policy_cookie_param",
     [SL_FEATURE_REAL_IP_XFF] = "real_ip_from_xff.enable",
     [SL_FEATURE_REAL_IP_INDEX] = "real_ip_from_xff.xff_index",
     [SL_FEATURE_REAL_IP_HEADER] = "real_ip_header_getter.enable",
     [SL_FEATURE_REAL_IP_GETTER] = "real_ip_header_getter.header_getter",
+    [SL_FEATURE_BODY_TIMEOUT] = "request_custom_config.client_body_timeout",
+    [SL_FEATURE_HTTP2] = "request_custom_config.http2",
     [SL_FEATURE_SSE_STRATEGY] = "sse_strategy",
+    [SL_FEATURE_SSL_CIPHERS] = "ssl_ciphers.ssl_ciphers",
     [SL_FEATURE_THROTTLE] = "throttle_strategy.enable",
     [SL_FEATURE_THROTTLE_LOCAL] = "throttle_strategy.strategy",
 };

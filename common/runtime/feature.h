@@ -13,6 +13,7 @@
 #include "common/base/str.h"
 
 enum sl_feature {
+    SL_FEATURE_RAW_PATH,            // "on": escapes in paths stay as they are
     SL_FEATURE_APP_API_KEY,         // "on": `apikey` names the app
     SL_FEATURE_APP_BASIC,           // "on": Authorization: Basic
     SL_FEATURE_APP_JWT_HEADER,      // where a JWT stands; Authorization
@@ -29,12 +30,17 @@ enum sl_feature {
     SL_FEATURE_BACKEND_KEY,         // PEM: the certificate's private key
     SL_FEATURE_TOKEN_ALLOW,         // accounts that show X-Auth-Token to backends, as one pattern
     SL_FEATURE_APP_AUTH_HEADER,     // where the signature stands; Authorization
+    SL_FEATURE_CUSTOM_LOG,          // what custom_data_log1… hold: "header a1234,query b"
+    SL_FEATURE_GZIP_LEVEL,          // answers are compressed, 1 to 9; not set: they are not
     SL_FEATURE_POLICY_COOKIE,       // "on": conditions of policies may look at cookies
     SL_FEATURE_REAL_IP_XFF,         // "on": the client's address stands in X-Forwarded-For
     SL_FEATURE_REAL_IP_INDEX,       // which element of it; negative: from the end; -1
     SL_FEATURE_REAL_IP_HEADER,      // "on": it stands in the header of the getter
     SL_FEATURE_REAL_IP_GETTER,      // "header:NAME"
+    SL_FEATURE_BODY_TIMEOUT,        // seconds that a client's body may stall; 8
+    SL_FEATURE_HTTP2,               // "off": clients are not offered it
     SL_FEATURE_SSE_STRATEGY,        // "on": no answer is buffered
+    SL_FEATURE_SSL_CIPHERS,         // suites of TLS 1.2 that clients may use, joined by ':'
     SL_FEATURE_THROTTLE,            // "on": `strategy` holds
     SL_FEATURE_THROTTLE_LOCAL,      // "local": every node has the whole of each limit
     SL_FEATURE_COUNT,               // also: a name that this build does not know

@@ -38,6 +38,8 @@ enum ngx_http_sluice_location {
     NGX_HTTP_SLUICE_LOCATIONS,
 };
 
+#define NGX_HTTP_SLUICE_LEVELS 9 // of compression
+
 // http {} level: what the directives say, and what a worker opened.
 typedef struct {
     ngx_str_t image_name;  // sluice_image: the node's shm_name
@@ -48,6 +50,9 @@ typedef struct {
     ngx_msec_t idle_ms;    // sluice_backend_idle_time: for how long
     // Locations that `sluice_backend NAME` declared; NULL where missing.
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
+    // What `sluice_gzip_level N` declared; NULL where missing.
+    ngx_http_core_loc_conf_t *levels[NGX_HTTP_SLUICE_LEVELS];
+    ngx_int_t gzip_ratio;         // index of the variable $gzip_ratio
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
     ngx_shm_zone_t *lockout_zone; // access keys that failed
     ngx_shm_zone_t *budget_zone;  // what all workers hold of signed bodies
@@ -116,6 +121,7 @@ struct ngx_http_sluice_ctx_s {
     struct sl_str env_name;     // what X-Stage named, "RELEASE" without one
     struct sl_str env_id;       //
     struct sl_str path;         // the canonical path
+    struct sl_str *customs;     // NGX_HTTP_SLUICE_CUSTOMS of the access log; NULL: none
     struct sl_str raw_query;    // after '?', as received
     struct sl_str host;         // of the request: lower case, no port; empty: none was sent
     ngx_str_t client_addr;      // the client's address as text
@@ -162,6 +168,10 @@ struct ngx_http_sluice_ctx_s {
     ngx_uint_t hops;             // times that the call passed this gateway, this one included
     ngx_str_t mock_body;         // copied: MOCK answers run after the decision
     ngx_uint_t mock_status;      //
+    ngx_uint_t gzip_level;       // of the answer, 0: none
+    ngx_msec_t body_timeout_ms;  // of the gateway's own; 0: nginx.conf's
+    unsigned raw_path : 1;       // escapes of `path` stay as they are
+    unsigned gzipped : 1;        // the answer is nginx's to compress
     unsigned has_app : 1;        // app_id is set
     unsigned has_user : 1;       // user_id is set
     unsigned host_is_debug : 1;  // the host is a debugging domain: its daily limit counts
@@ -207,6 +217,10 @@ ngx_http_sluice_ctx_t *ngx_http_sluice_ctx_make(ngx_http_request_t *r);
 // step. Whoever suspends removes his timers in a cleanup of r->pool: a client may go away.
 void ngx_http_sluice_resume(ngx_http_request_t *r);
 
+// Gives the request a configuration of its own for one module of nginx; the rest of its location's
+// stays. The caller's memory, which lives as long as the request.
+ngx_int_t ngx_http_sluice_conf_put(ngx_http_request_t *r, const ngx_module_t *module, void *conf);
+
 // The first header called `name` (lower case), or NULL.
 ngx_table_elt_t *ngx_http_sluice_header(ngx_http_request_t *r, const char *name, size_t len);
 // Keeps a header from the backend: it is as if it had not been sent.
@@ -247,8 +261,15 @@ ngx_int_t ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *c
 void ngx_http_sluice_request_id(ngx_http_sluice_ctx_t *ctx);
 // Turns a raw path (before '?') into the canonical one, from the pool. Answers NGX_OK, NGX_ABORT
 // when the path is ambiguous (architecture.md 6), NGX_ERROR.
-ngx_int_t ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, struct sl_str *ret_path);
+ngx_int_t ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, bool keep_escapes,
+                                    struct sl_str *ret_path);
 
+// _custom.c: copies what the feature custom_log wants of the request into ctx->customs, before
+// anything of it is hidden.
+ngx_int_t ngx_http_sluice_custom_take(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+
+// The gateway of the image; NULL while there is none.
+const struct sl_img_gateway *ngx_http_sluice_gateway(ngx_http_request_t *r);
 // _route.c: fills gateway, group, api, route and the ids. Refuses with GW_NO_API, GW_NO_METHOD,
 // GW_PROTOCOL.
 ngx_int_t ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
@@ -310,8 +331,11 @@ void ngx_http_sluice_signature_exit(void);
 // _body.c: reads the whole body, hashing it into ctx->body_digest; the step that called runs again
 // when it is there. NGX_DONE: suspended. Refuses with GW_BODY_TOO_LARGE, GW_BODY_BUDGET.
 ngx_int_t ngx_http_sluice_body_read(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
-// From here on a body of this request that stalls for client_body_timeout is GW_REQUEST_TIMEOUT.
-void ngx_http_sluice_body_watch(ngx_http_request_t *r);
+// From here on a body of this request that stalls for client_body_timeout, the gateway's own where
+// it has one, is GW_REQUEST_TIMEOUT.
+ngx_int_t ngx_http_sluice_body_watch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Says the same of the location that the request has come to.
+ngx_int_t ngx_http_sluice_body_patience(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx);
 // Frees what the reader holds and gives back to the budget; when the request's pool goes.
 void ngx_http_sluice_body_release(ngx_http_sluice_ctx_t *ctx);
 // Installs the filter that measures bodies; call it from postconfiguration.
@@ -475,6 +499,19 @@ ngx_int_t ngx_http_sluice_error(ngx_http_request_t *r);
 // _cors.c: adds the headers that let pages of any origin read the answer, and with `preflight`
 // those that say what they may send; what the answer has of them stays.
 ngx_int_t ngx_http_sluice_cors(ngx_http_request_t *r, bool preflight);
+
+// _gzip.c: has nginx compress the answer, where the gateway compresses and its type is one of text.
+ngx_int_t ngx_http_sluice_gzip(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// `sluice_gzip_level N`: this location says how to compress at this level.
+char *ngx_http_sluice_gzip_declare(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+// Finds what the access log says of it; configuration only.
+ngx_int_t ngx_http_sluice_gzip_init(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
+// By how much the answer shrank, "3.20"; empty when it was not compressed.
+struct sl_str ngx_http_sluice_gzip_ratio(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx);
+
+// _hello.c: lets handshakes obey the features ssl_ciphers and request_custom_config; configuration
+// only.
+void ngx_http_sluice_hello_init(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
 
 // _grpc.c: adds grpc-status and grpc-message to a refusal by a gRPC API or of a gRPC call;
 // NGX_DONE: it is to be sent without a body.

@@ -231,6 +231,9 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     r->unparsed_uri = ctx->backend_uri; // what proxy_pass without a URI sends
     r->valid_unparsed_uri = 1;
     r->loc_conf = smcf->locations[location]->loc_conf;
+    if (location != NGX_HTTP_SLUICE_GRPC && ngx_http_sluice_body_patience(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
     ngx_http_update_location_config(r);
     return NGX_OK;
 }

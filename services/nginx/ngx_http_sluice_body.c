@@ -10,6 +10,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
+#define MS_PER_S        1000
 #define SIGNED_BODY_MAX (12 * 1024 * 1024) // a body whose digest is checked, bytes
 
 static ngx_http_request_body_filter_pt next_body_filter;
@@ -91,15 +92,39 @@ on_read(ngx_event_t *event)
     answer_timeout(r, ctx);
 }
 
-void
-ngx_http_sluice_body_watch(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_sluice_body_patience(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    ngx_http_core_loc_conf_t *own;
+
+    if (ctx->body_timeout_ms == 0) {
+        return NGX_OK;
+    }
+    own = ngx_palloc(r->pool, sizeof(*own));
+    if (own == NULL) {
+        return NGX_ERROR;
+    }
+    *own = *(const ngx_http_core_loc_conf_t *)ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    own->client_body_timeout = ctx->body_timeout_ms;
+    return ngx_http_sluice_conf_put(r, &ngx_http_core_module, own);
+}
+
+ngx_int_t
+ngx_http_sluice_body_watch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     ngx_event_t *event = r->connection->read;
+
+    if (!ngx_http_sluice_has_body(r)) {
+        return NGX_OK;
+    }
 
     if (event->handler != on_read) {
         request_handler = event->handler;
         event->handler = on_read;
     }
+    ctx->body_timeout_ms =
+        (ngx_msec_t)sl_img_feature_number(ctx->gateway, SL_FEATURE_BODY_TIMEOUT, 0) * MS_PER_S;
+    return ngx_http_sluice_body_patience(r, ctx);
 }
 
 // -- a body that is read before the decision ------------------------------------------------------

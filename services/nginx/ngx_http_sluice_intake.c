@@ -30,9 +30,11 @@ ngx_http_sluice_request_id(ngx_http_sluice_ctx_t *ctx)
 }
 
 ngx_int_t
-ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, struct sl_str *ret_path)
+ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, bool keep_escapes,
+                          struct sl_str *ret_path)
 {
     char *room;
+    bool is_fit;
 
     if (ngx_http_sluice_path_is_canonical(raw)) {
         *ret_path = raw;
@@ -42,7 +44,9 @@ ngx_http_sluice_canonical(ngx_pool_t *pool, struct sl_str raw, struct sl_str *re
     if (room == NULL) {
         return NGX_ERROR;
     }
-    return ngx_http_sluice_path_canonical(raw, room, ret_path) ? NGX_OK : NGX_ABORT;
+    is_fit = keep_escapes ? ngx_http_sluice_path_raw(raw, room, ret_path)
+                          : ngx_http_sluice_path_canonical(raw, room, ret_path);
+    return is_fit ? NGX_OK : NGX_ABORT;
 }
 
 // Whether an absolute-form target names the host that the Host header names, port included.
@@ -147,15 +151,22 @@ ngx_http_sluice_intake(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (rc != NGX_OK) {
         return rc;
     }
-    if (ngx_http_sluice_has_body(r)) {
-        ngx_http_sluice_body_watch(r);
+    ctx->gateway = ngx_http_sluice_gateway(r);
+    rc = ngx_http_sluice_body_watch(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
     }
     query = memchr(raw.ptr, '?', raw.len);
     if (query != NULL) {
         ctx->raw_query = (struct sl_str){query + 1, raw.len - (size_t)(query + 1 - raw.ptr)};
         raw.len = (size_t)(query - raw.ptr);
     }
-    rc = ngx_http_sluice_canonical(r->pool, raw, &ctx->path);
+    rc = ngx_http_sluice_custom_take(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+    ctx->raw_path = sl_img_feature_on(ctx->gateway, SL_FEATURE_RAW_PATH);
+    rc = ngx_http_sluice_canonical(r->pool, raw, ctx->raw_path, &ctx->path);
     if (rc != NGX_OK) {
         return rc == NGX_ABORT ? ngx_http_sluice_fail(ctx, SL_E_GW_BAD_REQUEST) : rc;
     }

@@ -17,6 +17,7 @@
 #include "common/base/str.h"
 
 #define NGX_HTTP_SLUICE_FIELDS     54                // of the line
+#define NGX_HTTP_SLUICE_CUSTOMS    10                // of them are the operator's choice
 #define NGX_HTTP_SLUICE_TEXT_MAX   4096              // bytes of one value that are shown
 #define NGX_HTTP_SLUICE_TRIES_MAX  16                // calls of backends that are shown
 #define NGX_HTTP_SLUICE_LINE_BYTES (2 * 1024 * 1024) // more than any record needs
@@ -50,18 +51,21 @@ struct ngx_http_sluice_record {
     struct sl_str access_model;    // what the caller proved itself with
     struct sl_str response_source; // local or remote
     struct sl_str error_code;      // APIG.xxxx
+    struct sl_str gzip_ratio;      // by how much the answer shrank
 
     // From outside: clients, backends, operators.
-    struct sl_str request_method;  //
-    struct sl_str host;            // without its port
-    struct sl_str router_uri;      // the canonical path
-    struct sl_str server_protocol; //
-    struct sl_str user_agent;      //
-    struct sl_str forwarded_for;   // all of them
-    struct sl_str upstream_uri;    // path of the backend, without its query
-    struct sl_str api_name;        //
-    struct sl_str app_name;        //
-    struct sl_str env;             // name of the environment
+    struct sl_str request_method;                   //
+    struct sl_str host;                             // without its port
+    struct sl_str router_uri;                       // the canonical path
+    struct sl_str server_protocol;                  //
+    struct sl_str user_agent;                       //
+    struct sl_str forwarded_for;                    // all of them
+    struct sl_str upstream_uri;                     // path of the backend, without its query
+    struct sl_str api_name;                         //
+    struct sl_str app_name;                         //
+    struct sl_str env;                              // name of the environment
+    struct sl_str function_urn;                     //
+    struct sl_str customs[NGX_HTTP_SLUICE_CUSTOMS]; // what custom_log names
 
     int64_t status;          //
     int64_t bytes_sent;      // with headers

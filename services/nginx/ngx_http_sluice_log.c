@@ -117,6 +117,21 @@ tell_request(const ngx_http_request_t *r, struct ngx_http_sluice_record *record)
     record->response_source = SL_STR("local");
 }
 
+// What the path of the invocation names (services/publisher/compile_function.c).
+static struct sl_str
+function_urn(struct sl_str path)
+{
+    static const struct sl_str mark = {"/fgs/functions/", 15};
+    const char *begin = memmem(path.ptr, path.len, mark.ptr, mark.len);
+    struct sl_str urn = {NULL, 0};
+
+    if (begin != NULL) {
+        urn = (struct sl_str){begin + mark.len, (size_t)(path.ptr + path.len - begin) - mark.len};
+        urn = sl_str_split(&urn, '/');
+    }
+    return urn;
+}
+
 static void
 tell_backend(const ngx_http_sluice_ctx_t *ctx, struct ngx_http_sluice_record *record)
 {
@@ -124,6 +139,9 @@ tell_backend(const ngx_http_sluice_ctx_t *ctx, struct ngx_http_sluice_record *re
 
     record->upstream_uri = sl_str_split(&uri, '?'); // a query may hold what is secret
     record->upstream_scheme = ctx->backend_tls ? SL_STR("https") : SL_STR("http");
+    if (ctx->answer != NULL) {
+        record->function_urn = function_urn(record->upstream_uri);
+    }
     if (ctx->error == NULL) {
         record->response_source = SL_STR("remote");
     }
@@ -158,6 +176,9 @@ tell_decision(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx,
     }
     if (ctx->has_user) {
         record->user_id = ctx->project_id;
+    }
+    if (ctx->customs != NULL) {
+        ngx_memcpy(record->customs, ctx->customs, sizeof(record->customs));
     }
     if (ctx->error != NULL) {
         record->error_code = sl_str(sl_error_wire(ctx->error->code));
@@ -205,6 +226,7 @@ log_line(ngx_http_request_t *r, u_char *room, format_fn format)
     if (ctx != NULL) {
         record.remote_addr = ngx_http_sluice_view(&ctx->client_addr);
         tell_decision(r, ctx, &record);
+        record.gzip_ratio = ngx_http_sluice_gzip_ratio(r, ctx);
     }
     tell_tries(r, tries, &record);
     return (struct sl_str){(const char *)room, (size_t)(format(room, &record) - room)};

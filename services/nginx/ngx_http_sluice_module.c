@@ -66,6 +66,8 @@ static ngx_command_t commands[] = {
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_sluice_loc_conf_t, enabled), NULL},
     {ngx_string("sluice_backend"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, declare_backend,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("sluice_gzip_level"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1,
+     ngx_http_sluice_gzip_declare, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("sluice_health"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, declare_health,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("sluice_backend_peers"), NGX_HTTP_UPS_CONF | NGX_CONF_NOARGS,
@@ -165,6 +167,20 @@ ngx_http_sluice_copy(ngx_pool_t *pool, struct sl_str text)
         copy.len = text.len;
     }
     return copy;
+}
+
+ngx_int_t
+ngx_http_sluice_conf_put(ngx_http_request_t *r, const ngx_module_t *module, void *conf)
+{
+    void **own = ngx_palloc(r->pool, ngx_http_max_module * sizeof(*own));
+
+    if (own == NULL) {
+        return NGX_ERROR;
+    }
+    ngx_memcpy(own, r->loc_conf, ngx_http_max_module * sizeof(*own));
+    own[module->ctx_index] = conf;
+    r->loc_conf = own;
+    return NGX_OK;
 }
 
 ngx_table_elt_t *
@@ -360,6 +376,7 @@ install_handlers(ngx_conf_t *cf)
         return NGX_ERROR;
     }
     *handler = ngx_http_sluice_metrics_log;
+    ngx_http_sluice_hello_init(cf, ngx_http_conf_get_module_main_conf(cf, ngx_http_sluice_module));
     ngx_http_sluice_response_init();
     ngx_http_sluice_function_init();
     ngx_http_sluice_body_init();
@@ -402,6 +419,7 @@ init_main_conf(ngx_conf_t *cf, void *conf)
     }
     if (ngx_http_sluice_metrics_zone(cf, smcf) != NGX_OK ||
         ngx_http_sluice_budget_zone(cf, smcf) != NGX_OK ||
+        ngx_http_sluice_gzip_init(cf, smcf) != NGX_OK ||
         ngx_http_sluice_iam_zone(cf, smcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }

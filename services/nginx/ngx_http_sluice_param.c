@@ -293,6 +293,8 @@ map_parameters(struct param_work *work)
             from->mapped = true;
             if (from->present) {
                 add(work, name, from->text, mapped[i].location);
+                work->additions[work->addition_count - 1].escaped =
+                    work->ctx->raw_path && params[mapped[i].req_param].location == SL_IN_PATH;
             }
         }
     }

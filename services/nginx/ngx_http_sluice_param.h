@@ -23,6 +23,7 @@ struct param_addition {
     struct sl_str name;
     struct sl_str text;
     enum sl_location location;
+    bool escaped; // as in a URI: it comes from a path whose escapes stay
 };
 
 // What the step works with.
@@ -42,6 +43,10 @@ bool ngx_http_sluice_query_next(struct sl_str *rest, struct sl_str *ret_pair,
 // Decodes percent escapes and, as forms do, '+'. A malformed escape stays as it is. The result is
 // `raw` itself or from the pool.
 struct sl_str ngx_http_sluice_query_decode(ngx_pool_t *pool, struct sl_str raw);
+
+// The value of the first cookie of this name; false when there is none. A view of the header.
+bool ngx_http_sluice_cookie(const ngx_http_request_t *r, struct sl_str name,
+                            struct sl_str *ret_text);
 
 // The value that the path of the request has for `{name}`; false when it declares none.
 bool ngx_http_sluice_path_value(const struct param_work *work, struct sl_str name,

@@ -178,6 +178,81 @@ ngx_http_sluice_path_canonical(struct sl_str raw, char *room, struct sl_str *ret
     return true;
 }
 
+static bool
+is_unreserved(unsigned char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' || byte == '~';
+}
+
+// Writes one segment whose escapes are well formed; answers its end.
+static char *
+write_segment(char *out, struct sl_str raw)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    while (raw.len > 0) {
+        unsigned char byte = 0;
+        bool encoded = false;
+
+        (void)next_byte(&raw, &byte, &encoded);
+        if (!encoded || is_unreserved(byte)) {
+            *out++ = (char)byte;
+        } else {
+            *out++ = '%';
+            *out++ = hex[byte >> 4];
+            *out++ = hex[byte & 15];
+        }
+    }
+    return out;
+}
+
+// Takes the last segment of `/a/b/` back; false at the root and where a reader that decodes would
+// take back less.
+static bool
+take_back(const char *room, size_t *len)
+{
+    size_t begin = *len - 1;
+
+    while (begin > 0 && room[begin - 1] != '/') {
+        begin--;
+    }
+    if (*len == 1 || memmem(room + begin, *len - begin, "%2F", 3) != NULL) {
+        return false;
+    }
+    *len = begin;
+    return true;
+}
+
+bool
+ngx_http_sluice_path_raw(struct sl_str raw, char *room, struct sl_str *ret_path)
+{
+    size_t len = 1;
+
+    if (!ngx_http_sluice_path_canonical(raw, room, ret_path)) {
+        return false;
+    }
+    room[0] = '/';
+    while (raw.ptr != NULL) {
+        struct sl_str piece = sl_str_split(&raw, '/');
+        struct sl_str segment = {room + len,
+                                 (size_t)(write_segment(room + len, piece) - room) - len};
+
+        if (is_dots(segment)) {
+            if (segment.len == 2 && !take_back(room, &len)) {
+                return false;
+            }
+        } else if (segment.len > 0) {
+            len += segment.len;
+            if (raw.ptr != NULL) {
+                room[len++] = '/';
+            }
+        }
+    }
+    *ret_path = (struct sl_str){room, len};
+    return true;
+}
+
 bool
 ngx_http_sluice_path_is_safe(struct sl_str text)
 {

@@ -5,33 +5,18 @@
 #include "services/nginx/ngx_http_sluice_pattern.h"
 #include "services/nginx/ngx_http_sluice_value.h"
 
-// The value of a cookie of one Cookie header, its first; false when there is none of the name.
-static bool
-cookie_of(struct sl_str header, struct sl_str name, struct sl_str *ret_text)
+bool
+ngx_http_sluice_cookie(const ngx_http_request_t *r, struct sl_str name, struct sl_str *ret_text)
 {
-    while (header.ptr != NULL) {
-        struct sl_str value = sl_str_trim(sl_str_split(&header, ';'));
-
-        if (sl_str_equal(sl_str_split(&value, '='), name) && value.ptr != NULL) {
-            *ret_text = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-// The same of all headers.
-static bool
-find_cookie(const struct param_work *work, struct sl_str name, struct sl_str *ret_text)
-{
-    const ngx_list_part_t *part = &work->request->headers_in.headers.part;
+    const ngx_list_part_t *part = &r->headers_in.headers.part;
 
     for (; part != NULL; part = part->next) {
         const ngx_table_elt_t *header = part->elts;
 
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
             if (sl_str_equal_nocase(ngx_http_sluice_view(&header[i].key), SL_STR("cookie")) &&
-                cookie_of(ngx_http_sluice_view(&header[i].value), name, ret_text)) {
+                ngx_http_sluice_value_cookie(ngx_http_sluice_view(&header[i].value), name,
+                                             ret_text)) {
                 return true;
             }
         }
@@ -60,7 +45,7 @@ left_side(const struct param_work *work, const struct sl_img_condition *conditio
         return true;
     case SL_BY_COOKIE:
         return sl_img_feature_on(work->ctx->gateway, SL_FEATURE_POLICY_COOKIE) &&
-               find_cookie(work, name, ret_text);
+               ngx_http_sluice_cookie(work->request, name, ret_text);
     case SL_BY_SOURCE:
         *ret_text = ngx_http_sluice_view(&work->ctx->client_addr);
         return true;

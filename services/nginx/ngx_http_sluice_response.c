@@ -112,6 +112,9 @@ header_filter(ngx_http_request_t *r)
     if (ctx->debug && add_debug_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
+    if (ngx_http_sluice_gzip(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
     if (r->upstream != NULL && (ctx->unbuffered || is_event_stream(&r->headers_out.content_type))) {
         r->upstream->buffering = 0;
     }

@@ -34,6 +34,14 @@ image_of(ngx_http_request_t *r)
     return smcf->image;
 }
 
+const struct sl_img_gateway *
+ngx_http_sluice_gateway(ngx_http_request_t *r)
+{
+    const struct sl_image *image = image_of(r);
+
+    return sl_image_ready(image) ? sl_image_gateway(image) : NULL;
+}
+
 static enum sl_method
 method_of(const ngx_http_request_t *r)
 {
@@ -180,10 +188,11 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct sl_image *image = image_of(r);
     ngx_int_t rc;
 
-    ctx->gateway = sl_image_ready(image) ? sl_image_gateway(image) : NULL;
+    ctx->gateway = ngx_http_sluice_gateway(r);
     if (ctx->gateway == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG);
     }
+    ctx->gzip_level = (ngx_uint_t)sl_img_feature_number(ctx->gateway, SL_FEATURE_GZIP_LEVEL, 0);
     ctx->body_max_bytes = ctx->gateway->body_max_bytes;
     if (ctx->body_max_bytes > 0 && r->headers_in.content_length_n > ctx->body_max_bytes) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_BODY_TOO_LARGE);

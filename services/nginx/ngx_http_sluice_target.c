@@ -28,17 +28,17 @@ must_escape_in_query(u_char byte)
     return byte <= ' ' || byte >= 0x7f || strchr("\"#%&+<=>[\\]^`{|}", byte) != NULL;
 }
 
-// Appends text, the bytes that `must_escape` names percent-encoded; returns the new end. The
-// destination holds 3 bytes for each.
+// Appends text, the bytes that `must_escape` names percent-encoded, but for the escapes of what is
+// escaped already; returns the new end. The destination holds 3 bytes for each.
 static u_char *
-append_escaped(u_char *out, struct sl_str text, bool (*must_escape)(u_char))
+append_text(u_char *out, struct sl_str text, bool escaped, bool (*must_escape)(u_char))
 {
     static const u_char hex[] = "0123456789ABCDEF";
 
     for (size_t i = 0; i < text.len; i++) {
         u_char byte = (u_char)text.ptr[i];
 
-        if (must_escape(byte)) {
+        if (must_escape(byte) && !(escaped && byte == '%')) {
             *out++ = '%';
             *out++ = hex[byte >> 4];
             *out++ = hex[byte & 15];
@@ -47,6 +47,12 @@ append_escaped(u_char *out, struct sl_str text, bool (*must_escape)(u_char))
         }
     }
     return out;
+}
+
+static u_char *
+append_escaped(u_char *out, struct sl_str text, bool (*must_escape)(u_char))
+{
+    return append_text(out, text, false, must_escape);
 }
 
 // Whether the client's own parameter stays away from the backend: declared without pass_through,
@@ -90,16 +96,19 @@ path_addition(const struct param_work *work, struct sl_str name)
 }
 
 // The text that stands for `{name}` or `{name+}` of the backend's path. A name that no mapping
-// sets takes the path parameter of the same name.
+// sets takes the path parameter of the same name. *ret_escaped: its escapes go on as they are.
 static bool
-template_value(const struct param_work *work, struct sl_str name, struct sl_str *ret_text)
+template_value(const struct param_work *work, struct sl_str name, struct sl_str *ret_text,
+               bool *ret_escaped)
 {
     const struct param_addition *found = path_addition(work, name);
 
     if (found != NULL) {
         *ret_text = found->text;
+        *ret_escaped = found->escaped;
         return true;
     }
+    *ret_escaped = work->ctx->raw_path;
     return ngx_http_sluice_path_value(work, name, ret_text);
 }
 
@@ -131,6 +140,7 @@ append_template(const struct param_work *work, u_char *out, struct sl_str templa
         const char *end = NULL;
         size_t literal = template.len;
         bool rest_of_path;
+        bool escaped;
 
         if (begin != NULL) {
             literal = (size_t)(begin - template.ptr);
@@ -148,13 +158,13 @@ append_template(const struct param_work *work, u_char *out, struct sl_str templa
         template.ptr = end + 1;
         rest_of_path = name.len > 0 && name.ptr[name.len - 1] == '+';
         name.len -= rest_of_path ? 1 : 0;
-        if (!template_value(work, name, &text) || text.len > budget ||
+        if (!template_value(work, name, &text, &escaped) || text.len > budget ||
             !ngx_http_sluice_path_is_safe(text)) {
             return NULL;
         }
         budget -= text.len;
-        out =
-            append_escaped(out, text, rest_of_path ? must_escape_in_path : must_escape_in_segment);
+        out = append_text(out, text, escaped,
+                          rest_of_path ? must_escape_in_path : must_escape_in_segment);
     }
     return out;
 }
@@ -176,7 +186,7 @@ append_path(const struct param_work *work, u_char *out)
         if (remainder.ptr[0] != '/') {
             *out++ = '/';
         }
-        out = append_escaped(out, remainder, must_escape_in_path);
+        out = append_text(out, remainder, work->ctx->raw_path, must_escape_in_path);
     }
     return out;
 }
@@ -281,7 +291,8 @@ ngx_http_sluice_target_same(struct param_work *work)
     if (uri->data == NULL) {
         return NGX_ERROR;
     }
-    end = append_query(work, append_escaped(uri->data, path, must_escape_in_path));
+    end =
+        append_query(work, append_text(uri->data, path, work->ctx->raw_path, must_escape_in_path));
     uri->len = (size_t)(end - uri->data);
     return NGX_OK;
 }

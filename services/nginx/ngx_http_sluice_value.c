@@ -123,3 +123,17 @@ ngx_http_sluice_value_is_from(struct sl_str list, struct sl_str address)
     }
     return false;
 }
+
+bool
+ngx_http_sluice_value_cookie(struct sl_str header, struct sl_str name, struct sl_str *ret_text)
+{
+    while (header.ptr != NULL) {
+        struct sl_str value = sl_str_trim(sl_str_split(&header, ';'));
+
+        if (sl_str_equal(sl_str_split(&value, '='), name) && value.ptr != NULL) {
+            *ret_text = value;
+            return true;
+        }
+    }
+    return false;
+}

@@ -24,4 +24,8 @@ const char *ngx_http_sluice_value_fault(const struct sl_img_req_param *param, st
 // them matches nothing.
 bool ngx_http_sluice_value_is_from(struct sl_str list, struct sl_str address);
 
+// The value of the first cookie called `name` in a Cookie header; false when there is none.
+bool ngx_http_sluice_value_cookie(struct sl_str header, struct sl_str name,
+                                  struct sl_str *ret_text);
+
 #endif

@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/compile.h"
+#include "services/publisher/compile_json.h"
 
 #include "common/runtime/feature.h"
 
@@ -80,16 +81,66 @@ join_patterns(const struct compile *c, const char *list)
     return joined;
 }
 
+// A JSON list of texts, joined by ':'.
+static const char *
+join_texts(const struct compile *c, const char *list)
+{
+    json_t *array = json_loads(list, 0, NULL);
+    const char *joined = "";
+    size_t i = 0;
+    const json_t *item = NULL;
+    json_array_foreach(array, i, item)
+    {
+        joined =
+            sl_arena_printf(c->arena, "%s%s%s", joined, i > 0 ? ":" : "", json_string_value(item));
+    }
+    json_decref(array);
+    return joined;
+}
+
+// A JSON list of {location, name}, as "header a1234,query b".
+static const char *
+join_logs(const struct compile *c, const char *list)
+{
+    json_t *array = json_loads(list, 0, NULL);
+    const char *joined = "";
+    size_t i = 0;
+    const json_t *item = NULL;
+    json_array_foreach(array, i, item)
+    {
+        joined = sl_arena_printf(c->arena, "%s%s%s %s", joined, i > 0 ? "," : "",
+                                 compile_text(c->arena, item, "location"),
+                                 compile_text(c->arena, item, "name"));
+    }
+    json_decref(array);
+    return joined;
+}
+
+// A part as nodes read it: a list becomes one text, a feature without a configuration a switch.
+static const char *
+as_nodes_read(const struct compile *c, enum sl_feature feature, const char *value)
+{
+    switch (feature) {
+    case SL_FEATURE_RAW_PATH:
+        return "on";
+    case SL_FEATURE_TOKEN_ALLOW:
+        return join_patterns(c, value);
+    case SL_FEATURE_SSL_CIPHERS:
+        return join_texts(c, value);
+    case SL_FEATURE_CUSTOM_LOG:
+        return join_logs(c, value);
+    default:
+        return value;
+    }
+}
+
 static void
 add_feature(const struct compile *c, struct settings *settings, const char *name, const char *value)
 {
     enum sl_feature feature = sl_feature_find(name);
-    if (feature == SL_FEATURE_TOKEN_ALLOW) {
-        value = join_patterns(c, value);
-    }
     if (settings->count < settings->room && feature != SL_FEATURE_COUNT) {
-        settings->list[settings->count++] =
-            (struct sl_feature_value){sl_arena_dup(c->arena, name), sl_arena_dup(c->arena, value)};
+        settings->list[settings->count++] = (struct sl_feature_value){
+            sl_arena_dup(c->arena, name), sl_arena_dup(c->arena, as_nodes_read(c, feature, value))};
     }
 }
 

@@ -38,7 +38,8 @@ struct feature_part {
 
 struct feature {
     const char *name;
-    const struct feature_part *parts; // ends in FEATURE_END; NULL: fixed, nothing can be set
+    const struct feature_part *parts; // ends in FEATURE_END; NULL: there is no configuration
+    bool is_switched;                 // without parts: `enable` alone sets it; else it is fixed
     feature_check_fn *check;          // of an object as a whole; NULL: its members are enough
 };
 

@@ -163,8 +163,11 @@ feature_check(struct sl_arena *arena, const struct feature *feature, const char 
 {
     struct feature_config kept = {.text = config};
     bool is_empty = config == NULL || config[0] == '\0';
-    if (feature->parts == NULL && (!enable || !is_empty)) {
-        return sl_fail(err, SL_E_PARAM_INVALID, enable ? "config" : "enable");
+    if (feature->parts == NULL && (!is_empty || (!enable && !feature->is_switched))) {
+        return sl_fail(err, SL_E_PARAM_INVALID, !is_empty ? "config" : "enable");
+    }
+    if (feature->is_switched) {
+        kept.text = ""; // a setting that is there, as the view of settings shows it
     }
     if (feature->parts != NULL && is_empty && enable) {
         return sl_fail(err, SL_E_PARAM_MISSING, "config");

@@ -188,6 +188,78 @@ static const struct feature_part app_token[] = {
     {.name = "app_token_key", .type = FEATURE_TEXT, .min = 8, .max = 256, .secret = true},
     {.type = FEATURE_END},
 };
+#define LOGS_MAX     10 // custom logs of a gateway
+#define LOG_NAME_MAX 64 // characters of the name of one
+
+// What of a request is logged: {location, name} each.
+static int
+check_custom_logs(struct sl_arena *arena, const json_t *value, const char *where,
+                  struct sl_error *err)
+{
+    static const char *const locations[] = {"header", "query", "cookie"};
+    size_t count = json_array_size(value);
+    if (!json_is_array(value) || count == 0 || count > LOGS_MAX) {
+        return sl_fail(err, SL_E_PARAM_INVALID, where);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(value, i);
+        const char *location = json_string_value(json_object_get(item, "location"));
+        const char *name = json_string_value(json_object_get(item, "name"));
+        bool is_known = false;
+        for (size_t j = 0; location != NULL && j < SL_COUNT(locations); j++) {
+            is_known = is_known || strcmp(locations[j], location) == 0;
+        }
+        // The punctuation of RFC 7230 tokens, less what has a meaning in a query or in the entry.
+        if (!is_known || name == NULL || json_object_size(item) != 2 || name[0] == '\0' ||
+            strlen(name) > LOG_NAME_MAX || name[strspn(name, LETTERS DIGITS "-_.!$*~")] != '\0') {
+            return sl_fail(err, SL_E_PARAM_INVALID, sl_arena_printf(arena, "%s[%zu]", where, i));
+        }
+    }
+    return 0;
+}
+
+static int
+check_ciphers(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
+{
+    static const char *const suites[] = {
+        "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-SHA384",     "ECDHE-RSA-AES256-SHA384",
+        "ECDHE-ECDSA-AES128-SHA256",     "ECDHE-RSA-AES128-SHA256"};
+    size_t count = json_array_size(value);
+    if (!json_is_array(value) || count == 0 || count > SL_COUNT(suites)) {
+        return sl_fail(err, SL_E_PARAM_INVALID, where);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *name = json_string_value(json_array_get(value, i));
+        size_t at = 0;
+        while (at < SL_COUNT(suites) && (name == NULL || strcmp(suites[at], name) != 0)) {
+            at++;
+        }
+        if (at == SL_COUNT(suites)) {
+            return sl_fail(err, SL_E_PARAM_INVALID, sl_arena_printf(arena, "%s[%zu]", where, i));
+        }
+    }
+    return 0;
+}
+
+static const struct feature_part custom_log[] = {
+    {.name = "custom_logs", .type = FEATURE_JSON, .required = true, .check = check_custom_logs},
+    {.type = FEATURE_END},
+};
+static const struct feature_part gzip[] = {
+    {.name = "comp_level", .type = FEATURE_NUMBER, .min = 1, .max = 9, .required = true},
+    {.type = FEATURE_END},
+};
+static const struct feature_part request_custom_config[] = {
+    {.name = "http2", .type = FEATURE_SWITCH},
+    {.name = "client_body_timeout", .type = FEATURE_NUMBER, .min = 1, .max = 60},
+    {.type = FEATURE_END},
+};
+static const struct feature_part ssl_ciphers[] = {
+    {.name = "ssl_ciphers", .type = FEATURE_JSON, .required = true, .check = check_ciphers},
+    {.type = FEATURE_END},
+};
 static const struct feature_part custom_auth_header[] = {
     {.name = "app_auth_header", .type = FEATURE_TEXT, .max = 64, .check = check_own_header},
     {.name = "backend_sign_header", .type = FEATURE_TEXT, .max = 64, .check = refuse_any},
@@ -222,6 +294,7 @@ static const struct feature_part default_group_host_trustlist[] = {
 };
 
 const struct feature feature_table[] = {
+    {.name = "api_uri_no_escape", .is_switched = true},
     {.name = "app_acl"},
     {.name = "app_api_key", .parts = on_off},
     {.name = "app_basic", .parts = on_off},
@@ -236,43 +309,42 @@ const struct feature feature_table[] = {
     {.name = "backend_timeout", .parts = backend_timeout},
     {.name = "backend_token_allow", .parts = backend_token_allow},
     {.name = "custom_auth_header", .parts = custom_auth_header},
+    {.name = "custom_log", .parts = custom_log},
     {.name = "default_group_host_trustlist", .parts = default_group_host_trustlist},
+    {.name = "gzip", .parts = gzip},
     {.name = "policy_cookie_param", .parts = on_off},
     {.name = "policy_sys_param"},
     {.name = "ratelimit", .parts = ratelimit},
     {.name = "real_ip_from_xff", .parts = real_ip_from_xff},
     {.name = "real_ip_header_getter", .parts = real_ip_header_getter},
     {.name = "request_body_size", .parts = request_body_size},
+    {.name = "request_custom_config", .parts = request_custom_config},
     {.name = "sse_strategy", .parts = on_off},
+    {.name = "ssl_ciphers", .parts = ssl_ciphers},
     {.name = "throttle_strategy", .parts = throttle_strategy},
 };
 const size_t feature_count = SL_COUNT(feature_table);
 
 // What the document knows besides, sorted.
 static const char *const others[] = {
-    "api_uri_no_escape",
     "app_route",
     "authorizer_context_support_num_bool",
     "breaker",
     "breakerv2",
     "content_type_configurable",
     "cors",
-    "custom_log",
     "gateway_responses",
     "gateway_responses_support_header",
-    "gzip",
     "kafka_log",
     "lts",
     "multi_auth",
     "public_key",
     "rate_limit_algorithm",
     "rate_limit_plugin",
-    "request_custom_config",
     "route",
     "set_resp_headers",
     "sign_aes",
     "sign_basic",
-    "ssl_ciphers",
     "vpc_backup",
     "vpc_name_modifiable",
 };

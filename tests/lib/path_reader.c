@@ -191,6 +191,28 @@ read_again(struct sl_str raw)
     }
 }
 
+// What is wrong with the form that keeps escapes: decoded it is `path`, the second time it is the
+// same. What it refuses besides takes an encoded slash back.
+static const char *
+raw_fault(struct sl_str raw, bool passed, struct sl_str path)
+{
+    static char room[RAW_MAX];
+    static char again_room[RAW_MAX];
+    struct sl_str kept = {NULL, 0};
+    struct sl_str again = {NULL, 0};
+
+    if (!ngx_http_sluice_path_raw(raw, room, &kept)) {
+        return passed && memmem(raw.ptr, raw.len, "%2", 2) == NULL ? "refused raw" : NULL;
+    }
+    if (!passed || !ngx_http_sluice_path_canonical(kept, again_room, &again) ||
+        !sl_str_equal(again, path)) {
+        return "raw means another path";
+    }
+    return ngx_http_sluice_path_raw(kept, again_room, &again) && sl_str_equal(kept, again)
+               ? NULL
+               : "not the same raw the second time";
+}
+
 const char *
 path_reader_fault(struct sl_str raw, bool *ret_passed)
 {
@@ -200,7 +222,12 @@ path_reader_fault(struct sl_str raw, bool *ret_passed)
     bool passed = ngx_http_sluice_path_canonical(raw, room, &path);
     bool untouched = ngx_http_sluice_path_is_canonical(raw);
 
+    const char *fault = raw_fault(raw, passed, path);
+
     *ret_passed = passed;
+    if (fault != NULL) {
+        return fault;
+    }
     read_again(raw);
     if (untouched && (!passed || !sl_str_equal(raw, path))) {
         return "taken for canonical";

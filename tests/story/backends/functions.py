@@ -1,9 +1,12 @@
 """a function gets the request as an event and its answer becomes the response; what is no answer is the gateway's error"""
 import base64
 import json
+import pathlib
 
+import access_log
 import client
 from backend import CLOSE, RESET, SILENCE, Backend, answer
+from stack import wait_until
 
 SERVED = True
 PROJECT = "73d69ae0cfcf460190522d06b60f05ad"
@@ -39,6 +42,13 @@ def event_of(seen):
     return {**event, "body": base64.b64decode(event["body"])}
 
 
+def logged(world, reply, urn):
+    path = pathlib.Path(world.stack.var) / "node-1/access.log"
+    row = wait_until(lambda: access_log.find(path, lambda row: row["request_id"] == reply.headers["x-request-id"]), 10,
+                     "the line of the call")
+    assert row["function_urn"] == urn, row
+
+
 def requests(world, service):
     add(world, "e", req_uri="/e/{id}", req_params=PARAMS, backend_params=MAPPED)
     for node in (1, 2, "tls", "h2"):
@@ -49,6 +59,8 @@ def requests(world, service):
         assert seen.target == f"/v2/{PROJECT}/fgs/functions/{URN}/invocations", seen.target
         event = event_of(seen)
         assert (event["httpMethod"], event["path"]) == ("PUT", "/e/a b"), event
+        if node == 1:
+            logged(world, reply, URN)
         assert event["body"] == "\x00\u20ac\n".encode(), event
         assert event["queryStringParameters"] == {"x": "1", "y": "\u00e9 1", "z": "\ufffd",
                                                   "app": world.names["e"]["name"]}, event

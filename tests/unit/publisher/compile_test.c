@@ -325,6 +325,24 @@ accounts_that_show_their_token_are_one_pattern(void **state)
 }
 
 static void
+lists_of_features_travel_as_one_text(void **state)
+{
+    struct fixture *f = *state;
+    insert(f, "INSERT INTO gateway_revision (gateway_id, content_key) VALUES ('@', '')");
+    insert(f, "INSERT INTO feature (instance_id, id, name, enable, config) VALUES"
+              " ('@', 'f1', 'ssl_ciphers', true, '{\"ssl_ciphers\": [\"A-1\", \"B-2\"]}'),"
+              " ('@', 'f2', 'api_uri_no_escape', true, ''),"
+              " ('@', 'f3', 'custom_log', true, '{\"custom_logs\": ["
+              "{\"location\": \"header\", \"name\": \"a\"},"
+              " {\"name\": \"b\", \"location\": \"cookie\"}]}')");
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_GATEWAY, f->gateway);
+    assert_int_equal(entry.gateway.feature_count, 3);
+    assert_string_equal(part_of(&entry.gateway, "ssl_ciphers.ssl_ciphers"), "A-1:B-2");
+    assert_string_equal(part_of(&entry.gateway, "api_uri_no_escape"), "on");
+    assert_string_equal(part_of(&entry.gateway, "custom_log.custom_logs"), "header a,cookie b");
+}
+
+static void
 parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader(void **state)
 {
     struct fixture *f = *state;
@@ -525,6 +543,7 @@ main(void)
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
         FIXTURE_TEST(tokens_without_a_key_of_the_operators_get_a_lasting_one),
         FIXTURE_TEST(accounts_that_show_their_token_are_one_pattern),
+        FIXTURE_TEST(lists_of_features_travel_as_one_text),
         FIXTURE_TEST(parts_of_features_that_nodes_know_travel_and_ask_for_a_newer_reader),
         FIXTURE_TEST(secret_members_of_features_travel_opened),
         FIXTURE_TEST(trusted_hosts_are_addresses_of_the_gateway),
