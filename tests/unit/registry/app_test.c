@@ -202,7 +202,7 @@ an_app_code_is_read_and_deleted_under_its_own_app_only(void **state)
 }
 
 static void
-a_list_of_app_codes_is_one_apps_newest_first(void **state)
+a_list_of_app_codes_is_one_apps_oldest_first(void **state)
 {
     struct fixture *f = *state;
     const char *app = new_app(f, "app_demo");
@@ -211,12 +211,11 @@ a_list_of_app_codes_is_one_apps_newest_first(void **state)
     fixture_create(f, "app_code.generate", fixture_path(f, "app_id", other), "");
     fixture_create(f, "app_code.create", path, "{\"app_code\": \"" CODE_64 "\"}");
     fixture_create(f, "app_code.generate", path, "");
-    const char *last = fixture_text(f, "app_code");
     assert_int_equal(fixture_call(f, "app_code.list", path, "{\"limit\": 1}", ""), 0);
     assert_int_equal(fixture_number(f, "total"), 2);
     assert_int_equal(fixture_number(f, "size"), 1);
     const json_t *first = json_array_get(json_object_get(f->body, "app_codes"), 0);
-    assert_string_equal(json_string_value(json_object_get(first, "app_code")), last);
+    assert_string_equal(json_string_value(json_object_get(first, "app_code")), CODE_64);
     assert_int_equal(fixture_call(f, "app_code.list", "{\"app_id\": \"nope\"}", "", ""), -1);
     assert_int_equal(f->err.code, SL_E_APP_UNKNOWN);
 }
@@ -380,7 +379,7 @@ main(void)
         FIXTURE_TEST(an_app_has_five_app_codes_at_most),
         FIXTURE_TEST(a_generated_app_code_is_new_each_time_and_stored_sealed),
         FIXTURE_TEST(an_app_code_is_read_and_deleted_under_its_own_app_only),
-        FIXTURE_TEST(a_list_of_app_codes_is_one_apps_newest_first),
+        FIXTURE_TEST(a_list_of_app_codes_is_one_apps_oldest_first),
         FIXTURE_TEST(authorisations_are_listed_by_app_and_by_api),
         FIXTURE_TEST(each_pair_of_app_and_api_has_its_own_result),
         FIXTURE_TEST(an_authorisation_is_taken_back_once),

@@ -195,7 +195,7 @@ lists_page_in_a_stable_order(void **state)
     assert_int_equal(fixture_number(f, "total"), 5);
     assert_int_equal(fixture_number(f, "size"), 2);
     json_t *rows = json_object_get(f->body, "throttles");
-    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "name")), "t_3");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "name")), "t_1");
     assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "name")), "t_2");
     assert_int_equal(fixture_call(f, "throttle.list", "", "{\"offset\": 9}", ""), 0);
     assert_int_equal(fixture_number(f, "total"), 5);
