@@ -10,8 +10,9 @@
 
 #define FLUSH_WINDOW_S 60    // usage of shorter windows is not kept
 #define SERVE_MS       40    // between looks at keys whose wants are not met
+#define SERVE_KEYS     4000  // looked at at one time: most of many wait for their window's end
 #define SKEW_MS        1000  // a node's clock may be ahead of ours by this
-#define SWEEP_MS       1000  // how often idle keys are looked for
+#define SWEEP_MS       2000  // in which every shard is looked at once for idle keys
 #define KEY_IDLE_MS    10000 // a key is forgotten this long after its last report
 
 struct account *
@@ -24,10 +25,7 @@ account_new(const char *owner, const struct account_hooks *hooks)
     snprintf(account->owner, sizeof(account->owner), "%s", owner);
     account->hooks = *hooks;
     account->gateways = zhashx_new();
-    account->keys = zhashx_new();
-    account->dirty = zlistx_new();
-    account->hungry = zlistx_new();
-    account->rising = zlistx_new();
+    account_table_open(account);
     return account;
 }
 
@@ -48,53 +46,27 @@ account_free(struct account **account)
         return;
     }
     struct account *self = *account;
-    struct key *key;
-    while ((key = zhashx_first(self->keys)) != NULL) {
-        account_drop_key(self, key);
+    for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
+        account_drop_keys(self, shard, NULL, 0);
     }
     for (struct gateway *gateway = zhashx_first(self->gateways); gateway != NULL;
          gateway = zhashx_next(self->gateways)) {
         free_gateway(gateway);
     }
     zhashx_destroy(&self->gateways);
-    zhashx_destroy(&self->keys);
-    zlistx_destroy(&self->dirty);
-    zlistx_destroy(&self->hungry);
-    zlistx_destroy(&self->rising);
+    account_table_close(self);
     free(self);
     *account = NULL;
 }
 
 // -- shards
 
-static void
-drop_keys(struct account *account, bool (*is_over)(const struct key *key, int64_t argument),
-          int64_t argument)
-{
-    zlistx_t *over = zlistx_new();
-    for (struct key *key = zhashx_first(account->keys); key != NULL;
-         key = zhashx_next(account->keys)) {
-        if (is_over(key, argument)) {
-            zlistx_add_end(over, key);
-        }
-    }
-    for (struct key *key = zlistx_first(over); key != NULL; key = zlistx_next(over)) {
-        account_drop_key(account, key);
-    }
-    zlistx_destroy(&over);
-}
-
-static bool
-is_of_shard(const struct key *key, int64_t shard)
-{
-    return key->shard == (uint32_t)shard;
-}
-
 void
 account_own(struct account *account, uint32_t shard, int64_t epoch, int64_t clean_from_ms)
 {
     account_disown(account, shard);
-    account->shards[shard] = (struct shard){.epoch = epoch, .clean_from_ms = clean_from_ms};
+    account->shards[shard].epoch = epoch;
+    account->shards[shard].clean_from_ms = clean_from_ms;
     account->owned++;
 }
 
@@ -104,7 +76,7 @@ account_disown(struct account *account, uint32_t shard)
     if (account->shards[shard].epoch != 0) {
         account->shards[shard].epoch = 0;
         account->owned--;
-        drop_keys(account, is_of_shard, shard);
+        account_drop_keys(account, shard, NULL, 0);
     }
 }
 
@@ -148,13 +120,13 @@ key_message(const struct account *account, const struct key *key, int node)
     json_t *grants = json_array();
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         const struct span *span = &key->spans[i];
-        if ((uint32_t)node >= span->hold_count) {
+        const struct hold *hold = account_find_hold(span, node);
+        if (hold == NULL) {
             continue;
         }
-        const struct hold *hold = &span->holds[node];
-        int64_t others = span->lost;
+        int64_t others = span->lost - hold->used;
         for (uint32_t j = 0; j < span->hold_count; j++) {
-            others += (int)j != node ? span->holds[j].used : 0;
+            others += span->holds[j].used;
         }
         bool is_pending = hold->acked < hold->seq;
         json_array_append_new(grants,
@@ -170,7 +142,7 @@ void
 account_collect(struct account *account)
 {
     struct key *key;
-    while ((key = zlistx_detach(account->dirty, NULL)) != NULL) {
+    while ((key = account_next(account, QUEUE_DIRTY)) != NULL) {
         for (size_t i = 0; i < key->gateway->node_count; i++) {
             if ((key->dirty >> i & 1) != 0) {
                 json_array_append_new(key->gateway->nodes[i]->outbox,
@@ -230,9 +202,10 @@ account_announce(struct account *account, int64_t now_ms)
 struct sender {
     struct account *account;
     struct gateway *gateway;
-    int node;       // index in the gateway
-    int64_t report; // number of the request
-    int64_t now_ms; // accounting clock
+    int node;                  // index in the gateway
+    int64_t report;            // number of the request
+    int64_t now_ms;            // accounting clock
+    int64_t epochs[SL_SHARDS]; // of the shards that it speaks of; 0: it does not
 };
 
 static int
@@ -243,8 +216,10 @@ malformed(struct sl_error *err, const char *what)
 
 // [[first, last, epoch, confirmed, full], …]: what the node knows of shards.
 static int
-hear_shards(struct account *account, struct node *node, const json_t *runs, struct sl_error *err)
+hear_shards(struct sender *sender, const json_t *runs, struct sl_error *err)
 {
+    const struct account *account = sender->account;
+    struct node *node = sender->gateway->nodes[sender->node];
     size_t i;
     json_t *run;
     json_array_foreach(runs, i, run)
@@ -256,6 +231,7 @@ hear_shards(struct account *account, struct node *node, const json_t *runs, stru
             return malformed(err, "shards");
         }
         for (int shard = first; shard <= last; shard++) {
+            sender->epochs[shard] = epoch;
             if (account->shards[shard].epoch == 0) {
                 continue;
             }
@@ -282,7 +258,7 @@ hear_span(const struct sender *sender, struct key *key, const json_t *values, st
     }
     uint32_t latest = account_window(key, sender->now_ms + ACCOUNT_AHEAD_MS + SKEW_MS);
     struct span *span = window <= latest ? account_span(key, (uint32_t)window) : NULL;
-    struct hold *hold = span != NULL ? account_hold(key, span, sender->node) : NULL;
+    struct hold *hold = span != NULL ? account_hold(span, sender->node) : NULL;
     if (hold == NULL || sender->report <= hold->report) {
         return 0; // over, absurdly far ahead, or overtaken by a later report
     }
@@ -296,7 +272,9 @@ hear_span(const struct sender *sender, struct key *key, const json_t *values, st
     }
     int64_t spent = used > hold->used ? used - hold->used : 0;
     account_demand(key, sender->node, spent + want, sender->now_ms);
-    key->changed = key->changed || used != hold->used;
+    if (used != hold->used && key->window_s >= FLUSH_WINDOW_S) {
+        account_queue(sender->account, key, QUEUE_CHANGED);
+    }
     hold->used = used;
     hold->want = want > hold->want ? want : hold->want;
     hold->want_ms = want > 0 ? sender->now_ms : hold->want_ms;
@@ -344,25 +322,16 @@ hear_key(const struct sender *sender, const json_t *item, struct sl_error *err)
 
 // Whether the request knows the epoch of the key's shard: only then do its numbers mean ours.
 static bool
-knows_epoch(const struct account *account, const json_t *runs, const char *key)
+knows_epoch(const struct sender *sender, const char *key)
 {
-    int shard = (int)sl_counter_shard((struct sl_str){key, strlen(key)});
-    size_t i;
-    json_t *run;
-    json_array_foreach(runs, i, run)
-    {
-        if (json_integer_value(json_array_get(run, 0)) <= shard &&
-            json_integer_value(json_array_get(run, 1)) >= shard) {
-            return json_integer_value(json_array_get(run, 2)) == account->shards[shard].epoch;
-        }
-    }
-    return false;
+    uint32_t shard = sl_counter_shard((struct sl_str){key, strlen(key)});
+    int64_t epoch = sender->account->shards[shard].epoch;
+    return epoch != 0 && sender->epochs[shard] == epoch;
 }
 
 static int
 hear_keys(const struct sender *sender, const json_t *request, struct sl_error *err)
 {
-    const json_t *runs = json_object_get(request, "shards");
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(request, "keys"), i, item)
@@ -371,7 +340,7 @@ hear_keys(const struct sender *sender, const json_t *request, struct sl_error *e
         if (text == NULL) {
             return malformed(err, "k");
         }
-        if (knows_epoch(sender->account, runs, text) && hear_key(sender, item, err) != 0) {
+        if (knows_epoch(sender, text) && hear_key(sender, item, err) != 0) {
             return -1;
         }
     }
@@ -414,9 +383,12 @@ account_exchange(struct account *account, const char *gateway_id, const char *no
         return NULL;
     }
     struct node *node = gateway->nodes[index];
-    struct sender sender = {account, gateway, index,
-                            json_integer_value(json_object_get(request, "n")), now_ms};
-    if (hear_shards(account, node, json_object_get(request, "shards"), err) != 0 ||
+    struct sender sender = {.account = account,
+                            .gateway = gateway,
+                            .node = index,
+                            .report = json_integer_value(json_object_get(request, "n")),
+                            .now_ms = now_ms};
+    if (hear_shards(&sender, json_object_get(request, "shards"), err) != 0 ||
         hear_keys(&sender, request, err) != 0) {
         return NULL;
     }
@@ -431,10 +403,12 @@ account_exchange(struct account *account, const char *gateway_id, const char *no
 
 // -- timers
 
+// A key whose usage could not be written in time goes all the same: its row stands as it is.
 static bool
 is_idle(const struct key *key, int64_t now_ms)
 {
-    if (key->seen_ms + KEY_IDLE_MS > now_ms || key->dirty != 0 || key->changed || key->is_rising) {
+    if (key->seen_ms + KEY_IDLE_MS > now_ms || key->queued[QUEUE_DIRTY] != NULL ||
+        key->queued[QUEUE_RISING] != NULL) {
         return false;
     }
     uint32_t current = account_window(key, now_ms);
@@ -446,34 +420,42 @@ is_idle(const struct key *key, int64_t now_ms)
     return true;
 }
 
+// Forgets what is over, a few shards at a time: messages wait meanwhile.
+static void
+sweep(struct account *account, int64_t now_ms)
+{
+    int64_t passed_ms = now_ms - account->swept_ms;
+    int64_t due = passed_ms < SWEEP_MS ? passed_ms * SL_SHARDS / SWEEP_MS : SL_SHARDS;
+    if (due == 0) {
+        return;
+    }
+    account->swept_ms = now_ms;
+    for (; due > 0; due--) {
+        account_drop_keys(account, account->swept_shard, is_idle, now_ms);
+        account->swept_shard = (account->swept_shard + 1) % SL_SHARDS;
+    }
+}
+
 void
 account_tick(struct account *account, int64_t now_ms)
 {
     bool is_due = now_ms - account->served_ms >= SERVE_MS;
     account->served_ms = is_due ? now_ms : account->served_ms;
-    for (size_t left = is_due ? zlistx_size(account->hungry) : 0; left > 0; left--) {
-        struct key *key = zlistx_detach(account->hungry, NULL);
-        key->hungry = false;
-        account_serve(account, key, now_ms);
+    size_t left = is_due ? zlistx_size(account->queues[QUEUE_HUNGRY]) : 0;
+    for (left = left < SERVE_KEYS ? left : SERVE_KEYS; left > 0; left--) {
+        account_serve(account, account_next(account, QUEUE_HUNGRY), now_ms);
     }
     account_collect(account);
     send_events(account, NULL, now_ms);
-    if (now_ms - account->swept_ms >= SWEEP_MS) {
-        account->swept_ms = now_ms;
-        drop_keys(account, is_idle, now_ms);
-    }
+    sweep(account, now_ms);
 }
 
 void
 account_usages(struct account *account, size_t max,
                void (*fn)(void *arg, const struct account_usage *usage), void *arg)
 {
-    for (struct key *key = zhashx_first(account->keys); key != NULL && max > 0;
-         key = zhashx_next(account->keys)) {
-        if (!key->changed) {
-            continue;
-        }
-        key->changed = false;
+    struct key *key;
+    while (max > 0 && (key = account_next(account, QUEUE_CHANGED)) != NULL) {
         const struct span *newest = &key->spans[0];
         for (size_t i = 1; i < SL_COUNTER_WINDOWS; i++) {
             bool is_newer = key->spans[i].window > newest->window && key->spans[i].hold_count > 0;
@@ -487,9 +469,7 @@ account_usages(struct account *account, size_t max,
         for (uint32_t i = 0; i < newest->hold_count; i++) {
             usage.used += newest->holds[i].used;
         }
-        if (key->window_s >= FLUSH_WINDOW_S) {
-            fn(arg, &usage);
-            max--;
-        }
+        fn(arg, &usage);
+        max--;
     }
 }

@@ -28,15 +28,6 @@ is_inherited(const struct account *account, const struct key *key, const struct 
     return start_ms < account->shards[key->shard].clean_from_ms;
 }
 
-static void
-queue(struct account *account, struct key *key)
-{
-    if (!key->is_rising) {
-        key->is_rising = true;
-        zlistx_add_end(account->rising, key);
-    }
-}
-
 // All that may be spent of the window as far as is known here.
 static int64_t
 covered_units(const struct span *span, bool has_unknown)
@@ -54,7 +45,7 @@ raise_ceiling(struct account *account, struct key *key, struct span *span, int64
     target = target < UNBOUND ? target : UNBOUND;
     if (target > span->ceiling) {
         span->target = target > span->target ? target : span->target;
-        queue(account, key); // again, if a write of it failed
+        account_queue(account, key, QUEUE_RISING); // again, if a write of it failed
     }
 }
 
@@ -63,7 +54,7 @@ static bool
 is_known(struct account *account, struct key *key, struct span *span)
 {
     if (!span->is_known && is_inherited(account, key, span)) {
-        queue(account, key);
+        account_queue(account, key, QUEUE_RISING);
         return false;
     }
     span->is_known = true;
@@ -151,8 +142,7 @@ account_ceilings(struct account *account, size_t max,
 {
     bool looks = false;
     struct key *key;
-    while (max > 0 && (key = zlistx_detach(account->rising, NULL)) != NULL) {
-        key->is_rising = false;
+    while (max > 0 && (key = account_next(account, QUEUE_RISING)) != NULL) {
         size_t due;
         struct span *span = rising_span(account, key, &due);
         if (span == NULL) {
@@ -169,7 +159,7 @@ account_ceilings(struct account *account, size_t max,
         max--;
     }
     // What nodes vouched for up to here is covered by what is written from here.
-    account->is_covering = !looks && zlistx_size(account->rising) == 0;
+    account->is_covering = !looks && !account_ceilings_wanted(account);
     if (account->is_covering) {
         note_vouched(account);
     }
@@ -178,7 +168,7 @@ account_ceilings(struct account *account, size_t max,
 bool
 account_ceilings_wanted(const struct account *account)
 {
-    return zlistx_size(account->rising) > 0;
+    return zlistx_size(account->queues[QUEUE_RISING]) > 0;
 }
 
 // The row of the key is `row`; `window` is what was asked about.
@@ -214,7 +204,7 @@ account_ceiling(struct account *account, const struct account_ceiling *asked,
     account_serve(account, key, now_ms);
     size_t due;
     if (rising_span(account, key, &due) != NULL) {
-        queue(account, key);
+        account_queue(account, key, QUEUE_RISING);
     }
 }
 

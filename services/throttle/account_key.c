@@ -1,8 +1,7 @@
-// account_key.c - keys, their windows, and the handing out of units.
+// account_key.c - the handing out of units.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "services/throttle/account_state.h"
@@ -14,109 +13,6 @@
 #define FLOW_SPREAD     5.0  // standard deviations of demand beyond its mean that a grant covers
 #define RATE_OVER_MS    3000 // a flow without news for this long has dried up
 
-// -- keys
-
-static void
-name_key(char *ret_name, size_t size, const struct gateway *gateway, const char *text)
-{
-    snprintf(ret_name, size, "%s/%s", gateway->id, text);
-}
-
-struct key *
-account_find_key(struct account *account, struct gateway *gateway, const char *text)
-{
-    char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
-    name_key(name, sizeof(name), gateway, text);
-    return zhashx_lookup(account->keys, name);
-}
-
-struct key *
-account_get_key(struct account *account, struct gateway *gateway, const char *text,
-                uint32_t window_s)
-{
-    struct key *key = account_find_key(account, gateway, text);
-    struct sl_str name_text = {text, strlen(text)};
-    uint32_t shard = sl_counter_shard(name_text);
-    if (key != NULL || account->shards[shard].epoch == 0 || strlen(text) > SL_COUNTER_KEY_MAX) {
-        return key;
-    }
-    key = calloc(1, sizeof(*key));
-    if (key == NULL || (key->text = strdup(text)) == NULL) {
-        free(key);
-        return NULL;
-    }
-    key->gateway = gateway;
-    key->shard = shard;
-    key->window_s = window_s;
-    key->lead_ms = (int64_t)sl_counter_lead(name_text) * 1000;
-    char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
-    name_key(name, sizeof(name), gateway, text);
-    zhashx_insert(account->keys, name, key);
-    return key;
-}
-
-static void
-remove_from(zlistx_t *list, const struct key *key)
-{
-    for (struct key *at = zlistx_first(list); at != NULL; at = zlistx_next(list)) {
-        if (at == key) {
-            zlistx_detach_cur(list);
-            return;
-        }
-    }
-}
-
-void
-account_drop_key(struct account *account, struct key *key)
-{
-    if (key->dirty != 0) {
-        remove_from(account->dirty, key);
-    }
-    if (key->hungry) {
-        remove_from(account->hungry, key);
-    }
-    if (key->is_rising) {
-        remove_from(account->rising, key);
-    }
-    char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
-    name_key(name, sizeof(name), key->gateway, key->text);
-    zhashx_delete(account->keys, name);
-    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
-        free(key->spans[i].holds);
-    }
-    free(key->flows);
-    free(key->text);
-    free(key);
-}
-
-struct span *
-account_span(struct key *key, uint32_t window)
-{
-    struct span *span = &key->spans[window % SL_COUNTER_WINDOWS];
-    if (span->window > window) {
-        return NULL;
-    }
-    if (span->window < window) {
-        free(span->holds);
-        *span = (struct span){.window = window};
-    }
-    return span;
-}
-
-struct hold *
-account_hold(struct key *key, struct span *span, int node)
-{
-    if ((uint32_t)node >= span->hold_count) {
-        size_t count = key->gateway->node_count;
-        struct hold *holds = realloc(span->holds, count * sizeof(*holds));
-        assert(holds != NULL); // a few hundred bytes; without them no promise can be kept
-        memset(holds + span->hold_count, 0, (count - span->hold_count) * sizeof(*holds));
-        span->holds = holds;
-        span->hold_count = (uint32_t)count;
-    }
-    return &span->holds[node];
-}
-
 int64_t
 account_held(const struct hold *hold)
 {
@@ -127,9 +23,7 @@ account_held(const struct hold *hold)
 void
 account_mark(struct account *account, struct key *key, int node)
 {
-    if (key->dirty == 0) {
-        zlistx_add_end(account->dirty, key);
-    }
+    account_queue(account, key, QUEUE_DIRTY);
     key->dirty |= 1ULL << node;
 }
 
@@ -139,7 +33,8 @@ account_mark(struct account *account, struct key *key, int node)
 static int64_t
 charge(const struct key *key, struct span *span, int node)
 {
-    int64_t held = (uint32_t)node < span->hold_count ? account_held(&span->holds[node]) : 0;
+    const struct hold *hold = account_find_hold(span, node);
+    int64_t held = hold != NULL ? account_held(hold) : 0;
     int64_t share = account_own_share(key, key->gateway->nodes[node], span->window);
     return share > held ? share : held;
 }
@@ -149,7 +44,7 @@ static int64_t
 available(struct account *account, struct key *key, struct span *span, int node, bool *ret_blocked)
 {
     const struct gateway *gateway = key->gateway;
-    int64_t left = key->limit - span->lost - account_held(account_hold(key, span, node));
+    int64_t left = key->limit - span->lost - account_held(account_hold(span, node));
     bool has_unknown = false;
     bool known = true;
     for (size_t i = 0; i < gateway->node_count; i++) {
@@ -178,14 +73,14 @@ may_receive(struct node *node, int64_t now_ms)
 }
 
 static void
-grant(struct account *account, struct key *key, struct hold *hold, int node, int64_t units)
+grant(struct account *account, struct key *key, struct hold *hold, int64_t units)
 {
     int64_t held = account_held(hold);
     hold->seq++;
     hold->sent = held + units;
     hold->recalled_ms = 0;
     hold->told_exhausted = false;
-    account_mark(account, key, node);
+    account_mark(account, key, (int)hold->node);
 }
 
 static int64_t
@@ -208,16 +103,20 @@ promised(const struct hold *hold, int64_t now_ms)
 static double
 rate_of(const struct key *key, int node)
 {
-    return (uint32_t)node < key->flow_count ? key->flows[node].rate : 0;
+    for (uint32_t i = 0; i < key->flow_count; i++) {
+        if (key->flows[i].node == (uint32_t)node) {
+            return key->flows[i].rate;
+        }
+    }
+    return 0;
 }
 
 // Asks one node for units back: all that it needs not, half of what it is using.
 static bool
-recall(struct account *account, struct key *key, struct hold *hold, int node, int64_t units,
-       int64_t now_ms)
+recall(struct account *account, struct key *key, struct hold *hold, int64_t units, int64_t now_ms)
 {
     int64_t spare = unspent(hold) - promised(hold, now_ms);
-    if (rate_of(key, node) > 1) {
+    if (rate_of(key, (int)hold->node) > 1) {
         spare = (spare + 1) / 2;
     }
     units = units < spare ? units : spare;
@@ -229,7 +128,7 @@ recall(struct account *account, struct key *key, struct hold *hold, int node, in
     hold->allowed = held; // until the node acknowledges, it counts for all of it
     hold->sent = held - units;
     hold->recalled_ms = now_ms;
-    account_mark(account, key, node);
+    account_mark(account, key, (int)hold->node);
     return true;
 }
 
@@ -247,20 +146,20 @@ recall_for(struct account *account, struct key *key, struct span *span, int64_t 
     bool awaited = false;
     for (uint32_t i = 0; i < span->hold_count; i++) {
         struct hold *hold = &span->holds[i];
-        if (hold->want > 0 || !is_heard(key->gateway->nodes[i], now_ms)) {
+        if (hold->want > 0 || !is_heard(key->gateway->nodes[hold->node], now_ms)) {
             continue;
         }
         if (hold->recalled_ms != 0) {
             awaited = true;
             if (now_ms - hold->recalled_ms >= RECALL_AGAIN_MS) {
                 hold->recalled_ms = now_ms;
-                account_mark(account, key, (int)i);
+                account_mark(account, key, (int)hold->node);
             }
             continue;
         }
         awaited = awaited || promised(hold, now_ms) > 0;
         int64_t asked = unspent(hold);
-        if (units > 0 && recall(account, key, hold, (int)i, units, now_ms)) {
+        if (units > 0 && recall(account, key, hold, units, now_ms)) {
             awaited = true;
             units -= asked;
         }
@@ -275,7 +174,7 @@ tell_exhausted(struct account *account, struct key *key, struct span *span)
         struct hold *hold = &span->holds[i];
         if (hold->want > 0 && !hold->told_exhausted) {
             hold->told_exhausted = true;
-            account_mark(account, key, (int)i);
+            account_mark(account, key, (int)hold->node);
         }
     }
 }
@@ -309,10 +208,10 @@ struct served {
 
 // Grants one node what it wants, as far as there is any.
 static void
-serve_hold(struct account *account, struct key *key, struct span *span, int node, int64_t now_ms,
-           struct served *served)
+serve_hold(struct account *account, struct key *key, struct span *span, struct hold *hold,
+           int64_t now_ms, struct served *served)
 {
-    struct hold *hold = &span->holds[node];
+    int node = (int)hold->node;
     bool blocked;
     int64_t left = available(account, key, span, node, &blocked);
     bool receives = may_receive(key->gateway->nodes[node], now_ms);
@@ -328,7 +227,7 @@ serve_hold(struct account *account, struct key *key, struct span *span, int node
     hold->promised_ms = now_ms;
     hold->want = hold->want > units ? hold->want - units : 0;
     served->lacking += hold->want;
-    grant(account, key, hold, node, units);
+    grant(account, key, hold, units);
 }
 
 // Serves one window: requests that wait before those that were refused meanwhile. True while
@@ -339,10 +238,10 @@ serve_span(struct account *account, struct key *key, struct span *span, int64_t 
     struct served served = {0, false};
     for (int turn = 0; turn < 2; turn++) {
         for (uint32_t i = 0; i < span->hold_count; i++) {
-            const struct hold *hold = &span->holds[i];
+            struct hold *hold = &span->holds[i];
             bool waits = now_ms - hold->want_ms < PATIENCE_MS;
             if (hold->want > 0 && waits == (turn == 0)) {
-                serve_hold(account, key, span, (int)i, now_ms, &served);
+                serve_hold(account, key, span, hold, now_ms, &served);
             }
         }
     }
@@ -381,32 +280,17 @@ account_serve(struct account *account, struct key *key, int64_t now_ms)
             wants = serve_span(account, key, span, now_ms) || wants;
         }
     }
-    if (wants && !key->hungry) {
-        key->hungry = true;
-        zlistx_add_end(account->hungry, key);
+    if (wants) {
+        account_queue(account, key, QUEUE_HUNGRY);
     }
 }
 
 // -- demand
 
-static struct flow *
-flow_of(struct key *key, int node)
-{
-    if ((uint32_t)node >= key->flow_count) {
-        size_t count = key->gateway->node_count;
-        struct flow *flows = realloc(key->flows, count * sizeof(*flows));
-        assert(flows != NULL);
-        memset(flows + key->flow_count, 0, (count - key->flow_count) * sizeof(*flows));
-        key->flows = flows;
-        key->flow_count = (uint32_t)count;
-    }
-    return &key->flows[node];
-}
-
 void
 account_demand(struct key *key, int node, int64_t units, int64_t now_ms)
 {
-    struct flow *flow = flow_of(key, node);
+    struct flow *flow = account_flow(key, node);
     int64_t passed_ms = now_ms - flow->at_ms;
     flow->pending += units;
     if (passed_ms < FLOW_MS) {
@@ -456,13 +340,13 @@ raise_to(struct account *account, struct key *key, uint32_t window, int node, in
     if (span == NULL || target <= 0) {
         return;
     }
-    struct hold *hold = account_hold(key, span, node);
+    struct hold *hold = account_hold(span, node);
     bool blocked;
     int64_t left = available(account, key, span, node, &blocked);
     int64_t units = target - account_held(hold);
     units = units < left ? units : left;
     if (units > 0) {
-        grant(account, key, hold, node, units);
+        grant(account, key, hold, units);
     }
 }
 
@@ -476,7 +360,7 @@ account_provide(struct account *account, struct key *key, int node, int64_t now_
     struct span *span = account_span(key, current);
     int64_t ahead = (int64_t)soon_needed(key, current, node, now_ms);
     if (span != NULL && ahead > 0) {
-        struct hold *hold = account_hold(key, span, node);
+        struct hold *hold = account_hold(span, node);
         bool blocked;
         int64_t fair =
             available(account, key, span, node, &blocked) / (int64_t)(key->gateway->present + 1);

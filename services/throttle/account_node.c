@@ -171,9 +171,10 @@ lose_holds(struct account *account, const struct gateway *gateway, int index)
          key = zhashx_next(account->keys)) {
         for (size_t i = 0; key->gateway == gateway && i < SL_COUNTER_WINDOWS; i++) {
             struct span *span = &key->spans[i];
-            if ((uint32_t)index < span->hold_count) {
-                span->lost += account_held(&span->holds[index]);
-                memset(&span->holds[index], 0, sizeof(span->holds[index]));
+            struct hold *hold = account_find_hold(span, index);
+            if (hold != NULL) {
+                span->lost += account_held(hold);
+                *hold = (struct hold){.node = (uint32_t)index};
             }
         }
     }
@@ -201,9 +202,8 @@ restart_messages(struct account *account, const struct gateway *gateway, int ind
     for (struct key *key = zhashx_first(account->keys); key != NULL;
          key = zhashx_next(account->keys)) {
         for (size_t i = 0; key->gateway == gateway && i < SL_COUNTER_WINDOWS; i++) {
-            struct span *span = &key->spans[i];
-            if ((uint32_t)index < span->hold_count) {
-                struct hold *hold = &span->holds[index];
+            struct hold *hold = account_find_hold(&key->spans[i], index);
+            if (hold != NULL) {
                 hold->sent = account_held(hold);
                 hold->allowed = hold->sent;
                 hold->seq = 0;

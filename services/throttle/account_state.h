@@ -11,8 +11,10 @@
 
 // What one node holds of a key in one window.
 struct hold {
+    uint32_t node;       // index in its gateway
     uint32_t seq;        // of the last message; 0: none was sent to this incarnation
     uint32_t acked;      // of the last message that the node reported to have applied
+    bool told_exhausted; // the node knows that there is nothing
     int64_t sent;        // units that messages not yet acknowledged may allow
     int64_t allowed;     // units that the node reported to be allowed
     int64_t used;        // units that it reported to have spent
@@ -22,7 +24,6 @@ struct hold {
     int64_t promised;    // units granted for requests that wait
     int64_t promised_ms; // when
     int64_t recalled_ms; // when units were last asked back; 0: not, or answered
-    bool told_exhausted; // the node knows that there is nothing
 };
 
 struct span {
@@ -33,32 +34,42 @@ struct span {
     int64_t inherited; // units that former owners may have granted
     bool is_known;     // that is known
     uint32_t hold_count;
-    struct hold *holds; // by the node's index in its gateway
+    struct hold *holds; // of the nodes that ever asked, few of many
 };
 
 // A node's recent demand of a key.
 struct flow {
+    uint32_t node;   // index in its gateway
     double rate;     // units a second
     int64_t pending; // units since `at_ms`
     int64_t at_ms;   // when `rate` was computed
 };
 
+// A queue that keys wait in; a key leaves it at once, wherever it stands.
+enum queue {
+    QUEUE_DIRTY,   // some node has to be told something
+    QUEUE_HUNGRY,  // some node wants units and has not got them
+    QUEUE_RISING,  // a ceiling is to be written or learnt
+    QUEUE_CHANGED, // usage changed since the last flush
+    QUEUES
+};
+
 struct key {
-    char *text;                            // without the gateway
     struct gateway *gateway;               //
     uint32_t shard;                        //
+    uint32_t place;                        // in its shard's list
     uint32_t window_s;                     //
     int64_t lead_ms;                       // its windows begin so much before aligned ones
     int64_t limit;                         // by the newest revision
     int64_t revision;                      // of that image
     int64_t seen_ms;                       // last report
-    bool changed;                          // usage changed since the last flush
-    bool hungry;                           // some node wants units and has not got them
-    bool is_rising;                        // a ceiling is to be written or learnt
+    void *queued[QUEUES];                  // where it waits; NULL: it does not
     uint64_t dirty;                        // bit a node: has something to be told
     struct span spans[SL_COUNTER_WINDOWS]; // by window number modulo 4
     uint32_t flow_count;                   //
-    struct flow *flows;                    // by node index
+    struct flow *flows;                    // of the nodes that ever asked
+    const char *text;                      // without the gateway: the rest of `name`
+    char name[];                           // "<gateway>/<key>"
 };
 
 // The number of the key's window at a time, and a window's first millisecond.
@@ -106,22 +117,24 @@ struct gateway {
 struct shard {
     int64_t epoch;         // 0: not ours
     int64_t clean_from_ms; // windows that start here or later were granted by nobody else
+    struct key **keys;     // its keys, in no order
+    uint32_t key_count;    //
+    uint32_t key_room;     // how many `keys` has room for
 };
 
 struct account {
     char owner[128];            //
     struct account_hooks hooks; //
     struct shard shards[SL_SHARDS];
-    uint32_t owned;     // shards that are ours
-    zhashx_t *gateways; // id → struct gateway
-    zhashx_t *keys;     // "<gateway>/<key>" → struct key
-    zlistx_t *dirty;    // keys with a dirty bit
-    zlistx_t *hungry;   // keys whose `hungry` is set
-    zlistx_t *rising;   // keys whose `is_rising` is set
-    int64_t served_ms;  // when unmet wants were last looked at
-    int64_t swept_ms;   // when idle keys were last looked for
-    bool is_covering;   // the ceilings being written are all that there are to write
-    bool may_grant;     // the lease holds, for the message in hand
+    uint32_t owned;           // shards that are ours
+    zhashx_t *gateways;       // id → struct gateway
+    zhashx_t *keys;           // name → struct key
+    zlistx_t *queues[QUEUES]; // of keys
+    int64_t served_ms;        // when unmet wants were last looked at
+    int64_t swept_ms;         // when idle keys were last looked for
+    uint32_t swept_shard;     // where to look next
+    bool is_covering;         // the ceilings being written are all that there are to write
+    bool may_grant;           // the lease holds, for the message in hand
 };
 
 // -- account_node.c
@@ -156,19 +169,34 @@ int64_t account_inherited(const struct key *key, const struct span *span);
 // Asks for ceilings that cover what nodes report to hold.
 void account_cover(struct account *account, struct key *key, int64_t now_ms);
 
-// -- account_key.c
+// -- account_table.c
 
+// Makes what keys are found in; frees it, when no key is left.
+void account_table_open(struct account *account);
+void account_table_close(struct account *account);
 // The key, or NULL.
 struct key *account_find_key(struct account *account, struct gateway *gateway, const char *text);
 // Finds or makes it; NULL when memory is out or the key is not ours.
 struct key *account_get_key(struct account *account, struct gateway *gateway, const char *text,
                             uint32_t window_s);
-// Forgets it.
-void account_drop_key(struct account *account, struct key *key);
+// Forgets the shard's keys of which `is_over` is true, all of them when it is NULL.
+void account_drop_keys(struct account *account, uint32_t shard,
+                       bool (*is_over)(const struct key *key, int64_t argument), int64_t argument);
 // The key's span of a window, made when it is newer than what has its place; NULL when older.
 struct span *account_span(struct key *key, uint32_t window);
-// What the node holds of the span; zeroed when it is new.
-struct hold *account_hold(struct key *key, struct span *span, int node);
+// What the node holds of the span; zeroed when it is new. Moves the span's other holds then.
+struct hold *account_hold(struct span *span, int node);
+// The same, or NULL when the node has none.
+struct hold *account_find_hold(const struct span *span, int node);
+// The node's recent demand; zeroed when it is new. Moves the key's other flows then.
+struct flow *account_flow(struct key *key, int node);
+// Puts the key into the queue, behind the others, unless it waits there.
+void account_queue(struct account *account, struct key *key, enum queue queue);
+// Takes the first key out of the queue; NULL when there is none.
+struct key *account_next(struct account *account, enum queue queue);
+
+// -- account_key.c
+
 // Units that the node counts for in the window.
 int64_t account_held(const struct hold *hold);
 // Serves the wants of a key's windows: grants, recalls, tells what is exhausted.

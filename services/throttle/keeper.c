@@ -288,6 +288,13 @@ open_database(struct keeper *keeper, struct sl_error *err)
     return keeper->db != NULL ? 0 : -1;
 }
 
+bool
+keeper_renewal_is_due(const struct keeper *keeper)
+{
+    int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;
+    return sl_mono_ms() >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
+}
+
 static int
 keep_once(struct keeper *keeper, struct sl_error *err)
 {
@@ -297,9 +304,7 @@ keep_once(struct keeper *keeper, struct sl_error *err)
         (keeper_has_lease(keeper) && keeper_write_ceilings(keeper, err) != 0)) {
         return -1;
     }
-    int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;
-    bool renews = now_ms >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
-    if (renews && renew(keeper, err) != 0) {
+    if (keeper_renewal_is_due(keeper) && renew(keeper, err) != 0) {
         return -1;
     }
     pthread_mutex_lock(&keeper->lock);

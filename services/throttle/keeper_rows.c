@@ -153,11 +153,25 @@ collect_ceiling(void *arg, const struct account_ceiling *wanted)
     copy->key = sl_arena_dup(keeper->arena, wanted->key);
 }
 
-// Writes ahead of grants what they need, until nothing is asked for.
+// Whether more is to be written now; what is left when the lease comes first is written right
+// after.
+static bool
+goes_on(struct keeper *keeper)
+{
+    if (keeper->ceiling_count == 0 || !keeper_renewal_is_due(keeper)) {
+        return keeper->ceiling_count > 0;
+    }
+    pthread_mutex_lock(&keeper->lock);
+    keeper->is_urgent = keeper->is_urgent || account_ceilings_wanted(keeper->account);
+    pthread_mutex_unlock(&keeper->lock);
+    return false;
+}
+
 int
 keeper_write_ceilings(struct keeper *keeper, struct sl_error *err)
 {
     do {
+        sl_arena_clear(keeper->arena);
         keeper->ceiling_count = 0;
         keeper->ceilings = sl_arena_array(keeper->arena, CEILINGS, sizeof(*keeper->ceilings));
         struct account_ceiling *rows =
@@ -185,7 +199,7 @@ keeper_write_ceilings(struct keeper *keeper, struct sl_error *err)
             account_tick(keeper->account, keeper_clock_ms(keeper)); // somebody waits for the events
         }
         pthread_mutex_unlock(&keeper->lock);
-    } while (keeper->ceiling_count > 0);
+    } while (goes_on(keeper));
     return 0;
 }
 

@@ -51,6 +51,9 @@ struct keeper {
 // The accounting clock now.
 int64_t keeper_clock_ms(const struct keeper *keeper);
 
+// Whether the lease is to be renewed before anything else.
+bool keeper_renewal_is_due(const struct keeper *keeper);
+
 // How far the accounting clock is ahead of the monotonic clock from here on: `offset_ms` moved a
 // quarter of the way to what was seen. A clock more than a second off is set at once, as is the
 // first (`has_clock` false); an answer that was slow says nothing and moves nothing.
@@ -62,7 +65,8 @@ int64_t keeper_follow_clock(const struct shards_clock *seen, bool has_clock, int
 int keeper_refresh_nodes(struct keeper *keeper, struct sl_error *err) SL_MUST_CHECK;
 // Writes the rows that grants wait for or that end soon, now and then all.
 int keeper_write_contacts(struct keeper *keeper, struct sl_error *err) SL_MUST_CHECK;
-// Writes ahead of grants the ceilings that they need, until nothing is asked for.
+// Writes ahead of grants the ceilings that they need, until nothing is asked for or the lease has
+// to be renewed. Clears the arena.
 int keeper_write_ceilings(struct keeper *keeper, struct sl_error *err) SL_MUST_CHECK;
 // Writes usage.
 int keeper_flush(struct keeper *keeper, struct sl_error *err) SL_MUST_CHECK;
