@@ -33,8 +33,10 @@ grants_new(const struct grants_options *options)
     grants->slot_count = sl_counters_slots(options->counters);
     grants->slots = calloc(grants->slot_count, sizeof(*grants->slots));
     grants->news = calloc(grants->slot_count / 64 + 1, sizeof(*grants->news));
+    grants->deferred = calloc(grants->slot_count / 64 + 1, sizeof(*grants->deferred));
     grants->urgent = calloc(URGENT_MAX, sizeof(*grants->urgent));
-    if (grants->slots == NULL || grants->news == NULL || grants->urgent == NULL) {
+    if (grants->slots == NULL || grants->news == NULL || grants->deferred == NULL ||
+        grants->urgent == NULL) {
         grants_free(&grants);
         return NULL;
     }
@@ -57,13 +59,14 @@ grants_free(struct grants **grants)
         return;
     }
     for (size_t i = 0; i < GRANTS_REQUESTS; i++) {
-        grants_end_request(&(*grants)->requests[i]);
+        grants_end_request(*grants, &(*grants)->requests[i]);
     }
     for (size_t i = 0; i < GRANTS_OWNERS; i++) {
         grants_end_sweep(&(*grants)->owners[i]);
     }
     free((*grants)->slots);
     free((*grants)->news);
+    free((*grants)->deferred);
     free((*grants)->urgent);
     free(*grants);
     *grants = NULL;
@@ -339,8 +342,12 @@ grants_reply(struct grants *grants, uint64_t token, const json_t *reply, int64_t
     if (!is_lost) {
         report_again(grants, request, mono_ms);
     }
-    grants_end_request(request);
+    uint8_t asked = request->owner;
+    grants_end_request(grants, request);
     send_urgent(grants, mono_ms);
+    if (asked != GRANTS_NO_OWNER) {
+        grants_report_deferred(grants, asked, mono_ms);
+    }
 }
 
 // -- requests of workers, timers
@@ -369,6 +376,10 @@ is_due(struct grants *grants, uint32_t slot, int64_t mono_ms, uint8_t *ret_owner
         sl_counters_clock(grants->counters, mono_ms) + state.lead_ms, state.window_s);
     const struct sl_counter_span *span = &state.spans[current % SL_COUNTER_WINDOWS];
     bool is_empty = span->window != current || span->allowed == span->used;
+    if (grants->owners[*ret_owner].out >= GRANTS_OUT) {
+        grants_defer(grants, *ret_owner, slot);
+        return false;
+    }
     bool is_pause = (uint16_t)(mono_ms - mine->sent_ms) < AGAIN_MS;
     bool is_patient = (uint16_t)(mono_ms - mine->wanted_ms) < PATIENCE_MS;
     if (mine->want == 0 && is_empty && !is_pause && is_patient) {
@@ -437,6 +448,7 @@ grants_tick(struct grants *grants, int64_t mono_ms)
             grants_sweep(grants, i, mono_ms);
         }
         grants_sweep_on(grants, i, mono_ms);
+        grants_report_deferred(grants, i, mono_ms);
     }
     if (mono_ms - grants->probe_ms >= PROBE_MS) {
         probe_next(grants, mono_ms);

@@ -28,7 +28,7 @@ grants_get_owner(struct grants *grants, const char *id)
         if (strcmp(grants->owners[i].id, id) == 0) {
             return i;
         }
-        if (grants->owners[i].shards == 0 && grants->owners[i].sweep_parts == 0 &&
+        if (grants->owners[i].shards == 0 && grants->owners[i].out == 0 &&
             empty == GRANTS_NO_OWNER) {
             empty = i;
         }

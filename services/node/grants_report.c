@@ -6,9 +6,8 @@
 
 #include "services/node/grants_state.h"
 
-#define PART_KEYS  400 // keys of one request, give or take a shard
-#define PARTS_TICK 4   // requests of a sweep that are sent at one time: some milliseconds' work
-#define PARTS_OUT  16  // requests of a sweep that are out at once
+#define PARTS_TICK 4 // requests of a sweep that are sent at one time: some milliseconds' work
+#define PARTS_OUT  4 // requests of a sweep that are out at once
 
 struct grants_request *
 grants_find_request(struct grants *grants, uint64_t token)
@@ -22,8 +21,11 @@ grants_find_request(struct grants *grants, uint64_t token)
 }
 
 void
-grants_end_request(struct grants_request *request)
+grants_end_request(struct grants *grants, struct grants_request *request)
 {
+    if (request->token != 0 && request->owner != GRANTS_NO_OWNER) {
+        grants->owners[request->owner].out--;
+    }
     free(request->slots);
     free(request->wants);
     *request = (struct grants_request){.token = 0};
@@ -79,12 +81,15 @@ new_request(struct grants *grants, uint8_t owner, size_t slots, int64_t mono_ms)
     request->slots = calloc(slots + 1, sizeof(*request->slots));
     request->wants = calloc(slots + 1, sizeof(*request->wants));
     if (request->slots == NULL || request->wants == NULL) {
-        grants_end_request(request);
+        grants_end_request(grants, request);
         return NULL;
     }
     request->token = ++grants->next_token;
     request->owner = owner;
     request->sent_ms = mono_ms;
+    if (owner != GRANTS_NO_OWNER) {
+        grants->owners[owner].out++;
+    }
     return request;
 }
 
@@ -201,9 +206,9 @@ send_request(struct grants *grants, struct grants_request *request, json_t *keys
     grants->options.send(grants->options.arg, shard, body, request->token);
 }
 
-void
-grants_report_slots(struct grants *grants, uint8_t owner, const uint32_t *slots, size_t count,
-                    int64_t mono_ms)
+static void
+report_part(struct grants *grants, uint8_t owner, const uint32_t *slots, size_t count,
+            int64_t mono_ms)
 {
     struct grants_request *request = new_request(grants, owner, count, mono_ms);
     for (size_t i = 0; i < count && request == NULL; i++) {
@@ -217,6 +222,17 @@ grants_report_slots(struct grants *grants, uint8_t owner, const uint32_t *slots,
         add_slot(grants, request, keys, slots[i], mono_ms);
     }
     send_request(grants, request, keys, grants->owners[owner].route);
+}
+
+// In parts: an owner answers others only when it is done with a message.
+void
+grants_report_slots(struct grants *grants, uint8_t owner, const uint32_t *slots, size_t count,
+                    int64_t mono_ms)
+{
+    for (size_t done = 0; done < count; done += GRANTS_PART) {
+        size_t left = count - done;
+        report_part(grants, owner, slots + done, left < GRANTS_PART ? left : GRANTS_PART, mono_ms);
+    }
 }
 
 // -- sweeps
@@ -366,7 +382,7 @@ send_full_part(struct grants *grants, uint8_t owner, int64_t mono_ms)
     uint32_t full[2] = {sweep->full_shard, sweep->full_shard};
     uint32_t from = full[0] == 0 ? 0 : sweep->full->ends[full[0] - 1];
     uint32_t to = from;
-    while (full[1] < SL_SHARDS && (to - from < PART_KEYS || sweep->full->ends[full[1]] == to)) {
+    while (full[1] < SL_SHARDS && (to - from < GRANTS_PART || sweep->full->ends[full[1]] == to)) {
         to = sweep->full->ends[full[1]++];
     }
     sweep->full_shard = full[1];
@@ -385,9 +401,9 @@ send_news_part(struct grants *grants, uint8_t owner, int64_t mono_ms)
     struct grants_sweep *sweep = &grants->owners[owner].sweep;
     const uint32_t words = (grants->slot_count + 63) / 64;
     const uint32_t none[2] = {0, 0};
-    uint32_t slots[PART_KEYS + 64];
+    uint32_t slots[GRANTS_PART + 64];
     size_t count = 0;
-    for (; sweep->next_word < words && count < PART_KEYS; sweep->next_word++) {
+    for (; sweep->next_word < words && count < GRANTS_PART; sweep->next_word++) {
         uint64_t bits = grants->news[sweep->next_word];
         for (; bits != 0; bits &= bits - 1) {
             uint32_t slot = sweep->next_word * 64 + (uint32_t)__builtin_ctzll(bits);

@@ -57,6 +57,9 @@ struct grants_owner {
     int64_t beat_ms;           // mono: last heartbeat
     struct grants_sweep sweep; //
     uint32_t sweep_parts;      // requests of the sweep that are out
+    uint32_t out;              // requests to it that are out, these among them
+    bool is_behind;            // some slots of its wait in `deferred`
+    uint32_t next_deferred;    // word of `deferred` to look at next
     bool sweep_failed;         // one of them was lost
     bool has_all;              // the last sweep before the node stops has begun
 };
@@ -75,6 +78,8 @@ struct grants_request {
 };
 
 #define GRANTS_REQUESTS 256 // requests out at once
+#define GRANTS_OUT      8   // to one owner: what is asked for meanwhile goes with the next
+#define GRANTS_PART     400 // keys of one request, give or take a shard
 
 struct grants {
     struct grants_options options;
@@ -83,6 +88,7 @@ struct grants {
     uint32_t slot_count;
     struct grants_slot *slots; // by slot number
     uint64_t *news;            // a bit a slot: it changed since it was last reported
+    uint64_t *deferred;        // a bit a slot: workers asked, but its owner is behind
     struct grants_shard shards[SL_SHARDS];
     struct grants_owner owners[GRANTS_OWNERS];
     struct grants_request requests[GRANTS_REQUESTS];
@@ -120,6 +126,13 @@ void grants_learn_missing(struct grants *grants, uint8_t owner, const json_t *ru
 // before.
 void grants_check_route(struct grants *grants, uint8_t owner);
 
+// -- grants_deferred.c
+
+// Workers asked for units of the slot while as many requests are out to its owner as may be.
+void grants_defer(struct grants *grants, uint8_t owner, uint32_t slot);
+// Reports what waits for the owner, as far as it has room.
+void grants_report_deferred(struct grants *grants, uint8_t owner, int64_t mono_ms);
+
 // -- grants_report.c
 
 // Reports slots to the owner: what they used, hold and want.
@@ -142,7 +155,7 @@ void grants_want(struct grants_slot *mine, uint32_t wants);
 void grants_probe(struct grants *grants, uint32_t shard, int64_t mono_ms);
 // The request of a token, or NULL.
 struct grants_request *grants_find_request(struct grants *grants, uint64_t token);
-void grants_end_request(struct grants_request *request);
+void grants_end_request(struct grants *grants, struct grants_request *request);
 // The slot's memory, made fresh when the counter or the epoch is another; NULL when it is free.
 struct grants_slot *grants_slot(struct grants *grants, uint32_t slot,
                                 struct sl_counter_state *ret_state);

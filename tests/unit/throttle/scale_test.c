@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/runtime/counter_layout.h"
-#include "services/node/grants.h"
+#include "services/node/grants_state.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define KEYS_MANY 50000
@@ -31,7 +31,8 @@
 #define LIMIT        1000
 #define WINDOW_S     3600
 #define TAKES        400000
-#define REQUESTS     64 // of the agent that are out at once
+#define REQUESTS     64    // of the agent that are out at once
+#define FLOOD        20000 // new addresses that come before the owner answers anything
 
 // Requests of the agent that the owner has yet to answer.
 struct outbox {
@@ -357,10 +358,38 @@ a_million_keys_cost_what_was_promised(void **state)
     close_node(&node);
 }
 
+// While an owner is behind, few requests are out, and once it answers, every address has its units.
+static void
+an_owner_that_is_behind_is_not_buried(void **state)
+{
+    (void)state;
+    struct sl_counter_take take;
+    struct node node;
+    open_node(&node, 2 * FLOOD);
+    for (uint32_t i = 0; i < FLOOD; i++) {
+        assert_int_equal(SL_COUNTER_WAIT, call_from(&node, i, &take));
+        if (i % 64 == 63) {
+            node.now_ms++;
+            grants_asked(node.grants, node.now_ms);
+            assert_in_range(node.outbox.count, 1, GRANTS_OUT);
+        }
+    }
+    grants_tick(node.grants, node.now_ms + 10);
+    assert_in_range(node.outbox.count, 1, GRANTS_OUT + 1); // and a heartbeat
+    node.most_at_once = 0;
+    serve(&node);
+    assert_true(node.most_at_once <= (size_t)(GRANTS_OUT + 1) * GRANTS_PART);
+    for (uint32_t i = 0; i < FLOOD; i++) {
+        assert_int_equal(SL_COUNTER_TAKEN, call_from(&node, i, &take));
+    }
+    close_node(&node);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_owner_that_is_behind_is_not_buried),
         cmocka_unit_test(a_million_keys_cost_what_was_promised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
