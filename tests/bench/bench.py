@@ -8,6 +8,7 @@ import tempfile
 import gateway  # first: it puts tests/lib on the path
 import accounting
 import instructions
+import keys
 import limits
 import management
 import measure
@@ -19,7 +20,7 @@ import rows
 import smoke
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "memory": memory, "publish": publish,
-           "instructions": instructions, "limits": limits,
+           "instructions": instructions, "keys": keys, "limits": limits,
            "accounting": accounting, "management": management, "smoke": smoke}
 
 
@@ -33,6 +34,7 @@ def main():
     args.add_argument("--apis", type=int, nargs="+", default=[100, 10_000, 100_000], help="scale, memory: APIs; management takes the last")
     args.add_argument("--publishes", type=int, default=200, help="publish: how many a size (default 200)")
     args.add_argument("--sizes", type=int, nargs="+", default=[10, 1000], help="publish: APIs of the gateway")
+    args.add_argument("--keys", type=int, default=1_000_000, help="keys: live limits (default 1,000,000)")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")
     args.add_argument("--units", nargs="+", help="limits: second, minute, hour, day (default all)")
     args.add_argument("--simulated", action="store_true", help="limits: leave the real processes out")

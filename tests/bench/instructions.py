@@ -3,6 +3,7 @@
 One nginx process under callgrind answers rounds of requests over sixteen kept connections. Unlike time, the count hardly
 depends on the machine or on who else uses it. Nodes are those of local.py: no control plane, every unit granted.
 """
+import itertools
 import re
 import socket
 import ssl
@@ -25,11 +26,11 @@ def connect(port, tls):
     return ssl._create_unverified_context().wrap_socket(sock, server_hostname="bench") if tls else sock
 
 
-def play(sockets, request, rounds):
-    """Each round: a request on every connection, then all the answers."""
+def play(sockets, requests, rounds):
+    """Each round: the next request on every connection, then all the answers."""
     for _ in range(rounds):
         for sock in sockets:
-            sock.sendall(request)
+            sock.sendall(next(requests))
         for sock in sockets:
             received = b""
             while not received.endswith(local.BODY.encode()):
@@ -48,8 +49,8 @@ def control(word, pid):
     subprocess.run(["callgrind_control", *word.split(), str(pid)], check=True, capture_output=True)
 
 
-def measure(rounds, place, conf, port, tls, request):
-    """Instructions a request of `rounds` rounds, and callgrind's own file of them."""
+def measure(rounds, place, conf, port, tls, requests):
+    """Instructions of one of `requests`, over `rounds` rounds, and callgrind's own file of them."""
     out = place / "callgrind.out"
     process = subprocess.Popen(
         ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--", "/usr/sbin/nginx",
@@ -63,10 +64,10 @@ def measure(rounds, place, conf, port, tls, request):
                 return False
         stacks.wait_until(is_up, 60, "nginx under callgrind")
         sockets = [connect(port, tls) for _ in range(CONNECTIONS)]
-        assert any(first_answer(port, tls, request) for _ in range(FIRST_TRIES)), "no first answer"
-        play(sockets, request, WARM_UP)
+        assert any(first_answer(port, tls, next(requests)) for _ in range(FIRST_TRIES)), "no first answer"
+        play(sockets, requests, WARM_UP)
         control("--instr=on", process.pid)
-        play(sockets, request, rounds)
+        play(sockets, requests, rounds)
         control("--instr=off", process.pid)
         for sock in sockets:
             sock.close()
@@ -107,7 +108,7 @@ def run(options):
     counts, rounds = {}, 2 if options.smoke else ROUNDS
     with local.Bed(options) as bed:
         for name, row in candidates(bed).items():
-            counts[name] = measure(rounds, *row)
+            counts[name] = measure(rounds, *row[:-1], itertools.repeat(row[-1]))
             if options.keep:
                 (row[0] / "callgrind.out").rename(options.keep / f"callgrind.{name.replace(' ', '-')}")
     print(gateway.heading(options.build))

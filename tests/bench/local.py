@@ -220,24 +220,25 @@ class Bed:
             raise RuntimeError((place / "error.log").read_text())
         return measure.tree(process.pid)
 
-    def node(self, content, log=True):
+    def node(self, content, log=True, keys=module_node.LIMIT_KEYS):
         """A node of ours that runs with this image; the module's Node, `pids` added."""
-        node = self.configured(content, log)
+        node = self.configured(content, log, keys)
         node.process = self.start(["/usr/sbin/nginx", "-p", f"{node.place}/", "-c", node.place / "nginx.conf", "-e",
                                    node.place / "error.log", "-g", "daemon off;"], node.http)
         node.pids = self.workers(node.process, node.place)
         return node
 
-    def configured(self, content, log=True):
+    def configured(self, content, log=True, keys=module_node.LIMIT_KEYS):
         """The same, not started: configuration, image and counters."""
         base = next(self.ports)
         assert [next(self.ports) for _ in range(module_node.PORTS - 1)][-1] == base + module_node.PORTS - 1
         place = module_node.fresh(self.options.var / f"node{next(self.names)}")
         node = module_node.Node(self.options.build, place, base)
         node.name = f"bench-{os.getpid()}-{base}"
+        node.limit_keys = keys
         node.publish(content)
         (place / "image.json").unlink()
-        counters = subprocess.Popen([self.options.build / "tests/counter_fixture", node.name, str(module_node.LIMIT_KEYS)],
+        counters = subprocess.Popen([self.options.build / "tests/counter_fixture", node.name, str(keys)],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.ended.append(counters)
         counters.stdout.readline()

@@ -12,6 +12,7 @@
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
 #   management
 #            reads, lists, creations, updates beside pgbench on the same cluster, 1 and 2 registries
+#   keys     a million live limits by address: memory, and what a request costs among so many
 #   accounting
 #            CPU of throttle workers and agents per 10,000 admitted requests
 #   smoke    each of them for a second, to keep them working; tests/run.sh does this
@@ -23,7 +24,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 case ${1:-} in
 '' | -h | --help)
-    sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,21s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     [[ -x build/venv/bin/python ]] && build/venv/bin/python tests/bench/bench.py --help
     exit 0
     ;;

@@ -17,6 +17,7 @@ BENCHES = [
     ["scale", "--apis", "10", *SHORT],
     ["memory", "--apis", "10", *SHORT],
     ["management", "--apis", "2000", *SHORT],
+    ["keys", "--keys", "2000", *SHORT],
 ]
 NEEDS = {"peers": ["/usr/bin/caddy", "/usr/lib/nginx/modules/ngx_http_lua_module.so"], "shapes": ["/usr/bin/h2load"]}
 AT_ONCE = 4

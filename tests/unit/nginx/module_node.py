@@ -119,6 +119,7 @@ class Node:
         # nginx leaves its cycle's memory to the kernel: leaks are not what a sanitizer looks for here.
         self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1")
         self.revision = 0
+        self.limit_keys = LIMIT_KEYS
         self.process = None
 
     def publish(self, image):
@@ -141,7 +142,7 @@ class Node:
         for key, value in {
                 "MODULE": self.module, "WORKERS": workers,
                 "USER": "user root;" if os.geteuid() == 0 else "", "STATE_DIR": self.place, "IMAGE": self.name,
-                "NODE_ID": hex_id(77), "LIMITS": self.name, "LIMIT_KEYS": LIMIT_KEYS, "ACCESS_LOG": self.place / "access.log",
+                "NODE_ID": hex_id(77), "LIMITS": self.name, "LIMIT_KEYS": self.limit_keys, "ACCESS_LOG": self.place / "access.log",
                 "ACCESS_LOG_JSON": self.place / "access.json.log", "IF_LOG_LINE": "", "IF_LOG_JSON": "",
                 "IF_LOG_OFF": "#", "BODY_BUDGET": 256,
                 "CERTIFICATE": self.place / "cert.pem", "CERTIFICATE_KEY": self.place / "key.pem",
