@@ -7,6 +7,7 @@ import tempfile
 
 import gateway  # first: it puts tests/lib on the path
 import accounting
+import changes
 import instructions
 import keys
 import limits
@@ -18,10 +19,11 @@ import proxy
 import publish
 import rows
 import smoke
+import start
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "memory": memory, "publish": publish,
-           "instructions": instructions, "keys": keys, "limits": limits,
-           "accounting": accounting, "management": management, "smoke": smoke}
+           "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
+           "start": start, "changes": changes, "smoke": smoke}
 
 
 def main():
@@ -32,9 +34,10 @@ def main():
     args.add_argument("--rounds", type=int, default=5, help="of time; each runs every candidate (default 5)")
     args.add_argument("--seconds", type=int, default=3, help="a candidate and round (default 3)")
     args.add_argument("--apis", type=int, nargs="+", default=[100, 10_000, 100_000], help="scale, memory: APIs; management takes the last")
-    args.add_argument("--publishes", type=int, default=200, help="publish: how many a size (default 200)")
+    args.add_argument("--publishes", type=int, help="publish, changes: how many a size (default 200); start: before memory is looked at again (10000)")
     args.add_argument("--sizes", type=int, nargs="+", default=[10, 1000], help="publish: APIs of the gateway")
     args.add_argument("--keys", type=int, default=1_000_000, help="keys: live limits (default 1,000,000)")
+    args.add_argument("--rate", type=int, default=10_000, help="changes: requests a second (default 10000)")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")
     args.add_argument("--units", nargs="+", help="limits: second, minute, hour, day (default all)")
     args.add_argument("--simulated", action="store_true", help="limits: leave the real processes out")

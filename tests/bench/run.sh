@@ -7,6 +7,8 @@
 #   shapes   bodies of 10 KB and 1 MB, new connections, TLS, HTTP/2
 #   memory   the image's bytes an API, and what a worker holds of its own
 #   publish  milliseconds from a publish to the first 200 on both nodes
+#   start    seconds from a node's cold start to /readyz: own store, living peer, publisher; memory
+#   changes  one change among up to 100,000 APIs on 1 and 4 nodes: time, bytes; under load; in a burst
 #   instructions
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
@@ -24,7 +26,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 case ${1:-} in
 '' | -h | --help)
-    sed -n '2,21s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,/^# The figures/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     [[ -x build/venv/bin/python ]] && build/venv/bin/python tests/bench/bench.py --help
     exit 0
     ;;

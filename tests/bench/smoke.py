@@ -10,6 +10,8 @@ SHORT = ["--rounds", "1", "--seconds", "1", "--smoke"]
 # What runs, the longest first.
 BENCHES = [
     ["publish", "--sizes", "10", "--publishes", "3"],
+    ["changes", "--apis", "200", "--publishes", "3", "--rate", "500", *SHORT],
+    ["start", "--apis", "200", "--publishes", "50", *SHORT],
     ["proxy", *SHORT],
     ["shapes", *SHORT],
     ["peers", *SHORT],
