@@ -14,6 +14,7 @@ sl_store_free(struct sl_store **store)
         return;
     }
     sl_store_abort(*store);
+    store_copy_drop(*store);
     if ((*store)->env != NULL) {
         mdb_env_close((*store)->env);
     }
@@ -34,8 +35,10 @@ int
 sl_store_begin(struct sl_store *store, bool afresh, struct sl_error *err)
 {
     assert(store->change == NULL);
-    if (store_renew(store, err) != 0) {
-        return -1;
+    for (bool ready = false; !ready;) {
+        if (sl_store_ready(store, &ready, err) != 0) {
+            return -1;
+        }
     }
     int status = mdb_txn_begin(store->env, NULL, 0, &store->change);
     if (status != 0) {

@@ -53,6 +53,11 @@ int sl_store_each_after(struct sl_store *store, const char *kind, const char *ke
 int sl_store_blobs(struct sl_store *store, void (*fn)(void *arg, const char *name, struct sl_str),
                    void *arg, struct sl_error *err) SL_MUST_CHECK;
 
+// A step, of some milliseconds, towards the first change to a store that was found: a part of the
+// copy that the change will go to. *ret_ready: sl_store_begin has nothing left to copy. A failure
+// gives the copy up.
+int sl_store_ready(struct sl_store *store, bool *ret_ready, struct sl_error *err) SL_MUST_CHECK;
+
 // A change: begin, any number of puts and removes, commit; abort gives it up. `afresh` begins by
 // forgetting all entries. After a function failed the change must be aborted.
 int sl_store_begin(struct sl_store *store, bool afresh, struct sl_error *err) SL_MUST_CHECK;

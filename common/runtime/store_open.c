@@ -18,6 +18,7 @@
 #define STORE_MODE  0600
 #define WRITING     MDB_NOMETASYNC // how a store is opened
 #define FORMAT_TEXT "2"
+#define COPY_STEP   1000 // values of one step of a copy
 
 static int
 load_own_blob(void *arg, MDB_val name, const struct store_head *head, struct sl_str body,
@@ -205,7 +206,7 @@ remove_files(const char *path)
     }
 }
 
-// What is there is read only: changes go to a copy (store_renew), or to a file begun here.
+// What is there is read only: changes go to a copy (sl_store_ready), or to a file begun here.
 struct sl_store *
 sl_store_open(const char *path, bool *ret_discarded, struct sl_error *err)
 {
@@ -235,38 +236,61 @@ sl_store_open_read(const char *path, struct sl_error *err)
 
 // -- a file of our own
 
-// The table that a walk copies, and where to.
-struct copying {
-    struct sl_store *to;
-    int table;
-};
-
 static int
 copy_one(void *arg, MDB_val name, const struct store_head *head, struct sl_str body,
          struct sl_error *err)
 {
-    const struct copying *copying = arg;
-    int status = store_put_value(copying->to, copying->table, name, *head, body);
-    return status == 0 ? 0 : store_failed(err, "copy", status);
+    struct store_copy *copy = arg;
+    if (name.mv_size > sizeof(copy->name) || copy->count == copy->most) {
+        return store_failed(err, "a name does not hold", EIO);
+    }
+    int status = store_put_value(copy->to, copy->table, name, *head, body);
+    if (status != 0) {
+        return store_failed(err, "copy", status);
+    }
+    memcpy(copy->name, name.mv_data, name.mv_size);
+    copy->name_size = name.mv_size;
+    return ++copy->count % COPY_STEP == 0 ? 1 : 0;
 }
 
+// Copies from where the step before ended until it has enough, or has it all.
 static int
-copy_all(struct sl_store *from, struct sl_store *to, struct sl_error *err)
+copy_some(struct sl_store *from, struct sl_error *err)
 {
+    struct store_copy *copy = &from->copy;
+    while (copy->table < STORE_TABLES) {
+        uint64_t before = copy->count;
+        struct store_walk walk = {.fn = copy_one,
+                                  .arg = copy,
+                                  .after = {copy->name_size, copy->name},
+                                  .most = copy->most};
+        if (store_walk_table(from, copy->table, &walk, err) != 0) {
+            return -1;
+        }
+        if (copy->count > before && copy->count % COPY_STEP == 0) {
+            return 0;
+        }
+        copy->table++;
+        copy->name_size = 0;
+    }
+    return 0;
+}
+
+// One transaction. LMDB keeps the memory of a transaction's pages for ever, and whoever waits for
+// it does nothing else: so a copy has many small ones.
+static int
+copy_step(struct sl_store *from, struct sl_error *err)
+{
+    struct sl_store *to = from->copy.to;
     int status = mdb_txn_begin(to->env, NULL, 0, &to->change);
     if (status != 0) {
         to->change = NULL;
         return store_failed(err, "begin", status);
     }
-    for (int table = 0; table < STORE_TABLES; table++) {
-        struct copying copying = {to, table};
-        uint64_t most = table == STORE_BLOBS ? STORE_BLOBS_MAX : from->tally[table].count;
-        struct store_walk walk = {.fn = copy_one, .arg = &copying, .most = most};
-        if (store_walk_table(from, table, &walk, err) != 0) {
-            return -1;
-        }
+    if (copy_some(from, err) != 0) {
+        return -1;
     }
-    MDB_txn *change = SL_TAKE(to->change);
+    MDB_txn *change = SL_TAKE(to->change); // gone whatever the commit answers
     status = mdb_txn_commit(change);
     return status == 0 ? 0 : store_failed(err, "commit", status);
 }
@@ -290,33 +314,72 @@ move_up(const char *from, const char *to, struct sl_error *err)
 }
 
 static int
-fill_copy(struct sl_store *store, const char *path, struct sl_error *err)
+copy_path(const struct sl_store *store, char ret_path[STORE_PATH_MAX], struct sl_error *err)
 {
-    SL_AUTO(sl_store) copy = open_env(path, WRITING, err);
-    if (copy == NULL || copy_all(store, copy, err) != 0 || move_up(path, store->path, err) != 0) {
-        return -1;
-    }
-    MDB_env *old = store->env;
-    store->env = copy->env;
-    memcpy(store->tables, copy->tables, sizeof(store->tables));
-    copy->env = old; // closed with it
-    store->is_ours = true;
-    return 0;
+    int len = snprintf(ret_path, STORE_PATH_MAX, "%s/new", store->path);
+    return len < STORE_PATH_MAX ? 0 : store_failed(err, "path", ENAMETOOLONG);
 }
 
-int
-store_renew(struct sl_store *store, struct sl_error *err)
+static int
+copy_begin(struct sl_store *store, struct sl_error *err)
 {
     char path[STORE_PATH_MAX];
-    if (store->is_ours) {
-        return 0;
-    }
-    if (snprintf(path, sizeof(path), "%s/new", store->path) >= (int)sizeof(path)) {
-        return store_failed(err, "path", ENAMETOOLONG);
+    if (copy_path(store, path, err) != 0) {
+        return -1;
     }
     remove_files(path); // of one that did not come to its end
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return store_failed(err, path, errno);
     }
-    return fill_copy(store, path, err);
+    store->copy = (struct store_copy){.to = open_env(path, WRITING, err),
+                                      .most = store->tally[STORE_ENTRIES].count + STORE_BLOBS_MAX};
+    return store->copy.to == NULL ? -1 : 0;
+}
+
+static int
+copy_adopt(struct sl_store *store, struct sl_error *err)
+{
+    char path[STORE_PATH_MAX];
+    if (copy_path(store, path, err) != 0 || move_up(path, store->path, err) != 0) {
+        return -1;
+    }
+    struct sl_store *copy = store->copy.to;
+    MDB_env *old = store->env;
+    store->env = copy->env;
+    memcpy(store->tables, copy->tables, sizeof(store->tables));
+    copy->env = old;
+    store->is_ours = true;
+    sl_store_free(&store->copy.to); // and the old file with it
+    return 0;
+}
+
+void
+store_copy_drop(struct sl_store *store)
+{
+    char path[STORE_PATH_MAX];
+    struct sl_error err;
+    if (store->copy.to == NULL) {
+        return;
+    }
+    sl_store_free(&store->copy.to);
+    if (copy_path(store, path, &err) == 0) {
+        remove_files(path);
+        rmdir(path);
+    }
+}
+
+int
+sl_store_ready(struct sl_store *store, bool *ret_ready, struct sl_error *err)
+{
+    *ret_ready = store->is_ours;
+    if (store->is_ours) {
+        return 0;
+    }
+    if ((store->copy.to == NULL && copy_begin(store, err) != 0) || copy_step(store, err) != 0 ||
+        (store->copy.table == STORE_TABLES && copy_adopt(store, err) != 0)) {
+        store_copy_drop(store);
+        return -1;
+    }
+    *ret_ready = store->is_ours;
+    return 0;
 }

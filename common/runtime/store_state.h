@@ -28,6 +28,17 @@ enum {
     STORE_TABLES,
 };
 
+// A copy in the making: pages that can be read may still break who writes on, so changes to a store
+// that was found go to a file of this process's own.
+struct store_copy {
+    struct sl_store *to;       // NULL: none is being made
+    int table;                 // in hand; STORE_TABLES: all is there
+    char name[STORE_NAME_MAX]; // of its value that was copied last
+    size_t name_size;          // 0: none was
+    uint64_t count;            // values copied
+    uint64_t most;             // that there can be: a damaged page may lead in a circle
+};
+
 struct sl_store {
     char path[STORE_PATH_MAX];                     // of its directory
     MDB_env *env;                                  //
@@ -39,6 +50,7 @@ struct sl_store {
     uint64_t revision;                             //
     bool has_format;                               // the blob was there
     bool is_ours;                                  // this process wrote the whole file
+    struct store_copy copy;                        // of one that is not
 };
 
 // What stands before every value.
@@ -92,8 +104,7 @@ int store_walk_table(struct sl_store *store, int table, const struct store_walk 
 
 // -- store_open.c
 
-// Puts a file of this process's own in the place of one that it found: pages that can be read may
-// still break who writes on. Nothing to do for one of our own.
-int store_renew(struct sl_store *store, struct sl_error *err) SL_MUST_CHECK;
+// Gives up a copy in the making; nothing to do without one.
+void store_copy_drop(struct sl_store *store);
 
 #endif

@@ -308,7 +308,7 @@ agent_free(struct agent **agent)
     limits_free(&gone->limits);
     sl_bus_client_free(&gone->client);
     if (gone->durable != NULL) {
-        durable_flush(gone->durable);
+        durable_finish(gone->durable);
     }
     apply_free(&gone->apply);
     resolve_free(&gone->resolve);

@@ -147,6 +147,16 @@ write_all(struct durable *durable, struct sl_error *err)
     return sl_store_commit(durable->store, durable->position.epoch, durable->position.number, err);
 }
 
+// A store that was found is copied first, a step a turn: what is noted meanwhile waits.
+static int
+write_when_ready(struct durable *durable, bool *ret_written, struct sl_error *err)
+{
+    if (sl_store_ready(durable->store, ret_written, err) != 0) {
+        return -1;
+    }
+    return *ret_written ? write_all(durable, err) : 0;
+}
+
 void
 durable_flush(struct durable *durable)
 {
@@ -157,13 +167,17 @@ durable_flush(struct durable *durable)
         return; // keys alone are written with the first entries
     }
     struct sl_error err;
-    if (write_all(durable, &err) != 0) {
+    bool written = false;
+    if (write_when_ready(durable, &written, &err) != 0) {
         sl_store_abort(durable->store);
         durable->retry_at_ms = sl_mono_ms() + RETRY_MS;
         if (durable->reason[0] == '\0') {
             sl_log_error(SL_ALERT, "the store cannot be written", &err);
         }
         snprintf(durable->reason, sizeof(durable->reason), "durable store: %.200s", err.detail);
+        return;
+    }
+    if (!written) {
         return;
     }
     if (durable->reason[0] != '\0') {
@@ -174,6 +188,17 @@ durable_flush(struct durable *durable)
     durable->afresh = false;
     durable->pending = false;
     durable->keys->unsaved = false;
+}
+
+void
+durable_finish(struct durable *durable)
+{
+    bool goes_on = true;
+    while (goes_on) {
+        durable_flush(durable);
+        goes_on =
+            durable->pending && durable->reason[0] == '\0' && durable->position.epoch[0] != '\0';
+    }
 }
 
 const char *

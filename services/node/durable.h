@@ -31,6 +31,9 @@ void durable_position(struct durable *durable, const struct sl_revision *revisio
 // Writes what waits, when something does and a failed attempt is a second old. Logs a failure once.
 void durable_flush(struct durable *durable);
 
+// The same until all is there, or a write failed: before the end.
+void durable_finish(struct durable *durable);
+
 // Why the store is behind; "" when it is not. Valid until the next flush.
 const char *durable_reason(const struct durable *durable);
 

@@ -156,6 +156,35 @@ a_backlog_beyond_its_bound_empties_the_store(void **state)
     assert_stored(place, "c ", 3);
 }
 
+// A copy of many entries is many turns of the loop's; what is noted meanwhile is written behind it.
+static void
+a_large_store_is_copied_before_the_first_change_a_part_a_turn(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char name[16];
+    for (int i = 0; i < 1500; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        note(place, name, "1", 1);
+    }
+    durable_flush(place->durable);
+    sl_store_free(&place->store);
+    place->store = sl_store_open(place->path, NULL, &err);
+    assert_non_null(place->store);
+    place->durable->store = place->store;
+    note(place, "a", "1", 2);
+    durable_flush(place->durable);
+    char epoch[SL_ID_SIZE];
+    uint64_t revision = 0;
+    sl_store_position(place->store, epoch, &revision);
+    assert_int_equal(revision, 1);
+    note(place, "b", "1", 3);
+    durable_finish(place->durable);
+    sl_store_position(place->store, epoch, &revision);
+    assert_int_equal(revision, 3);
+    assert_false(place->durable->pending);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
 
 int
@@ -163,6 +192,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_came_together_is_written_together),
+        TEST(a_large_store_is_copied_before_the_first_change_a_part_a_turn),
         TEST(a_full_disk_is_the_reason_until_it_takes_again),
         TEST(a_full_set_replaces_what_waited),
         TEST(a_backlog_beyond_its_bound_empties_the_store),

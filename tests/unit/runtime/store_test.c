@@ -349,6 +349,67 @@ a_change_to_a_found_store_goes_to_a_fresh_file(void **state)
     assert_string_equal(text, "key/1:k1 ");
 }
 
+static int
+count_one(void *arg, const struct sl_store_record *record, struct sl_error *err)
+{
+    (void)record;
+    (void)err;
+    *(int *)arg += 1;
+    return 0;
+}
+
+static void
+assert_count(struct place *place, int expected)
+{
+    int count = 0;
+    struct sl_error err;
+    assert_int_equal(sl_store_each(place->store, count_one, &count, &err), 0);
+    assert_int_equal(count, expected);
+}
+
+// Steps until it is ready; how many it took.
+static int
+make_ready(struct place *place)
+{
+    struct sl_error err;
+    bool ready = false;
+    int steps = 0;
+    for (; !ready; steps++) {
+        assert_count(place, 2500); // it can be read all the while
+        assert_int_equal(sl_store_ready(place->store, &ready, &err), 0);
+    }
+    return steps;
+}
+
+static void
+a_large_store_that_was_found_is_copied_step_by_step(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char name[16];
+    bool ready = true;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    for (int i = 0; i < 2500; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        put(place, "api", name, "1");
+    }
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+    assert_int_equal(sl_store_ready(place->store, &ready, &err), 0);
+    assert_true(ready); // our own file needs no copy
+    assert_false(reopen(place));
+    assert_int_equal(sl_store_ready(place->store, &ready, &err), 0);
+    assert_false(ready);
+    assert_false(reopen(place)); // in the middle: as if nothing had been
+    assert_count(place, 2500);
+    assert_int_equal(make_ready(place), 3);
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "more", "2");
+    assert_int_equal(sl_store_commit(place->store, "e1", 4, &err), 0);
+    assert_false(reopen(place));
+    assert_position(place, "e1", 4);
+    assert_count(place, 2501);
+}
+
 // RFC 3720 B.4, and any split of a text gives the same.
 static void
 the_crc_is_the_castagnoli_one(void **state)
@@ -379,6 +440,7 @@ main(void)
         TEST(a_page_of_entries_begins_behind_a_name_and_ends_when_enough),
         TEST(a_second_process_may_read_what_is_being_written),
         TEST(a_change_to_a_found_store_goes_to_a_fresh_file),
+        TEST(a_large_store_that_was_found_is_copied_step_by_step),
         TEST(a_damaged_body_makes_the_store_start_empty),
         TEST(a_file_of_rubbish_makes_the_store_start_empty),
         TEST(a_file_cut_short_makes_the_store_start_empty),
