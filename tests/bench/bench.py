@@ -20,10 +20,11 @@ import publish
 import rows
 import smoke
 import start
+import tunnels
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "memory": memory, "publish": publish,
            "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
-           "start": start, "changes": changes, "smoke": smoke}
+           "start": start, "changes": changes, "websockets": tunnels, "smoke": smoke}
 
 
 def main():
@@ -37,6 +38,7 @@ def main():
     args.add_argument("--publishes", type=int, help="publish, changes: how many a size (default 200); start: before memory is looked at again (10000)")
     args.add_argument("--sizes", type=int, nargs="+", default=[10, 1000], help="publish: APIs of the gateway")
     args.add_argument("--keys", type=int, default=1_000_000, help="keys: live limits (default 1,000,000)")
+    args.add_argument("--tunnels", type=int, default=tunnels.WANTED, help="websockets: a node (default 5000)")
     args.add_argument("--rate", type=int, default=10_000, help="changes: requests a second (default 10000)")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")
     args.add_argument("--units", nargs="+", help="limits: second, minute, hour, day (default all)")

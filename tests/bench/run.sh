@@ -9,6 +9,8 @@
 #   publish  milliseconds from a publish to the first 200 on both nodes
 #   start    seconds from a node's cold start to /readyz: own store, living peer, publisher; memory
 #   changes  one change among up to 100,000 APIs on 1 and 4 nodes: time, bytes; under load; in a burst
+#   websockets
+#            5,000 idle tunnels on each of two nodes through 1,000 publishes; what one costs
 #   instructions
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)

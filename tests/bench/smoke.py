@@ -12,6 +12,7 @@ BENCHES = [
     ["publish", "--sizes", "10", "--publishes", "3"],
     ["changes", "--apis", "200", "--publishes", "3", "--rate", "500", *SHORT],
     ["start", "--apis", "200", "--publishes", "50", *SHORT],
+    ["websockets", "--tunnels", "20", "--publishes", "20"],
     ["proxy", *SHORT],
     ["shapes", *SHORT],
     ["peers", *SHORT],
