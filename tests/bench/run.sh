@@ -17,6 +17,7 @@
 #   management
 #            reads, lists, creations, updates beside pgbench on the same cluster, 1 and 2 registries
 #   keys     a million live limits by address: memory, and what a request costs among so many
+#            reads, lists, creations, updates beside pgbench on the same cluster, 1, 2 and 4 registries
 #   accounting
 #            CPU of throttle workers and agents per 10,000 admitted requests
 #   smoke    each of them for a second, to keep them working; tests/run.sh does this
