@@ -22,10 +22,11 @@ static const char delta_sql[] =
     "SELECT kind, key, revision, min_reader, body FROM runtime_entry "
     "WHERE gateway_id = $1 AND revision > $2 ORDER BY revision, kind, key LIMIT 1001";
 
+// In the order of the primary key, whatever the database's collation: another one would sort all
+// that is left of the set for each page.
 static const char page_sql[] = "SELECT kind, key, revision, min_reader, body FROM runtime_entry "
                                "WHERE gateway_id = $1 AND body IS NOT NULL "
-                               "AND (kind COLLATE \"C\", key COLLATE \"C\") > ($2, $3) "
-                               "ORDER BY kind COLLATE \"C\", key COLLATE \"C\" LIMIT 1001";
+                               "AND (kind, key) > ($2, $3) ORDER BY kind, key LIMIT 1001";
 
 // What the asker said.
 struct question {

@@ -15,9 +15,8 @@
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
 #   management
-#            reads, lists, creations, updates beside pgbench on the same cluster, 1 and 2 registries
-#   keys     a million live limits by address: memory, and what a request costs among so many
 #            reads, lists, creations, updates beside pgbench on the same cluster, 1, 2 and 4 registries
+#   keys     a million live limits by address: memory, and what a request costs among so many
 #   accounting
 #            CPU of throttle workers and agents per 10,000 admitted requests
 #   smoke    each of them for a second, to keep them working; tests/run.sh does this
