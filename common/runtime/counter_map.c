@@ -67,6 +67,17 @@ fail(struct sl_error *err, const char *what, const char *path)
     return sl_error_detail(err, "counters: %s %s: %s", what, path, strerror(cause));
 }
 
+// What another memory of this node held or divided is not known in this one: no share of open
+// windows.
+static void
+forgo_shares(struct counter_header *header)
+{
+    int64_t now_ms = sl_mono_ms() + atomic_load(&header->offset_ms);
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        atomic_store(&header->confirmed[i], now_ms);
+    }
+}
+
 // Fills a fresh file. The magic comes last: a file without it was left half-made by a crash and is
 // filled again by whoever holds the lock.
 static void
@@ -79,13 +90,9 @@ fill(struct counter_header *header, size_t slot_count)
     sl_hex_encode(id, sizeof(id), header->boot);
     header->layout = SL_COUNTER_LAYOUT;
     header->slot_count = (uint32_t)slot_count;
-    int64_t offset_ms = sl_wall_ms() - sl_mono_ms();
-    atomic_store(&header->offset_ms, offset_ms);
+    atomic_store(&header->offset_ms, sl_wall_ms() - sl_mono_ms());
     atomic_store(&header->beat_ms, INT64_MIN / 2);
-    for (size_t i = 0; i < SL_SHARDS; i++) {
-        // What an earlier memory of this node held is not known: no share of open windows.
-        atomic_store(&header->confirmed[i], sl_mono_ms() + offset_ms);
-    }
+    forgo_shares(header);
     atomic_store(&header->magic, COUNTER_MAGIC);
 }
 
@@ -260,8 +267,8 @@ retire(const char *path, bool is_known)
     unlink(path);
 }
 
-// Retires the node's other counters: those of another size or layout.
-static void
+// Retires the node's other counters: those of another size or layout. Whether there were any.
+static bool
 retire_others(const struct sl_counters *counters)
 {
     const char *own = strrchr(counters->path, '/') + 1;
@@ -270,17 +277,20 @@ retire_others(const struct sl_counters *counters)
     while (own[named - 1] != '-') {
         named--; // up to the layout's begin
     }
+    bool were_there = false;
     DIR *directory = opendir("/dev/shm");
     for (struct dirent *entry = NULL; directory != NULL && (entry = readdir(directory)) != NULL;) {
         if (strncmp(entry->d_name, own, named) == 0 && strcmp(entry->d_name, own) != 0) {
             char path[sizeof(counters->path) + 16];
             snprintf(path, sizeof(path), "/dev/shm/%.200s", entry->d_name);
             retire(path, strncmp(entry->d_name, own, sized) == 0);
+            were_there = true;
         }
     }
     if (directory != NULL) {
         closedir(directory);
     }
+    return were_there;
 }
 
 int
@@ -297,8 +307,10 @@ sl_counters_attend(struct sl_counters *counters, struct sl_error *err)
     }
     chmod(counters->wake_path, FILE_MODE);
     counters->is_agent = true;
-    retire_others(counters);
-    atomic_store(&counters->header->retired, 0); // a size that came back
+    if (retire_others(counters)) {
+        forgo_shares(counters->header); // a layout that came back: the other was in use meanwhile
+    }
+    atomic_store(&counters->header->retired, 0);
     atomic_fetch_add(&counters->header->attended, 1);
     atomic_store(&counters->header->awake, 0);
     return 0;

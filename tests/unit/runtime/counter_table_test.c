@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/runtime/counter_kit.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 static void
 a_full_table_falls_to_the_policys_overflow_counter(void **state)
 {
@@ -159,6 +162,36 @@ another_size_retires_the_memory_of_before(void **state)
     unlink_counters(f->name, f->keys * 2);
 }
 
+static void
+open_again(struct fixture *f)
+{
+    struct sl_error err;
+    sl_counters_free(&f->counters);
+    f->counters = sl_counters_open(f->name, f->keys, &err);
+    assert_non_null(f->counters);
+    assert_int_equal(0, sl_counters_attend(f->counters, &err));
+}
+
+// An older build keeps its counters in another file. Whoever comes back to this one after it does
+// not know what that one held and divided.
+static void
+a_memory_that_comes_back_divides_nothing_that_is_open(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+    atomic_store(&f->counters->header->confirmed[7], 1);
+    open_again(f);
+    assert_int_equal(1, sl_counters_confirmed(f->counters, 7)); // an agent's restart is none
+    snprintf(path, sizeof(path), "/dev/shm/sluice-%s-counters-1", f->name);
+    int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    assert_int_not_equal(-1, fd);
+    close(fd);
+    int64_t before_ms = sl_counters_clock(f->counters, sl_mono_ms());
+    open_again(f);
+    assert_int_equal(-1, access(path, F_OK));
+    assert_true(sl_counters_confirmed(f->counters, 7) >= before_ms);
+}
+
 // The agent looks at what changed, and every change is seen.
 static void
 what_changes_is_news_once(void **state)
@@ -212,6 +245,7 @@ main(void)
         T(a_slot_that_is_used_again_does_not_change_hands),
         T(a_second_opening_maps_the_same_memory_and_may_not_attend),
         T(another_size_retires_the_memory_of_before),
+        T(a_memory_that_comes_back_divides_nothing_that_is_open),
         T(what_changes_is_news_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
