@@ -36,7 +36,8 @@ kept() {
 provision() {
     mkdir -p "$PROVISION"
     if [[ ! -s $PROVISION/domain ]]; then
-        wait_for "$ANSWER_S" admin domain list || die 'the workers do not answer'
+        admin service wait identity,registry,publisher,throttle --seconds "$ANSWER_S" ||
+            die 'the workers do not answer'
     fi
     keep domain domain create "$DOMAIN_NAME"
     keep project project create "$PROJECT_NAME" --domain "$DOMAIN_NAME"

@@ -74,9 +74,29 @@ void help_print(const struct command_row *row);
 // answer does not have.
 int answer_print(const struct admin *admin, json_t *answer, struct sl_error *err) SL_MUST_CHECK;
 
+// One command over the bus.
+struct online_question {
+    const char *service; // who is asked
+    const char *command; // what
+    json_t *body;        // borrowed
+    int64_t deadline_ms; // to be answered in, from now
+};
+
+// Asks and waits; *ret_answer is a new reference. Refuses (ADMIN) when nothing says who we are, and
+// what the service refuses; UNAVAILABLE or DEADLINE when nobody answers.
+int online_ask(struct admin *admin, const struct online_question *question, json_t **ret_answer,
+               struct sl_error *err) SL_MUST_CHECK;
+
 // Sends `fields` as the row's command over the bus and waits; *ret_answer is a new reference.
 int online_send(struct admin *admin, json_t *fields, json_t **ret_answer,
                 struct sl_error *err) SL_MUST_CHECK;
+
+// Waits until services, or all nodes of a gateway, work, at most `seconds` (60). Refuses (ADMIN) a
+// name that is none, a time out of range, and when the time is up: the detail says what lacked.
+int service_wait(struct admin *admin, json_t *fields, json_t **ret_answer,
+                 struct sl_error *err) SL_MUST_CHECK;
+int node_wait(struct admin *admin, json_t *fields, json_t **ret_answer,
+              struct sl_error *err) SL_MUST_CHECK;
 
 // The offline commands.
 int offline_seal_key(struct admin *admin, json_t *fields, json_t **ret_answer,

@@ -28,6 +28,14 @@
         "--bus", "bus", OPTION_LIST, true, "FILE",                                                 \
             "peer file whose buses the new one gets; repeatable"                                   \
     }
+#define GATEWAY                                                                                    \
+    {                                                                                              \
+        "--gateway", "gateway", OPTION_TEXT, true, "ID", "gateway, by id"                          \
+    }
+#define SECONDS                                                                                    \
+    {                                                                                              \
+        "--seconds", "seconds", OPTION_NUMBER, false, "SECONDS", "at most; 60 if not said"         \
+    }
 #define OVER                                                                                       \
     {                                                                                              \
         "--over", "over", OPTION_TEXT, false, "TRANSPORT",                                         \
@@ -120,10 +128,9 @@ static const struct option_row node_add_options[] = {
     END,
 };
 static const struct option_row node_remove_options[] = {ALLOW, END};
-static const struct option_row gateway_options[] = {
-    {"--gateway", "gateway", OPTION_TEXT, true, "ID", "gateway, by id"},
-    END,
-};
+static const struct option_row gateway_options[] = {GATEWAY, END};
+static const struct option_row service_wait_options[] = {SECONDS, END};
+static const struct option_row node_wait_options[] = {GATEWAY, SECONDS, END};
 
 #define OFFLINE(text, about, function, ...)                                                        \
     {                                                                                              \
@@ -142,6 +149,8 @@ const struct command_row command_rows[] = {
             .options = bus_options),
     OFFLINE("peer new", "make a process's key and peer file, and let it in", offline_peer,
             OBJECT("name", "NAME"), .options = peer_options),
+    OFFLINE("service wait", "wait until services answer: identity, publisher, registry, throttle",
+            service_wait, OBJECT("services", "NAME[,NAME...]"), .options = service_wait_options),
     ONLINE("domain create", "make an account", "identity", "domain.create", OBJECT("name", "NAME"),
            .options = id_options),
     ONLINE("domain list", "list accounts", "identity", "domain.list", .options = no_options),
@@ -185,6 +194,8 @@ const struct command_row command_rows[] = {
            OBJECT("id", "NODE"), .options = node_add_options, .run = node_add),
     ONLINE("node remove", "shut a node out", "publisher", "node.remove", OBJECT("id", "NODE"),
            .options = node_remove_options, .run = node_remove),
+    OFFLINE("node wait", "wait until all nodes of a gateway are ready, and list them", node_wait,
+            .options = node_wait_options),
     ONLINE("node list", "list a gateway's nodes", "publisher", "node.list",
            .options = gateway_options),
     {.words = NULL},

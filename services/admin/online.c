@@ -25,21 +25,18 @@ parse_body(struct admin *admin, struct sl_str body)
 }
 
 static int
-exchange(struct admin *admin, struct sl_bus_client *client, json_t *fields, json_t **ret_answer,
-         struct sl_error *err)
+exchange(struct admin *admin, struct sl_bus_client *client, const struct online_question *question,
+         json_t **ret_answer, struct sl_error *err)
 {
     char id[SL_ID_SIZE];
     sl_random_id(id);
     struct sl_command command = {
         .id = id,
-        .service = admin->row->service,
-        .name = admin->row->command,
+        .service = question->service,
+        .name = question->command,
         .request_id = id,
-        .actor = {.user_id = "", .user_name = "", .domain_id = "", .project_id = ""},
-        .project = "",
-        .instance = "",
-        .body = fields,
-        .deadline_ms = SL_DEADLINE_MS,
+        .body = question->body,
+        .deadline_ms = question->deadline_ms,
     };
     struct sl_reply reply;
     if (sl_bus_request(client, &command, admin->arena, &reply, err) != 0) {
@@ -50,7 +47,8 @@ exchange(struct admin *admin, struct sl_bus_client *client, json_t *fields, json
 }
 
 int
-online_send(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl_error *err)
+online_ask(struct admin *admin, const struct online_question *question, json_t **ret_answer,
+           struct sl_error *err)
 {
     struct sl_peer peer;
     if (admin->peer_file == NULL) {
@@ -62,8 +60,18 @@ online_send(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl_
     }
     struct sl_bus_client_options options = {.peer = &peer};
     struct sl_bus_client *client = sl_bus_client_new(&options, err);
-    int rc = client != NULL ? exchange(admin, client, fields, ret_answer, err) : -1;
+    int rc = client != NULL ? exchange(admin, client, question, ret_answer, err) : -1;
     sl_bus_client_free(&client);
     sl_wipe(peer.secret_key, sizeof(peer.secret_key));
     return rc;
+}
+
+int
+online_send(struct admin *admin, json_t *fields, json_t **ret_answer, struct sl_error *err)
+{
+    struct online_question question = {.service = admin->row->service,
+                                       .command = admin->row->command,
+                                       .body = fields,
+                                       .deadline_ms = SL_DEADLINE_MS};
+    return online_ask(admin, &question, ret_answer, err);
 }

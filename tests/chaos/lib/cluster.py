@@ -96,7 +96,7 @@ class Cluster:
                  "throttle", "bus", "postgres")
         for kind in order:
             for unit in self.kind(kind):
-                unit.stop()
+                unit.stop(unit.stop_signal)
         self.network.close()
         for path in pathlib.Path("/dev/shm").glob(f"*{self.id}*"):
             path.unlink()
@@ -296,7 +296,7 @@ class Cluster:
     # ---- account, gateway, nodes ----
 
     def _provision(self):
-        wait_until(lambda: self._answers_admin("domain", "list"), START_S, "the workers")
+        self.admin("service", "wait", ",".join(WORKERS), "--seconds", START_S)
         self.admin("domain", "create", "chaos")
         project = self.admin("project", "create", "chaos", "--domain", "chaos", field="id")
         user = json.loads(self.admin("user", "create", "admin", "--domain", "chaos", "--generate",
@@ -309,12 +309,6 @@ class Cluster:
                    "domain_call_limit=0")
         self.env = {"project": project, "gateway": gateway, "ak": key["access"],
                     "sk": key["secret"], "password": user["password"]}
-
-    def _answers_admin(self, *words):
-        try:
-            return bool(self.admin(*words))
-        except RuntimeError:
-            return False
 
     def add_node(self, number, **settings):
         """Assigns node-<number> to the gateway and declares its agent and its nginx."""
@@ -340,7 +334,7 @@ class Cluster:
         if self.sanitized:
             nginx = ["env", f"LD_PRELOAD={libasan()}"] + nginx
         self.unit(f"nginx-{number}", host, nginx, environ={"asan": ":detect_leaks=0"},
-                  stop_signal=signal.SIGQUIT,
+                  stop_signal=signal.SIGQUIT, draining=state / "draining",
                   ready=functools.partial(answers, f"http://{health}/readyz"))
 
 

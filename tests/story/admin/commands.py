@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 
-ONLINE = ("domain", "project", "user", "access-key", "policy", "gateway", "node")
+ONLINE = ("service", "domain", "project", "user", "access-key", "policy", "gateway", "node")
 
 
 def story(world):
@@ -30,6 +30,7 @@ def story(world):
         assert status == 2 or ended.stderr.count("\n") == 1, (words, ended)
 
     not_a_command(run, refused)
+    waits(done, refused, stack)
     domain = f"acme_{world.uid}"
     accounts(done, refused, domain, world.uid)
     keys(done, refused, domain)
@@ -54,6 +55,20 @@ def not_a_command(run, refused):
     refused("domain", "create", "a", "--color", status=2, says="--color")
     refused("access-key", "create", "--user", "u", "--domain", "d", "--expires-in", "soon", status=2,
             says="--expires-in")
+
+
+def waits(done, refused, stack):
+    """What works is answered for at once, what does not is named when the time is up."""
+    assert done("service", "wait", "registry,throttle,identity,publisher") == (
+        "registry\nthrottle\nidentity\npublisher\n")
+    refused("service", "wait", "registry,nobody", says="no service 'nobody'")
+    refused("service", "wait", "", says="no service ''")
+    for seconds in ("0", "3601"):
+        refused("service", "wait", "registry", "--seconds", seconds, says="--seconds")
+    gateway = stack.env["SLUICE_INSTANCE_ID"]
+    assert done("node", "wait", "--gateway", gateway).count("health=ready") == 2
+    refused("node", "wait", "--gateway", "0" * 32, "--seconds", "1",
+            says="waited in vain for 'nodes'")
 
 
 def accounts(done, refused, domain, uid):
