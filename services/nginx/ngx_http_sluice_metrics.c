@@ -1,7 +1,8 @@
 // ngx_http_sluice_metrics.c - counts requests in memory that all workers share, and answers the
 // health listener.
 //
-// /healthz: nginx answers. /readyz: a complete image is mapped and this worker is not draining.
+// /healthz: nginx answers. /readyz: a complete image is mapped, this worker does not end, and there
+// is no file `draining` in nginx's prefix.
 // /metrics: the node's figures as text for Prometheus, names as proto/metrics.yaml states them.
 //
 // SPDX-License-Identifier: Apache-2.0
@@ -11,6 +12,7 @@
 #include "services/nginx/ngx_http_sluice_tally.h"
 
 #define METRICS_TEXT_MAX (4 * 1024 * 1024) // bytes of an answer with all rows
+#define DRAINING_FILE    "draining"        // made by whoever is about to stop nginx
 
 ngx_int_t
 ngx_http_sluice_metrics_zone(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf)
@@ -121,6 +123,21 @@ send_metrics(ngx_http_request_t *r, const ngx_http_sluice_main_conf_t *smcf)
                                 (struct sl_str){text->ptr, text->len});
 }
 
+// Whether somebody is about to stop nginx: new callers are to go elsewhere, and still served.
+static bool
+is_leaving(void)
+{
+    char path[NGX_MAX_PATH];
+    ngx_file_info_t info;
+
+    if (ngx_exiting || ngx_terminate) {
+        return true;
+    }
+    snprintf(path, sizeof(path), "%.*s" DRAINING_FILE, (int)ngx_cycle->prefix.len,
+             (const char *)ngx_cycle->prefix.data);
+    return ngx_file_info(path, &info) != NGX_FILE_ERROR;
+}
+
 ngx_int_t
 ngx_http_sluice_metrics_handler(ngx_http_request_t *r)
 {
@@ -140,7 +157,7 @@ ngx_http_sluice_metrics_handler(ngx_http_request_t *r)
         return send_metrics(r, smcf);
     }
     if (sl_str_equal(path, SL_STR("/readyz"))) {
-        bool ready = sl_image_ready(smcf->image) && !ngx_exiting && !ngx_terminate;
+        bool ready = sl_image_ready(smcf->image) && !is_leaving();
 
         return ngx_http_sluice_send(r, ready ? NGX_HTTP_OK : NGX_HTTP_SERVICE_UNAVAILABLE,
                                     SL_STR("text/plain"),

@@ -70,7 +70,7 @@ class Checks:
         units = self.unpacked / "lib/systemd/system"
         assert sorted(path.name for path in units.iterdir()) == sorted(UNITS)
         shutil.copytree("/lib/systemd/system", units, symlinks=True, dirs_exist_ok=True)
-        for program in ("usr/sbin/nginx", "bin/kill"):  # other packages'
+        for program in ("usr/sbin/nginx", "bin/kill", "bin/rm", "bin/sh"):  # other packages'
             (self.unpacked / program).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(f"/{program}", self.unpacked / program)
         told = run("systemd-analyze", "verify", f"--root={self.unpacked}", "--recursive-errors=no", *UNITS)

@@ -697,6 +697,17 @@ class Answers(ModuleTest):
         text = self.node.request("GET", "/metrics", port=self.node.health).body.decode()
         self.assertIn(f"sluice_image_revision {self.node.revision}\n", text)
 
+    def test_a_node_that_is_about_to_stop_is_not_ready_and_still_serves(self):
+        leaving = self.node.place / "draining"
+        leaving.touch()
+        try:
+            self.assertEqual(self.node.request("GET", "/readyz", port=self.node.health).status, 503)
+            self.assertEqual(self.node.request("GET", "/healthz", port=self.node.health).status, 200)
+            self.assertEqual(self.node.request("GET", "/mock").status, 203)
+        finally:
+            leaving.unlink()
+        self.assertEqual(self.node.request("GET", "/readyz", port=self.node.health).status, 200)
+
     def test_a_node_that_starts_before_its_image_answers_late_instead_of_wrongly(self):
         node = Node(BUILD, fresh(BUILD / "tests/module-late"), free_ports())
         try:
