@@ -15,6 +15,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "lib"), str(HERE / "rows"), str(HERE.parent / "lib")]
 
 # pylint: disable=wrong-import-position
+import previous
+import rolling
 from cluster import Cluster
 from contract import Contract
 from hosts import go_ahead, may_have_namespaces, run
@@ -77,7 +79,7 @@ def main():
     parser.add_argument("--sanitized", action="store_true")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--results", type=pathlib.Path, help="writes the table there")
-    parser.add_argument("--other", type=pathlib.Path, help="a build to change to and back")
+    parser.add_argument("--other", type=pathlib.Path, help="a build to change to and back, instead of the one before this")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD",
                         help="rows of the file, or with the word in their name")
     parser.add_argument("--keep", action="store_true", help="copies the logs to build/chaos-logs")
@@ -90,6 +92,8 @@ def main():
     rows = [row for name in (LONG if args.long else SHORT)
             for row in importlib.import_module(name).ROWS
             if any(word == name or word in row.name for word in args.only)]
+    if not args.other and any(row.needs is rolling.has_other for row in rows):
+        args.other = previous.make(args.build.resolve(), args.sanitized)
     shape = {"control": 3, "nodes": 4, "databases": 2, "isolated": True} if args.long else {}
     cluster = Cluster(args.build, sanitized=args.sanitized,
                       other=args.other and args.other.resolve(), **shape)

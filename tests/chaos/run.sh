@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # run.sh - a cluster under constant load loses one part after another; prints expected and measured.
 #
-#   tests/chaos/run.sh [--sanitized] [--long] [--only WORD…] [--keep]
+#   tests/chaos/run.sh [--sanitized] [--long] [--only WORD…] [--keep] [--other BUILD]
 #
 # Two minutes on addresses of loopback; --long builds hosts in network namespaces (root) and plays
-# what needs them. Needs a build (build/, --sanitized: build-asan/) and the Python packages that
+# what needs them, a change to the build before this and back too (made from the history; --other: to
+# another). Needs a build (build/, --sanitized: build-asan/) and the Python packages that
 # tests/run.sh installs. Closing line: `chaos: N passed, N failed`.
 #
 # SPDX-License-Identifier: Apache-2.0

@@ -9,6 +9,7 @@ from stack import wait_until
 
 RESTART_S = 1.0  # at most one start in this time
 STOP_S = 30
+DRAIN_S = 2  # that balancers have to see it go, as the unit sluice-nginx does it
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -23,6 +24,7 @@ class Unit:
         self.environ = more.get("environ", {})
         self.stop_signal = more.get("stop_signal", signal.SIGTERM)
         self.ready = more.get("ready", lambda: True)
+        self.draining = more.get("draining")  # file that says that it is about to stop; None: none
         self.process = None
         self.starts = 0
         self.ends = []  # exit statuses, oldest first
@@ -33,6 +35,8 @@ class Unit:
     def start(self):
         """Starts it, and from then on again whenever it ends."""
         assert self._watcher is None, f"{self.name} is up"
+        if self.draining:
+            self.draining.unlink(missing_ok=True)
         self._wanted.set()
         self._watcher = threading.Thread(target=self._watch, name=self.name, daemon=True)
         self._watcher.start()
@@ -74,9 +78,13 @@ class Unit:
             return [int(word) for word in file.read().split()]
 
     def stop(self, number=None):
-        """Ends it for good with its stop signal, or another; KILL when that takes too long."""
+        """Ends it for good: lets it drain, then its stop signal; or at once another signal. KILL when
+        that takes too long."""
         if self._watcher is None:
             return
+        if self.draining and number is None:
+            self.draining.touch()
+            threading.Event().wait(DRAIN_S)
         with self._down:
             self._wanted.clear()
             self._down.notify_all()

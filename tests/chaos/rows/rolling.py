@@ -1,8 +1,14 @@
 """Every process is restarted once, one at a time, as an upgrade does it: nobody notices."""
-from row import AFTER_S, Row
+import concurrent.futures
+
+import client
+from cluster import PORTS, listens
+from row import AFTER_S, BEFORE_S, Row
 from stack import wait_until
 
 ORDER = ("front", "registry", "identity", "publisher", "throttle", "bus", "node", "nginx")
+LOST_S = 63  # a row of lost memory, and the windows granted ahead
+LONG_S = 4  # what a call takes that must not be lost: longer than anybody drains
 
 
 def restart(kind):
@@ -10,6 +16,58 @@ def restart(kind):
     def strike(scene):
         for unit in scene.cluster.kind(kind):
             scene.drain(unit)
+            scene.healed()
+    return strike
+
+
+def slow_call(scene, host):
+    """Calls a node for longer than it drains; answers the status."""
+    target = scene.api.targets()["open"]
+    headers = {"Host": target.host, "X-Echo-Delay-Ms": str(LONG_S * 1000)}
+    return client.request(f"http://{host.address}:8080", "GET", target.path, headers).status
+
+
+def slow_write(scene, host):
+    """Changes through a front what somebody else has locked; answers the status."""
+    made, database = scene.api.world, scene.cluster.database
+    if "slow" not in made.names:
+        made.throttle("slow")
+    policy = made.names["slow"]["id"]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        locked = pool.submit(database.sql, f"BEGIN; SELECT 1 FROM throttle WHERE id = '{policy}' FOR "
+                             f"UPDATE; SELECT pg_sleep({LONG_S}); COMMIT", "sluice")
+        wait_until(lambda: database.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"),
+                   10, "the lock")
+        body = {"name": "slow", "type": 1, "time_interval": 1, "time_unit": "HOUR",
+                "api_call_limits": 7}
+        status = scene.api.at(host).manage("PUT", f"/throttles/{policy}", body).status
+        locked.result()
+    return status
+
+
+def ready(host, port):
+    """What /readyz of a process says; None where nobody listens."""
+    try:
+        return client.request(f"http://{host.address}:{port}", "GET", "/readyz", timeout=2).status
+    except (OSError, client.http.client.HTTPException):
+        return None
+
+
+def drain(kind, health, port, ask):
+    """The strike that restarts the processes of a kind in turn, each while it answers what takes
+    longer than its draining: /readyz says 503, the listener closes, the answer still comes."""
+    def strike(scene):
+        for unit in scene.cluster.kind(kind):
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                asked = pool.submit(ask, scene, unit.host)
+                scene.lasts(BEFORE_S)
+                going = pool.submit(scene.drain, unit)
+                wait_until(lambda u=unit: ready(u.host, health) == 503, 5, f"{unit.name} to say 503")
+                wait_until(lambda u=unit: not listens(u.host.address, port), 10,
+                           f"{unit.name} to close")
+                scene.check(not asked.done(), f"{unit.name} still listened after its last answer")
+                scene.check(asked.result() == 200, f"{unit.name} answered {asked.result()}")
+                going.result()
             scene.healed()
     return strike
 
@@ -25,8 +83,7 @@ def upgrade(scene):
             for unit in cluster.kind(kind):
                 cluster.use(unit, build)
                 scene.drain(unit)
-                # A new owner grants what begins in 2 s. To workers of the build before, what nodes
-                # lost by changing builds stays unknown for a minute.
+                # A new owner grants what begins in 2 s.
                 scene.lasts(AFTER_S if kind == "throttle" else 0)
         for agent, nginx in zip(cluster.kind("node"), cluster.kind("nginx")):
             nginx.stop()
@@ -39,13 +96,19 @@ def upgrade(scene):
         wait_until(scene.api.live, 30, "a publication live on every node")
         odd = [unit.name for unit in cluster.units.values() if any(s > 0 for s in unit.ends)]
         scene.check(not odd, f"did not stay up on {build}: {odd}")
-        scene.note(f"every process ran {build.name}")
+        scene.note(f"every process ran {build.name} of {build.parent.name}")
+        # Workers of the build before write down that for a minute they do not know what nodes lost
+        # by their change: who replaces one of them meanwhile grants nothing for a second.
+        scene.lasts(LOST_S if build != cluster.build else 0)
     scene.healed()
 
 
 def has_other(cluster):
-    return None if cluster.other else "no other build was named (--other)"
+    return None if cluster.other else "the history here has no build before (--other names one)"
 
 
-ROWS = [Row(f"rolling restart of every {kind}", restart(kind), refused=0) for kind in ORDER]
+STRIKES = {"front": drain("front", PORTS["front_health"], PORTS["front"], slow_write),
+           "nginx": drain("nginx", PORTS["node_health"], PORTS["http"], slow_call)}
+ROWS = [Row(f"rolling restart of every {kind}", STRIKES.get(kind) or restart(kind), refused=0)
+        for kind in ORDER]
 ROWS.append(Row("rolling change to another build and back", upgrade, refused=0, needs=has_other))
