@@ -129,32 +129,29 @@ engine_offset(const struct sl_command *command)
     return offset < 0 ? 0 : offset;
 }
 
-// How many rows there are: what the quota counts when nothing is filtered, else a count.
-static int
-queue_total(struct mutation *m, const struct resource *resource, const struct query *query,
-            bool filtered, struct sl_later **ret_total, struct sl_error *err)
+// A statement for how many rows there are: what the quota counts when nothing is filtered, else a
+// count. NULL when memory is out.
+static const char *
+total_sql(struct mutation *m, const struct resource *resource, struct query *query, bool filtered)
 {
     bool counted =
         !filtered && resource->quotas[0].name != NULL && resource->quotas[0].scope == NULL;
     if (counted) {
-        return sl_sql_later(m->tx, m->arena,
-                            "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id = $1"
-                            " AND quota = $2 AND scope = ''), 0)",
-                            SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(resource->quotas[0].name)),
-                            ret_total, err);
+        query->params[query->count++] = SL_P_TEXT(resource->quotas[0].name);
+        return sl_arena_printf(m->arena,
+                               "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id ="
+                               " $1 AND quota = $%zu AND scope = ''), 0)",
+                               query->count);
     }
-    const char *sql = sl_arena_printf(m->arena,
-                                      "SELECT count(*) FROM %s t JOIN instance i"
-                                      " ON i.id = t.instance_id WHERE t.instance_id = $1"
-                                      " AND i.project_id = $2%s",
-                                      resource->table, query->where.ptr);
-    struct sl_params params = {query->params, query->count};
-    if (sl_arena_check(m->arena, err) != 0) {
-        return -1;
-    }
-    return sl_sql_built_later(m->tx, m->arena, sql, params, ret_total, err);
+    return sl_arena_printf(m->arena,
+                           "SELECT count(*) FROM %s t JOIN instance i ON i.id = t.instance_id"
+                           " WHERE t.instance_id = $1 AND i.project_id = $2%s",
+                           resource->table, query->where.ptr);
 }
 
+// The page and behind its columns the total, of one snapshot; a page without elements is one row
+// whose body is NULL.
+//
 // `OFFSET 0` keeps PostgreSQL from two plans that fit its guess of what a page or a filter's value
 // matches, and not the values: walking a filtered list in its order, past everything that does not
 // match; and reading the view as a whole to join it with the page.
@@ -170,6 +167,7 @@ queue_page(struct mutation *m, const struct resource *resource, struct query *qu
     bool secrets = resource->secret_columns[0] != '\0';
     const char *secret_join = sl_arena_printf(
         m->arena, " JOIN %s s ON s.instance_id = v.instance_id AND s.id = v.id", resource->table);
+    const char *total = total_sql(m, resource, query, filtered);
     size_t limit = query->count + 1;
     query->params[query->count++] = SL_P_INT(engine_limit(m->command));
     query->params[query->count++] = SL_P_INT(engine_offset(m->command));
@@ -179,10 +177,11 @@ queue_page(struct mutation *m, const struct resource *resource, struct query *qu
         " FROM (SELECT t.* FROM %s t JOIN instance i ON i.id = t.instance_id"
         " WHERE t.instance_id = $1 AND i.project_id = $2%s%s) t"
         " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)"
-        " SELECT l.* FROM page CROSS JOIN LATERAL (SELECT v.%s::text%s FROM %s v%s"
-        " WHERE v.instance_id = $1 AND v.id = page.id OFFSET 0) l ORDER BY page.n",
+        " SELECT l.*, total.n FROM (%s) total (n) LEFT JOIN (page CROSS JOIN LATERAL"
+        " (SELECT v.%s::text%s FROM %s v%s WHERE v.instance_id = $1 AND v.id = page.id"
+        " OFFSET 0) l) ON true ORDER BY page.n",
         resource->list_order, resource->table, query->where.ptr, filtered ? " OFFSET 0" : "",
-        resource->list_order, limit, limit + 1, column, resource->secret_columns,
+        resource->list_order, limit, limit + 1, total, column, resource->secret_columns,
         resource->list_view, secrets ? secret_join : "");
     if (sl_arena_check(m->arena, err) != 0) {
         return -1;
@@ -191,13 +190,25 @@ queue_page(struct mutation *m, const struct resource *resource, struct query *qu
     return sl_sql_built_later(m->tx, m->arena, sql, params, ret_page, err);
 }
 
+// The column of the total: behind the body and the secrets.
+static size_t
+total_column(const struct resource *resource)
+{
+    size_t column = 1;
+    while (resource->secrets[column - 1].field != NULL) {
+        column++;
+    }
+    return column;
+}
+
 static int
 write_page(struct mutation *m, const struct resource *resource, const struct sl_rows *rows,
-           int64_t total, struct sl_str *ret_body, struct sl_error *err)
+           struct sl_str *ret_body, struct sl_error *err)
 {
     SL_AUTO_BUF buf;
     sl_buf_init(&buf, SL_MESSAGE_MAX);
-    size_t count = sl_rows_count(rows);
+    size_t count = sl_rows_is_null(rows, 0, 0) ? 0 : sl_rows_count(rows);
+    int64_t total = sl_rows_int(rows, 0, total_column(resource));
     sl_buf_addf(&buf, "{\"total\":%lld,\"size\":%zu,\"%s\":[", (long long)total, count,
                 resource->list_key);
     for (size_t i = 0; i < count; i++) {
@@ -225,9 +236,7 @@ run_list(struct mutation *m, const struct resource *resource, struct query *quer
 {
     bool filtered = false;
     struct owner owner;
-    struct sl_later *total = NULL;
     struct sl_later *page = NULL;
-    struct sl_rows *count = NULL;
     struct sl_rows *rows = NULL;
     sl_buf_adds(&query->where, "");
     add_filters(m, resource, query, &filtered);
@@ -235,13 +244,12 @@ run_list(struct mutation *m, const struct resource *resource, struct query *quer
         return sl_fail(err, SL_E_INTERNAL);
     }
     if (engine_owner_later(m, resource, NULL, &owner, err) != 0 ||
-        queue_total(m, resource, query, filtered, &total, err) != 0 ||
         queue_page(m, resource, query, filtered, &page, err) != 0 ||
         engine_owner_check(resource, NULL, &owner, err) != 0 ||
-        sl_sql_rows(total, &count, err) != 0 || sl_sql_rows(page, &rows, err) != 0) {
+        sl_sql_rows(page, &rows, err) != 0) {
         return -1;
     }
-    return write_page(m, resource, rows, sl_rows_int(count, 0, 0), ret_body, err);
+    return write_page(m, resource, rows, ret_body, err);
 }
 
 int
