@@ -63,7 +63,7 @@ report(struct owner *owner, int first, int last, int wants)
     json_t *keys = json_array();
     uint32_t window = sl_counter_window(owner->now_ms, WINDOW_S);
     for (int i = first; i < last; i++) {
-        char address[16];
+        char address[32];
         struct sl_counter_key key;
         snprintf(address, sizeof(address), "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
         struct sl_str subject = sl_str(address);
