@@ -263,6 +263,30 @@ enum sl_route_result sl_image_route(struct sl_image *image, const char group_id[
                                     struct sl_str env_name, enum sl_method method,
                                     struct sl_str path, struct sl_route *ret_route);
 
+// What a call says that decides which API it reaches. `epoch` is sl_image_recall()'s.
+struct sl_image_call {
+    struct sl_str host, env_name, path;
+    enum sl_method method;
+    uint64_t epoch;
+};
+
+// What it leads to: an API, without captures or remainder, its group, and whether the host is one
+// for debugging.
+struct sl_image_answer {
+    const struct sl_img_group *group;
+    const struct sl_img_api *api;
+    uint64_t debugging;
+};
+
+// Whether the same call was remembered under the image that is mapped; fills *ret_answer then. What
+// it points to is good until the next refresh.
+bool sl_image_recall(const struct sl_image *image, struct sl_image_call *call,
+                     struct sl_image_answer *ret_answer);
+// Remembers the answer of a call that was not recalled, in place of another one. Copies the texts.
+// Does nothing when they are long or when the image moved since.
+void sl_image_remember(struct sl_image *image, const struct sl_image_call *call,
+                       const struct sl_image_answer *answer);
+
 // The API of a publish_id in the current image; how a resumed request finds its API again.
 const struct sl_img_api *sl_image_api(struct sl_image *image, const char group_id[SL_ID_LEN],
                                       struct sl_str env_name, const char publish_id[SL_ID_LEN]);

@@ -13,9 +13,9 @@
 #define HOST_MAX 253 // characters of a DNS name: longer ones are nobody's
 
 static bool
-record_has_key(const struct image_segment *segment, const void *record, struct sl_str key)
+record_has_key(enum image_part part, const void *record, struct sl_str key)
 {
-    switch ((enum image_part)segment->part) {
+    switch (part) {
     case IMAGE_APP:
     case IMAGE_GROUP:
     case IMAGE_THROTTLE:
@@ -41,7 +41,7 @@ image_record_find(const struct image_segment *segment, uint64_t hash, struct sl_
             return NULL;
         }
         const void *record = image_follow(&bucket->off);
-        if (bucket->tag == image_tag_of(hash) && record_has_key(segment, record, key)) {
+        if (bucket->tag == image_tag_of(hash) && record_has_key(segment->part, record, key)) {
             return record;
         }
     }
@@ -65,6 +65,22 @@ part_find(struct sl_image *image, enum image_part part, struct sl_str key)
         segment = image_segment_get(image, part * IMAGE_SHARDS + image_shard_of(hash), NULL);
     }
     return segment == NULL ? NULL : image_record_find(segment, hash, key);
+}
+
+// The same where the key most often lies in a record of the image: what a record named the last
+// time is likely what it names now. The key is compared, so that it may lie anywhere.
+static const void *
+linked_find(struct sl_image *image, enum image_part part, struct sl_str key)
+{
+    uint64_t at = (uint64_t)(uintptr_t)key.ptr * 0x9e3779b97f4a7c15U >> 32;
+    struct image_link *link = &image->links[at % IMAGE_LINKS];
+    if (link->epoch == image->epoch && link->part == part && link->record != NULL &&
+        record_has_key(part, link->record, key)) {
+        return link->record;
+    }
+    const void *record = part_find(image, part, key);
+    *link = (struct image_link){image->epoch, record, part};
+    return record;
 }
 
 static struct sl_str
@@ -99,7 +115,7 @@ sl_image_host(struct sl_image *image, struct sl_str host)
 const struct sl_img_group *
 sl_image_group(struct sl_image *image, const char id[SL_ID_LEN])
 {
-    return part_find(image, IMAGE_GROUP, id_view(id));
+    return linked_find(image, IMAGE_GROUP, id_view(id));
 }
 
 const struct sl_img_group *
@@ -115,7 +131,7 @@ sl_image_default_group(struct sl_image *image)
 const struct sl_img_app *
 sl_image_app(struct sl_image *image, const char id[SL_ID_LEN])
 {
-    return part_find(image, IMAGE_APP, id_view(id));
+    return linked_find(image, IMAGE_APP, id_view(id));
 }
 
 static const struct sl_img_app *
@@ -140,13 +156,13 @@ sl_image_app_by_code(struct sl_image *image, struct sl_str code)
 const struct sl_img_throttle *
 sl_image_throttle(struct sl_image *image, const char id[SL_ID_LEN])
 {
-    return part_find(image, IMAGE_THROTTLE, id_view(id));
+    return linked_find(image, IMAGE_THROTTLE, id_view(id));
 }
 
 const struct sl_img_upstream *
 sl_image_upstream(struct sl_image *image, struct sl_str host)
 {
-    return part_find(image, IMAGE_UPSTREAM, host);
+    return linked_find(image, IMAGE_UPSTREAM, host);
 }
 
 const struct sl_img_user *

@@ -119,6 +119,7 @@ sl_image_open(const char *name, struct sl_error *err)
         return NULL;
     }
     image->magic = READER_MAGIC;
+    image->memos = image_memo_new();
     snprintf(image->name, sizeof(image->name), "%s", name);
     sl_image_refresh(image);
     return image;
@@ -140,6 +141,7 @@ sl_image_free(struct sl_image **image)
     struct image_mapping control = {0, gone->control, sizeof(*gone->control)};
     unmap(&control);
     free(gone->slots);
+    free(gone->memos);
     free(gone->retired);
     free(gone);
 }
@@ -208,6 +210,7 @@ take_directory(struct sl_image *image, const struct image_dir *dir, size_t size_
     free(image->slots);
     image->slots = slots;
     image->slot_count = count;
+    image->epoch++;
     image->dir = (struct image_mapping){dir->generation, dir, size_bytes};
     return true;
 }

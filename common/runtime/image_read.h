@@ -12,6 +12,26 @@ struct image_mapping {
     size_t size_bytes; //
 };
 
+#define IMAGE_LINKS     1024  // power of two
+#define IMAGE_MEMOS     16384 // power of two
+#define IMAGE_MEMO_TEXT 156   // bytes of host, path and environment together
+
+// A record that was found by its id or name, in the place of where that text lies.
+struct image_link {
+    uint64_t epoch;     // that it was found in; 0: never
+    const void *record; //
+    enum image_part part;
+};
+
+// A call and what it leads to. Three cache lines, written only where calls come.
+struct image_memo {
+    uint64_t epoch; // that it is good for; 0: none
+    struct sl_image_answer answer;
+    uint8_t host_len, path_len, env_len, method;
+    char text[IMAGE_MEMO_TEXT]; // host, path, environment
+};
+_Static_assert(sizeof(struct image_memo) == 192, "three cache lines");
+
 struct sl_image {
     SL_MAGIC;
     char name[IMAGE_NAME_MAX + 1];
@@ -23,7 +43,13 @@ struct sl_image {
     size_t slot_count;                   //
     struct image_mapping *retired; // replaced in the middle of a decision; unmapped at the next
     size_t retired_count;          //
+    uint64_t epoch;                // counts the directories that were mapped
+    struct image_memo *memos;      // IMAGE_MEMOS; NULL: there was no memory for them
+    struct image_link links[IMAGE_LINKS];
 };
+
+// IMAGE_MEMOS empty places, of free(); NULL when memory is out.
+struct image_memo *image_memo_new(void);
 
 static inline const struct image_dir *
 image_dir_of(const struct sl_image *image)

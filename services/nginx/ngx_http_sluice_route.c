@@ -158,6 +158,17 @@ remember(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return NGX_OK;
 }
 
+// Goes on with the API that the route found.
+static ngx_int_t
+take_api(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    ngx_int_t rc;
+
+    ctx->api = ctx->route.api;
+    rc = remember(r, ctx);
+    return rc == NGX_OK ? check_protocol(r, ctx) : rc;
+}
+
 // The environment: what X-Stage names, or, of a call that the publisher had the agent make, one
 // that only this call knows.
 static ngx_int_t
@@ -186,7 +197,6 @@ ngx_int_t
 ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct sl_image *image = image_of(r);
-    ngx_int_t rc;
 
     ctx->gateway = ngx_http_sluice_gateway(r);
     if (ctx->gateway == NULL) {
@@ -203,6 +213,15 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->method = method_of(r);
     if (find_env(r, ctx) != NGX_OK) {
         return NGX_ERROR;
+    }
+    struct sl_image_call call = {
+        .host = ctx->host, .env_name = ctx->env_name, .path = ctx->path, .method = ctx->method};
+    struct sl_image_answer answer;
+    if (sl_image_recall(image, &call, &answer)) {
+        ctx->group = answer.group;
+        ctx->host_is_debug = answer.debugging != 0;
+        ctx->route.api = answer.api;
+        return take_api(r, ctx);
     }
     ctx->group = group_of(image, ctx);
     if (ctx->group == NULL) {
@@ -224,9 +243,11 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     default:
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
     }
-    ctx->api = ctx->route.api;
-    rc = remember(r, ctx);
-    return rc == NGX_OK ? check_protocol(r, ctx) : rc;
+    if (ctx->route.capture_count == 0 && ctx->route.remainder.len == 0) {
+        answer = (struct sl_image_answer){ctx->group, ctx->route.api, ctx->host_is_debug};
+        sl_image_remember(image, &call, &answer);
+    }
+    return take_api(r, ctx);
 }
 
 ngx_int_t
