@@ -101,7 +101,7 @@ sl_image_builder_free(struct sl_image_builder **builder)
 struct image_list *
 image_list_of(struct sl_image_builder *builder, enum image_part part, struct sl_str key)
 {
-    uint32_t shard = image_shard_of(image_hash(builder->seed, key.ptr, key.len));
+    uint32_t shard = image_shard_of(sl_hash(builder->seed, key.ptr, key.len));
     return &builder->parts[part * IMAGE_SHARDS + shard];
 }
 

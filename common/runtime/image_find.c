@@ -55,13 +55,13 @@ part_find(struct sl_image *image, enum image_part part, struct sl_str key)
     if (!sl_image_ready(image)) {
         return NULL;
     }
-    uint64_t hash = image_hash(image_dir_of(image)->seed, key.ptr, key.len);
+    uint64_t hash = sl_hash(image_dir_of(image)->seed, key.ptr, key.len);
     uint32_t slot = part * IMAGE_SHARDS + image_shard_of(hash);
     bool moved = false;
     const struct image_segment *segment = image_segment_get(image, slot, &moved);
     if (moved) {
         // A restarted agent has another seed.
-        hash = image_hash(image_dir_of(image)->seed, key.ptr, key.len);
+        hash = sl_hash(image_dir_of(image)->seed, key.ptr, key.len);
         segment = image_segment_get(image, part * IMAGE_SHARDS + image_shard_of(hash), NULL);
     }
     return segment == NULL ? NULL : image_record_find(segment, hash, key);
@@ -266,6 +266,6 @@ sl_image_api(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl_s
     if (segment == NULL) {
         return NULL;
     }
-    return image_record_find(segment, image_hash(segment->seed, publish_id, SL_ID_LEN),
+    return image_record_find(segment, sl_hash(segment->seed, publish_id, SL_ID_LEN),
                              id_view(publish_id));
 }

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "common/base/hash.h"
 #include "common/runtime/image.h"
 
 #define IMAGE_ROOT          "/dev/shm"
@@ -120,49 +121,11 @@ image_follow(const int32_t *field)
     return (const char *)field + *field;
 }
 
-static inline uint64_t
-image_fold(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-// Up to seven bytes as a number, no two texts of a length as the same one.
-static inline uint64_t
-image_tail(const char *at, size_t len)
-{
-    uint32_t first = 0;
-    uint32_t last = 0;
-    if (len >= sizeof(first)) { // two words that overlap
-        memcpy(&first, at, sizeof(first));
-        memcpy(&last, at + len - sizeof(last), sizeof(last));
-    } else if (len > 0) { // first, middle, last
-        first = (uint32_t)(unsigned char)at[0] << 16 | (uint32_t)(unsigned char)at[len / 2] << 8 |
-                (unsigned char)at[len - 1];
-    }
-    return (uint64_t)last << 32 | first;
-}
-
-// A seeded hash; quick for the short keys of requests.
-static inline uint64_t
-image_hash(uint64_t seed, const void *bytes, size_t len)
-{
-    const char *at = bytes;
-    uint64_t hash = seed ^ (len * 0x9e3779b97f4a7c15U);
-    uint64_t word = 0;
-    for (; len >= sizeof(word); len -= sizeof(word), at += sizeof(word)) {
-        memcpy(&word, at, sizeof(word));
-        hash = image_fold(hash ^ word, 0xa0761d6478bd642fU);
-    }
-    hash = image_fold(hash ^ image_tail(at, len), 0xe7037ed1a0b428dbU);
-    return image_fold(hash ^ 0x8ebc6af09c88c6e3U, 0x589965cc75374cc3U);
-}
-
 // The hash of a (group, environment).
 static inline uint64_t
 image_env_hash(uint64_t seed, const char group_id[SL_ID_LEN], struct sl_str env_name)
 {
-    return image_hash(image_hash(seed, group_id, SL_ID_LEN), env_name.ptr, env_name.len);
+    return sl_hash(sl_hash(seed, group_id, SL_ID_LEN), env_name.ptr, env_name.len);
 }
 
 // The parts of a hash: shard from the top, place from the bottom, tag from the middle.

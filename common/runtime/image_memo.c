@@ -20,8 +20,8 @@ static struct image_memo *
 place_of(const struct sl_image *image, const struct sl_image_call *call)
 {
     uint64_t hash = image_dir_of(image)->seed ^ (call->env_name.len << 8 | call->method);
-    hash = image_hash(hash, call->host.ptr, call->host.len);
-    hash = image_hash(hash, call->path.ptr, call->path.len);
+    hash = sl_hash(hash, call->host.ptr, call->host.len);
+    hash = sl_hash(hash, call->path.ptr, call->path.len);
     return &image->memos[hash % IMAGE_MEMOS];
 }
 

@@ -18,7 +18,7 @@ struct shard {
 static void
 add(struct shard *shard, struct sl_str key, const void *record)
 {
-    image_table_add(shard->table, shard->places, image_hash(shard->seed, key.ptr, key.len), record);
+    image_table_add(shard->table, shard->places, sl_hash(shard->seed, key.ptr, key.len), record);
 }
 
 static void
@@ -38,7 +38,7 @@ compare_ids(const void *a, const void *b)
 static uint64_t
 secret_version(uint64_t seed, const char *whose, const char *secret)
 {
-    return image_hash(image_hash(seed, whose, strlen(whose)), secret, strlen(secret));
+    return sl_hash(sl_hash(seed, whose, strlen(whose)), secret, strlen(secret));
 }
 
 static int
@@ -88,7 +88,7 @@ write_app(struct shard *shard, const struct sl_app *app)
 static int
 write_index(struct shard *shard, const char *text, const struct sl_app *app)
 {
-    uint64_t hash = image_hash(shard->seed, text, strlen(text));
+    uint64_t hash = sl_hash(shard->seed, text, strlen(text));
     if (image_shard_of(hash) != shard->number) {
         return 0;
     }

@@ -81,7 +81,7 @@ literal_child(const struct walk *walk, const struct image_node *node, struct sl_
     if (node->literals.count == 0) {
         return NULL;
     }
-    uint64_t hash = image_hash(walk->seed, label.ptr, label.len);
+    uint64_t hash = sl_hash(walk->seed, label.ptr, label.len);
     const struct image_bucket *buckets = sl_img_items(&node->literals);
     uint32_t mask = node->literals.count - 1;
     for (uint32_t i = 0; i < node->literals.count; i++) {

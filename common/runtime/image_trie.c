@@ -183,8 +183,7 @@ write_records(struct layout *layout, struct image_segment *segment, size_t count
         if (write_record(layout->writer, route) != 0) {
             return -1;
         }
-        image_table_add(table, places,
-                        image_hash(layout->seed, route->record->publish_id, SL_ID_LEN),
+        image_table_add(table, places, sl_hash(layout->seed, route->record->publish_id, SL_ID_LEN),
                         route->record);
     }
     return 0;
@@ -257,8 +256,8 @@ write_children(struct layout *layout, struct image_node *node, size_t lo, size_t
             return -1;
         }
         if (piece->kind == PIECE_LITERAL) {
-            image_table_add(table, places,
-                            image_hash(layout->seed, piece->text.ptr, piece->text.len), child);
+            image_table_add(table, places, sl_hash(layout->seed, piece->text.ptr, piece->text.len),
+                            child);
         } else {
             image_link(piece->kind == PIECE_PARAM ? &node->param : &node->plus, child);
         }

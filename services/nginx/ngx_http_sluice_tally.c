@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/hash.h"
 #include "gen/metric.h"
 #include "services/nginx/ngx_http_sluice_line.h"
 
@@ -86,15 +87,7 @@ is_of(const row_t *row, const char *api_id)
 static size_t
 place_of(const char *api_id)
 {
-    uint64_t hash = SL_ID_LEN;
-    uint64_t word;
-
-    for (size_t i = 0; i < SL_ID_LEN; i += sizeof(word)) {
-        memcpy(&word, api_id + i, sizeof(word));
-        unsigned __int128 product = (unsigned __int128)(hash ^ word) * 0x9e3779b97f4a7c15ULL;
-        hash = (uint64_t)product ^ (uint64_t)(product >> 64);
-    }
-    return hash % NGX_HTTP_SLUICE_TALLY_PLACES;
+    return sl_hash(0, api_id, SL_ID_LEN) % NGX_HTTP_SLUICE_TALLY_PLACES;
 }
 
 // The row of an API. Who loses a race for a place counts this one request under "other".
