@@ -18,6 +18,7 @@
 #define COUNTER_MAGIC       0x736c6374756e6974ULL // "slctunit": the file is complete
 #define COUNTER_LOOKS       32                    // slots looked at for one that may change hands
 #define COUNTER_BUCKET      8                     // counters that a bucket leads to
+#define COUNTER_MEMOS       1024                  // keys that a process remembers
 #define COUNTER_TAG_FREE    0                     // a slot that was never used
 #define COUNTER_TAG_BUSY    1                     // a slot that changes hands
 #define COUNTER_EXHAUSTED   0x80000000U           // bit of a units word
@@ -106,6 +107,13 @@ struct counter_header {
     _Atomic uint64_t up[SL_SHARDS / 64];  // bit: waiting for units makes sense
 };
 
+// Where a process found a key the last time.
+struct counter_memo {
+    struct sl_counter_key key; // len 0: none
+    uint32_t slot;             // that held it, or SL_COUNTER_NO_SLOT
+    uint64_t tag;              // of the key
+};
+
 struct sl_counters {
     struct counter_header *header; // start of the mapping
     _Atomic uint64_t *asked;       // a bit a slot: its workers asked for units
@@ -123,6 +131,7 @@ struct sl_counters {
     bool is_agent;                //
     char path[256];               // of the file
     char wake_path[108];          // where the agent listens
+    struct counter_memo memos[COUNTER_MEMOS]; // this process's own
 };
 
 static inline uint64_t

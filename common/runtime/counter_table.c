@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/hash.h"
 #include "common/runtime/counter_layout.h"
 #include "common/runtime/siphash.h"
 
@@ -278,22 +279,55 @@ claim(struct sl_counters *counters, const struct sl_counter_take *take,
     return slot;
 }
 
+// What this process remembers of a key; a newcomer takes the place of another key. Saves the hash
+// that strangers cannot foresee, which is most of what finding a slot costs.
+static struct counter_memo *
+memo_of(struct sl_counters *counters, const struct sl_counter_key *key)
+{
+    uint64_t seed = counters->header->hash_key[0];
+    struct counter_memo *memo =
+        &counters->memos[sl_hash(seed, key->text, key->len) % COUNTER_MEMOS];
+    if (memo->key.len != key->len || memcmp(memo->key.text, key->text, key->len) != 0) {
+        memo->key = *key;
+        memo->tag = counter_tag(counters, (struct sl_str){key->text, key->len});
+        memo->slot = SL_COUNTER_NO_SLOT;
+    }
+    return memo;
+}
+
+// The slot of a key that has one, kept from changing hands; else SL_COUNTER_NO_SLOT.
+static uint32_t
+held_slot(const struct sl_counters *counters, struct counter_memo *memo, bool overflow,
+          int64_t mono_ms)
+{
+    if (memo->slot != SL_COUNTER_NO_SLOT &&
+        counter_keep_slot(counters, memo->slot, memo->tag, mono_ms)) {
+        return memo->slot;
+    }
+    memo->slot = counter_lookup(counters, memo->tag, overflow);
+    if (memo->slot != SL_COUNTER_NO_SLOT &&
+        !counter_keep_slot(counters, memo->slot, memo->tag, mono_ms)) {
+        memo->slot = SL_COUNTER_NO_SLOT;
+    }
+    return memo->slot;
+}
+
 // The slot of a key, claimed when there is none.
 static uint32_t
 slot_of_key(struct sl_counters *counters, const struct sl_counter_take *take,
             const struct sl_counter_key *key, bool overflow, int64_t mono_ms)
 {
-    uint64_t tag = counter_tag(counters, (struct sl_str){key->text, key->len});
-    uint32_t slot = counter_lookup(counters, tag, overflow);
-    if (slot != SL_COUNTER_NO_SLOT && counter_keep_slot(counters, slot, tag, mono_ms)) {
+    struct counter_memo *memo = memo_of(counters, key);
+    uint32_t slot = held_slot(counters, memo, overflow, mono_ms);
+    if (slot != SL_COUNTER_NO_SLOT) {
         return slot;
     }
     if (!claim_begin(counters)) {
         return SL_COUNTER_NO_SLOT;
     }
-    slot = counter_lookup(counters, tag, overflow);
-    if (slot == SL_COUNTER_NO_SLOT || !counter_keep_slot(counters, slot, tag, mono_ms)) {
-        slot = claim(counters, take, key, tag, overflow, mono_ms);
+    slot = held_slot(counters, memo, overflow, mono_ms);
+    if (slot == SL_COUNTER_NO_SLOT) {
+        slot = claim(counters, take, key, memo->tag, overflow, mono_ms);
     }
     claim_end(counters);
     return slot;

@@ -60,6 +60,31 @@ a_slot_changes_hands_only_after_its_windows(void **state)
     take_one(f);
     assert_int_equal(SL_COUNTER_NO_SLOT, sl_counters_find(f->counters, old));
     assert_int_equal(first_slot, f->take.slot);
+    f->take.key = &f->key; // which this process remembers in that slot
+    take_one(f);
+    assert_true(f->take.slot >= f->counters->hashed_slots);
+}
+
+// More keys than a process remembers, each found again in its own counter.
+static void
+keys_beyond_the_remembered_ones_keep_their_counters(void **state)
+{
+    static uint32_t slots[3 * COUNTER_MEMOS];
+    struct fixture *f = *state;
+    static struct sl_counter_key key;
+    char id[SL_ID_SIZE];
+    f->take.key = &key;
+    for (size_t i = 0; i < 2 * SL_COUNT(slots); i++) {
+        size_t number = i % SL_COUNT(slots);
+        snprintf(id, sizeof(id), "%032zu", number);
+        struct sl_str subject = {id, SL_ID_LEN};
+        sl_counter_policy_key(&key, POLICY, PUBLISH, SL_COUNT_APP, &subject, WINDOW);
+        take_one(f);
+        assert_true(i < SL_COUNT(slots) || f->take.slot == slots[number]);
+        slots[number] = f->take.slot;
+        assert_int_equal(f->take.slot,
+                         sl_counters_find(f->counters, (struct sl_str){key.text, key.len}));
+    }
 }
 
 static void
@@ -242,6 +267,7 @@ main(void)
         T(what_is_no_key_is_not_packed),
         T_SMALL(a_full_table_falls_to_the_policys_overflow_counter),
         T_SMALL(a_slot_changes_hands_only_after_its_windows),
+        T(keys_beyond_the_remembered_ones_keep_their_counters),
         T(a_slot_that_is_used_again_does_not_change_hands),
         T(a_second_opening_maps_the_same_memory_and_may_not_attend),
         T(another_size_retires_the_memory_of_before),
