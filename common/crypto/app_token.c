@@ -46,10 +46,20 @@ sl_app_token_make(struct sl_arena *arena, const struct sl_seal_key *key,
                   const struct sl_app_token *token, const char **ret_text, struct sl_error *err)
 {
     struct sl_str sealed;
-    char *plain = sl_arena_printf(arena, "%c|%s|%s|%" PRId64 "|%" PRId64 "|%.*s",
-                                  kinds[token->kind], token->app_id, token->tag, token->issued_s,
-                                  token->expires_s, SL_STR_FMT(token->scope));
-    if (plain == NULL || sl_seal(arena, key, context, sl_str(plain), &sealed, err) != 0) {
+    const char *head =
+        sl_arena_printf(arena, "%c|%s|%s|%" PRId64 "|%" PRId64 "|", kinds[token->kind],
+                        token->app_id, token->tag, token->issued_s, token->expires_s);
+    size_t len = head == NULL ? 0 : strlen(head);
+    char *plain = sl_arena_alloc(arena, len + token->scope.len + 1);
+    if (head == NULL || plain == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    memcpy(plain, head, len);
+    if (token->scope.len > 0) {
+        memcpy(plain + len, token->scope.ptr, token->scope.len); // any bytes, as they were sent
+    }
+    if (sl_seal(arena, key, context, (struct sl_str){plain, len + token->scope.len}, &sealed,
+                err) != 0) {
         return sl_fail(err, SL_E_INTERNAL);
     }
     char *text = sl_arena_alloc(arena, SL_BASE64_LEN(sealed.len) + 1);

@@ -3,10 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/crypto/jwt.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "common/crypto/base64.h"
+#include "common/crypto/json.h"
 
 #define MS_PER_S 1000
 
@@ -19,7 +19,7 @@ part_object(struct sl_str part)
     if (!sl_base64_decode(part, text, sizeof(text), &len)) {
         return NULL;
     }
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *object = sl_json_read((struct sl_str){text, len}, JSON_REJECT_DUPLICATES);
     if (!json_is_object(object)) {
         json_decref(object);
         return NULL;
