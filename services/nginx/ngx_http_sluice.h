@@ -52,6 +52,7 @@ typedef struct {
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
     // What `sluice_gzip_level N` declared; NULL where missing.
     ngx_http_core_loc_conf_t *levels[NGX_HTTP_SLUICE_LEVELS];
+    ngx_thread_pool_t *threads;   // that read large answers of functions
     ngx_int_t gzip_ratio;         // index of the variable $gzip_ratio
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
     ngx_shm_zone_t *lockout_zone; // access keys that failed

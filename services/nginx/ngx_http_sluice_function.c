@@ -1,24 +1,28 @@
 // ngx_http_sluice_function.c - what a function answers becomes the answer to the caller
 // (runtime.md 10.3).
 //
-// The function service answers with a JSON object {statusCode, headers, body, isBase64Encoded}. The
-// answer's header waits until the whole object is there; then it is sent as the object says.
-// Anything else is GW_FUNCTION_ANSWER. A service that refuses or cannot be reached is
-// GW_BACKEND_PROTOCOL, one that is too slow GW_FUNCTION_TIMEOUT (_error.c).
+// The function service answers with a JSON object (_answer.c). The answer's header waits until the
+// whole object is there; then it is sent as the object says. Large ones are read by a thread, since
+// that takes tens of milliseconds, and a worker has other callers. Anything else is
+// GW_FUNCTION_ANSWER. A service that refuses or cannot be reached is GW_BACKEND_PROTOCOL, one that
+// is too slow GW_FUNCTION_TIMEOUT (_error.c).
 //
 // SPDX-License-Identifier: Apache-2.0
-#include <jansson.h>
-
 #include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_answer.h"
 
-#define ANSWER_MAX   (8 * 1024 * 1024) // bytes of an answer: 6 MB of body in base64
-#define ANSWER_FIRST 16384             // bytes of the first room
-#define STATUS_MIN   200
-#define STATUS_MAX   599
+#define ANSWER_MAX    (8 * 1024 * 1024) // bytes of an answer: 6 MB of body in base64
+#define ANSWER_FIRST  16384             // bytes of the first room
+// Bytes of an answer that the worker reads itself, in a fraction of a millisecond.
+#define READ_HERE_MAX 65536
+#define BUFFERED_HERE 0x08U // of r->buffered: the image filter's bit, which is not loaded
+#define BUFFERED_ALL  0x0fU // bits that it has
 
 enum state {
     AWAITED,    // the service has not answered
     COLLECTING, // its answer comes
+    READING,    // a thread reads it
+    READ,       // and has read it
     SENT,       // ours is on its way
 };
 
@@ -26,8 +30,10 @@ struct ngx_http_sluice_answer {
     enum state state;
     bool async;
     bool truncated; // too large, or cut off
+    bool is_read;   // `said` holds it
     u_char *data;
     size_t len, room;
+    struct ngx_http_sluice_said said;
 };
 
 static ngx_http_output_body_filter_pt next_body_filter;
@@ -53,164 +59,48 @@ ngx_http_sluice_function(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return ngx_http_sluice_forward_event(r, ctx);
 }
 
-// -- headers of the answer ------------------------------------------------------------------------
-
-// What the connection or the gateway itself says.
-static bool
-is_not_the_functions(const char *name)
-{
-    static const char *const names[] = {
-        "connection", "content-length",    "date",    "keep-alive",   "server",
-        "trailer",    "transfer-encoding", "upgrade", "x-request-id",
-    };
-
-    for (size_t i = 0; i < SL_COUNT(names); i++) {
-        if (strcasecmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return strncasecmp(name, "x-apig-", sizeof("x-apig-") - 1) == 0;
-}
-
-static bool
-is_name(const char *name)
-{
-    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-    return name[0] != '\0' && strspn(name, token) == strlen(name);
-}
-
-static bool
-is_value(const json_t *value)
-{
-    const char *text = json_string_value(value);
-    size_t len = json_string_length(value);
-
-    for (size_t i = 0; i < len; i++) {
-        u_char byte = (u_char)text[i];
-
-        if ((byte < ' ' && byte != '\t') || byte == 0x7f) {
-            return false;
-        }
-    }
-    return text != NULL;
-}
+// -- the answer -----------------------------------------------------------------------------------
 
 static ngx_int_t
-add_header(ngx_http_request_t *r, const char *name, const json_t *value)
+add_header(ngx_http_request_t *r, const struct ngx_http_sluice_said_header *from)
 {
-    ngx_table_elt_t *header;
+    ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
 
-    if (!is_name(name) || !is_value(value)) {
-        return NGX_DECLINED;
-    }
-    if (is_not_the_functions(name)) {
-        return NGX_OK;
-    }
-    header = ngx_list_push(&r->headers_out.headers);
     if (header == NULL) {
         return NGX_ERROR;
     }
     header->hash = 1;
-    header->key = ngx_http_sluice_copy(r->pool, sl_str(name));
-    header->value = ngx_http_sluice_copy(
-        r->pool, (struct sl_str){json_string_value(value), json_string_length(value)});
+    header->key = ngx_http_sluice_copy(r->pool, from->name);
+    header->value = ngx_http_sluice_copy(r->pool, from->value);
     header->lowcase_key = header->key.data;
     if (header->key.data == NULL || header->value.data == NULL) {
         return NGX_ERROR;
     }
-    if (strcasecmp(name, "content-type") == 0) { // nginx writes it from elsewhere
+    if (sl_str_equal_nocase(from->name, SL_STR("content-type"))) { // nginx writes it from elsewhere
         header->hash = 0;
         r->headers_out.content_type = header->value;
     }
     return NGX_OK;
 }
 
-// A header of the answer: a text, or a list of texts.
 static ngx_int_t
-add_headers(ngx_http_request_t *r, const char *name, const json_t *value)
+send_said(ngx_http_request_t *r, struct ngx_http_sluice_answer *answer)
 {
-    ngx_int_t rc = NGX_OK;
+    const struct ngx_http_sluice_said *said = &answer->said;
 
-    if (!json_is_array(value)) {
-        return add_header(r, name, value);
-    }
-    for (size_t i = 0; i < json_array_size(value) && rc == NGX_OK; i++) {
-        rc = add_header(r, name, json_array_get(value, i));
-    }
-    return rc;
-}
-
-// -- the answer -----------------------------------------------------------------------------------
-
-// The body that the object describes. NGX_DECLINED when it describes none.
-static ngx_int_t
-read_body(ngx_http_request_t *r, const json_t *object, struct sl_str *ret_body)
-{
-    const json_t *body = json_object_get(object, "body");
-    const json_t *encoded = json_object_get(object, "isBase64Encoded");
-    ngx_str_t text;
-    ngx_str_t plain;
-
-    if ((body != NULL && !json_is_string(body) && !json_is_null(body)) ||
-        (encoded != NULL && !json_is_boolean(encoded))) {
-        return NGX_DECLINED;
-    }
-    text = ngx_http_sluice_copy(
-        r->pool, json_is_string(body)
-                     ? (struct sl_str){json_string_value(body), json_string_length(body)}
-                     : SL_STR(""));
-    if (text.data == NULL) {
-        return NGX_ERROR;
-    }
-    if (!json_is_true(encoded)) {
-        *ret_body = ngx_http_sluice_view(&text);
-        return NGX_OK;
-    }
-    plain.data = ngx_pnalloc(r->pool, ngx_base64_decoded_length(text.len) + 1);
-    if (plain.data == NULL) {
-        return NGX_ERROR;
-    }
-    plain.len = 0;
-    if (text.len > 0 && ngx_decode_base64(&plain, &text) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-    *ret_body = ngx_http_sluice_view(&plain);
-    return NGX_OK;
-}
-
-// Sends what the object says; NGX_DECLINED when it is not an answer.
-static ngx_int_t
-send_object(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const json_t *object)
-{
-    const json_t *status = json_object_get(object, "statusCode");
-    json_t *headers = json_object_get(object, "headers");
-    struct sl_str body = {"", 0};
-    ngx_int_t rc = NGX_DECLINED;
-    const char *name;
-    json_t *value;
-
-    if (json_is_integer(status) && json_integer_value(status) >= STATUS_MIN &&
-        json_integer_value(status) <= STATUS_MAX &&
-        (headers == NULL || json_is_null(headers) || json_is_object(headers))) {
-        rc = read_body(r, object, &body);
-    }
+    answer->state = SENT;
     ngx_http_clean_header(r);
     r->headers_out.content_type.len = 0;
-    json_object_foreach(headers, name, value)
-    {
-        rc = rc == NGX_OK ? add_headers(r, name, value) : rc;
+    for (size_t i = 0; i < said->header_count; i++) {
+        if (add_header(r, &said->headers[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
-    if (rc != NGX_OK) {
-        return rc;
-    }
-    ctx->answer->state = SENT;
-    return ngx_http_sluice_send(r, (ngx_uint_t)json_integer_value(status),
+    return ngx_http_sluice_send(r, (ngx_uint_t)said->status,
                                 r->headers_out.content_type.len > 0
                                     ? ngx_http_sluice_view(&r->headers_out.content_type)
-                                    : ngx_http_sluice_type_of(body),
-                                body);
+                                    : ngx_http_sluice_type_of(said->body),
+                                said->body);
 }
 
 static ngx_int_t
@@ -224,12 +114,93 @@ refuse(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
                                             sl_error_status(SL_E_GW_FUNCTION_ANSWER));
 }
 
+// What was read goes out, if it could be read.
+static ngx_int_t
+finish(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    r->buffered &= BUFFERED_ALL ^ BUFFERED_HERE;
+    return ctx->answer->is_read ? send_said(r, ctx->answer) : refuse(r, ctx);
+}
+
+static void
+read_said(struct ngx_http_sluice_answer *answer)
+{
+    struct sl_str text = {(const char *)answer->data, answer->len};
+
+    answer->is_read = ngx_http_sluice_said_read(text, &answer->said) == 0;
+}
+
+static void
+clear_said(void *data)
+{
+    struct ngx_http_sluice_answer *answer = data;
+
+    ngx_http_sluice_said_clear(&answer->said);
+}
+
+// -- large answers: a thread reads them -----------------------------------------------------------
+
+struct reading {
+    ngx_http_request_t *request;
+    struct ngx_http_sluice_answer *answer;
+};
+
+// In the thread: nginx's own things are not for it.
+static void
+read_aside(void *data, ngx_log_t *log)
+{
+    const struct reading *reading = data;
+
+    (void)log;
+    read_said(reading->answer);
+}
+
+// Back in the worker: the request goes on with its writing, or ends if its client went away.
+static void
+on_read_aside(ngx_event_t *event)
+{
+    const struct reading *reading = event->data;
+    ngx_http_request_t *r = reading->request;
+    ngx_connection_t *c = r->connection;
+
+    r->main->blocked--;
+    r->aio = 0;
+    reading->answer->state = READ;
+    r->write_event_handler(r);
+    ngx_http_run_posted_requests(c);
+}
+
+static ngx_int_t
+start_reading(ngx_http_request_t *r, struct ngx_http_sluice_answer *answer)
+{
+    const ngx_http_sluice_main_conf_t *smcf =
+        ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
+    ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, sizeof(struct reading));
+    struct reading *reading;
+
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+    reading = task->ctx;
+    *reading = (struct reading){r, answer};
+    task->handler = read_aside;
+    task->event.handler = on_read_aside;
+    task->event.data = reading;
+    if (ngx_thread_task_post(smcf->threads, task) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    answer->state = READING;
+    r->main->blocked++;
+    r->aio = 1;
+    r->buffered |= BUFFERED_HERE;
+    return NGX_AGAIN;
+}
+
 static ngx_int_t
 deliver(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct ngx_http_sluice_answer *answer = ctx->answer;
-    json_t *object;
-    ngx_int_t rc;
+    ngx_pool_cleanup_t *cleanup;
 
     if (answer->async) { // the service took it
         ngx_http_clean_header(r);
@@ -240,10 +211,17 @@ deliver(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (answer->truncated || answer->len == 0) {
         return refuse(r, ctx);
     }
-    object = json_loadb((const char *)answer->data, answer->len, JSON_ALLOW_NUL, NULL);
-    rc = json_is_object(object) ? send_object(r, ctx, object) : NGX_DECLINED;
-    json_decref(object);
-    return rc == NGX_DECLINED ? refuse(r, ctx) : rc;
+    cleanup = ngx_pool_cleanup_add(r->pool, 0);
+    if (cleanup == NULL) {
+        return NGX_ERROR;
+    }
+    cleanup->handler = clear_said;
+    cleanup->data = answer;
+    if (answer->len > READ_HERE_MAX) {
+        return start_reading(r, answer);
+    }
+    read_said(answer);
+    return finish(r, ctx);
 }
 
 // -- filters --------------------------------------------------------------------------------------
@@ -300,8 +278,12 @@ body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_http_sluice_ctx_t *ctx = r == r->main ? ngx_http_sluice_ctx(r) : NULL;
     bool is_last = false;
 
-    if (ctx == NULL || ctx->answer == NULL || ctx->answer->state != COLLECTING) {
+    if (ctx == NULL || ctx->answer == NULL || ctx->answer->state == AWAITED ||
+        ctx->answer->state == SENT) {
         return next_body_filter(r, in);
+    }
+    if (ctx->answer->state != COLLECTING) {
+        return ctx->answer->state == READ ? finish(r, ctx) : NGX_AGAIN;
     }
     for (; in != NULL; in = in->next) {
         ngx_buf_t *buffer = in->buf;

@@ -2,6 +2,8 @@
 
 A real nginx with the module and an image without a control plane; every test publishes its own APIs.
 """
+import base64
+import json
 import pathlib
 import re
 import sys
@@ -12,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
 from authority import Authority  # noqa: E402
 from backend import CLOSE, RESET, SILENCE, Backend, answer, mirror  # noqa: E402
-from module_node import Node, free_ports, fresh, hex_id  # noqa: E402
+from module_node import Node, free_ports, fresh, hex_id, pause  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 GROUP = hex_id(1)
@@ -491,6 +493,65 @@ class Policies(Told):
             backend_type="MOCK", mock={"body": "own", "status": 200})])
         self.assertEqual(self.node.request("GET", "/p?kind=gold").body, b"gold")
         self.assertEqual(self.node.request("GET", "/p").body, b"own")
+
+
+class Functions(Told):
+    """Answers of functions that are too large for the worker to read itself."""
+
+    TEXT = "0123456789abcdef" * 50_000
+
+    def setUp(self):
+        self.service = self.enterContext(Backend(take=lambda seen: self.said))
+        self.publish([api(1, "/f", self.service, backend_type="FUNCTION", http={"method": "POST"}),
+                      api(2, "/small", self.service, http={"path": "/small"})])
+
+    def tell(self, fields, body=None):
+        self.said = answer(200, body if body is not None else json.dumps({"statusCode": 200, **fields}))
+
+    def test_they_are_read_and_sent(self):
+        binary = bytes(range(256)) * 24_000  # 6 MB, as base64 8 MB
+        for tls in (False, True):
+            self.tell({"statusCode": 207, "body": self.TEXT, "headers": {"X-A": "1", "Content-Type": "text/csv"}})
+            reply = self.node.request("GET", "/f", tls=tls)
+            self.assertEqual((reply.status, reply.body.decode()), (207, self.TEXT))
+            self.assertEqual((reply.header("X-A"), reply.header("Content-Type")), ("1", "text/csv"))
+            self.tell({"isBase64Encoded": True, "body": base64.b64encode(binary).decode()})
+            reply = self.node.request("GET", "/f", tls=tls)
+            self.assertEqual((reply.status, reply.body == binary), (200, True))
+            self.tell({"body": self.TEXT})
+            self.assertEqual(self.node.request("HEAD", "/f", tls=tls).header("Content-Length"), str(len(self.TEXT)))
+
+    def test_what_is_none_is_refused(self):
+        for broken in (json.dumps({"statusCode": 200, "body": self.TEXT}) + "}", json.dumps({"body": self.TEXT}),
+                       json.dumps({"statusCode": 200, "body": "x" * (8 << 20)})):
+            self.tell(None, broken)
+            for tls in (False, True):
+                self.refused(self.node.request("GET", "/f", tls=tls), 500, "APIG.0601")
+
+    def test_the_connection_goes_on_afterwards(self):
+        self.tell({"body": self.TEXT})
+        with self.node.connect() as sock:
+            one = b"GET /f HTTP/1.1\r\nHost: h.example.com\r\n\r\n"
+            sock.sendall(one * 3 + one.replace(b"/f ", b"/nowhere ").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            received = b"".join(iter(lambda: sock.recv(1 << 20), b""))
+        self.assertEqual((received.count(b"HTTP/1.1 200"), received.count(b"HTTP/1.1 404")), (3, 1))
+        self.assertEqual(received.count(self.TEXT.encode()), 3)
+
+    def test_clients_that_go_away_meanwhile_harm_nobody(self):
+        self.tell({"body": "x" * (7 << 20)})
+        for _ in range(10):
+            with self.node.connect() as sock:
+                sock.sendall(b"GET /f HTTP/1.1\r\nHost: h.example.com\r\n\r\n")
+                while len(self.service.seen) == 0:
+                    pause(0.001)
+                self.service.seen.clear()
+        replies = []
+        threads = [threading.Thread(target=lambda: replies.append(self.node.request("GET", "/f"))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual([(reply.status, len(reply.body)) for reply in replies], [(200, 7 << 20)] * 6)
 
 
 if __name__ == "__main__":
