@@ -65,11 +65,12 @@ a_slot_changes_hands_only_after_its_windows(void **state)
     assert_true(f->take.slot >= f->counters->hashed_slots);
 }
 
-// More keys than a process remembers, each found again in its own counter.
+// So many keys that some take turns in what a process remembers: each is found again in its
+// counter.
 static void
-keys_beyond_the_remembered_ones_keep_their_counters(void **state)
+keys_that_take_turns_keep_their_counters(void **state)
 {
-    static uint32_t slots[3 * COUNTER_MEMOS];
+    static uint32_t slots[COUNTER_MEMOS * 3 / 4];
     struct fixture *f = *state;
     static struct sl_counter_key key;
     char id[SL_ID_SIZE];
@@ -267,7 +268,7 @@ main(void)
         T(what_is_no_key_is_not_packed),
         T_SMALL(a_full_table_falls_to_the_policys_overflow_counter),
         T_SMALL(a_slot_changes_hands_only_after_its_windows),
-        T(keys_beyond_the_remembered_ones_keep_their_counters),
+        T(keys_that_take_turns_keep_their_counters),
         T(a_slot_that_is_used_again_does_not_change_hands),
         T(a_second_opening_maps_the_same_memory_and_may_not_attend),
         T(another_size_retires_the_memory_of_before),
