@@ -150,14 +150,15 @@ adopt(struct keeper *keeper, const struct shards_list *list, bool are_fresh, str
         account_vouched(keeper->account, at->gateway_id, at->node_id, at->boot, at->vouched,
                         at->alone);
     }
+    // Who was taken for dead may grant until its lease ends to nodes that have not heard of this.
+    int64_t clean_from_ms = keeper_clock_ms(keeper) + SHARDS_LEASE_MS + ACCOUNT_AHEAD_MS;
     for (size_t i = 0; i < list->count; i++) {
         const struct shards_epoch *at = &list->at[i];
         if (account_epoch(keeper->account, at->shard) != 0) {
             continue;
         }
         bool is_first = are_fresh && at->epoch == 1;
-        account_own(keeper->account, at->shard, at->epoch,
-                    is_first ? INT64_MIN : keeper_clock_ms(keeper) + ACCOUNT_AHEAD_MS);
+        account_own(keeper->account, at->shard, at->epoch, is_first ? INT64_MIN : clean_from_ms);
         keeper->options.offer(keeper->options.arg, at->shard, true);
     }
     account_announce(keeper->account, keeper_clock_ms(keeper));
@@ -225,6 +226,17 @@ takes_shards(const struct keeper *keeper)
            keeper->options.is_reachable(keeper->options.arg) || sl_mono_ms() >= keeper->patience_ms;
 }
 
+// Another session than before: the server may have ended all of them, and others come back as we
+// do.
+static void
+note_session(struct keeper *keeper, int64_t now_ms)
+{
+    if (keeper->session != 0 && keeper->session != keeper->state.session) {
+        keeper->grace_ms = now_ms + SHARDS_LEASE_MS;
+    }
+    keeper->session = keeper->state.session;
+}
+
 // Our lease had ended, or there was none: what follows is a return.
 static void
 note_return(struct keeper *keeper, int64_t now_ms)
@@ -267,6 +279,7 @@ renew(struct keeper *keeper, struct sl_error *err)
     set_clock(keeper, &state->clock);
     drop_lost(keeper, state);
     note_return(keeper, sl_mono_ms()); // to connect may have taken longer than the lease
+    note_session(keeper, sl_mono_ms());
     atomic_store(&keeper->lease_until_ms, before_ms + SHARDS_LEASE_MS);
     // A step that failed half-way: the table took note, the account did not.
     if (keeper_owned(keeper) < state->own.count && adopt(keeper, &state->own, false, err) != 0) {
@@ -292,7 +305,7 @@ bool
 keeper_renewal_is_due(const struct keeper *keeper)
 {
     int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;
-    return sl_mono_ms() >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
+    return keeper->was_down || sl_mono_ms() >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
 }
 
 static int
@@ -300,8 +313,9 @@ keep_once(struct keeper *keeper, struct sl_error *err)
 {
     int64_t now_ms = sl_mono_ms();
     if (open_database(keeper, err) != 0 ||
-        // First: requests wait for these.
-        (keeper_has_lease(keeper) && keeper_write_ceilings(keeper, err) != 0)) {
+        // First: requests wait for these. But after a failure only a renewal tells what is ours.
+        (!keeper->was_down && keeper_has_lease(keeper) &&
+         keeper_write_ceilings(keeper, err) != 0)) {
         return -1;
     }
     if (keeper_renewal_is_due(keeper) && renew(keeper, err) != 0) {

@@ -131,7 +131,7 @@ keeper_write_contacts(struct keeper *keeper, struct sl_error *err)
     pthread_mutex_unlock(&keeper->lock);
     for (size_t i = 0; i < keeper->row_count; i++) {
         struct shards_node *row = &keeper->rows[i];
-        if (shards_write_contact(keeper->db, keeper->arena, row, err) != 0) {
+        if (shards_write_contact(keeper->db, keeper->arena, keeper->worker, row, err) != 0) {
             return -1;
         }
         pthread_mutex_lock(&keeper->lock);
@@ -182,10 +182,11 @@ keeper_write_ceilings(struct keeper *keeper, struct sl_error *err)
         pthread_mutex_lock(&keeper->lock);
         account_ceilings(keeper->account, CEILINGS, collect_ceiling, keeper);
         pthread_mutex_unlock(&keeper->lock);
+        const struct shards_ceilings ceilings = {keeper->worker, keeper->ceilings,
+                                                 keeper->ceiling_count};
         if (sl_arena_check(keeper->arena, err) != 0 ||
-            (keeper->ceiling_count > 0 &&
-             shards_write_ceilings(keeper->db, keeper->arena, keeper->ceilings,
-                                   keeper->ceiling_count, rows, err) != 0)) {
+            (ceilings.count > 0 &&
+             shards_write_ceilings(keeper->db, keeper->arena, &ceilings, rows, err) != 0)) {
             return -1;
         }
         pthread_mutex_lock(&keeper->lock);

@@ -31,6 +31,7 @@ struct keeper {
     struct sl_arena *arena;    // of one round
     bool has_clock;            // clock_offset_ms was set
     int64_t grace_ms;          // mono: until then nothing is taken from those whose lease ended
+    int64_t session;           // of the last renewal; 0: there was none
     int64_t patience_ms;       // mono: until then the buses are waited for before shards are taken
     bool expects;              // shards will be given back for this process: it looks more often
     int64_t nodes_ms;          // mono: last look at the nodes

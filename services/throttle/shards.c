@@ -14,21 +14,37 @@
 
 #define ARRAY_MAX (SL_SHARDS * 24) // bytes of an array of times as text
 
+// Whether worker `w` lives: its lease runs, and its session has not ended on a server that went on.
+// That of a killed process ends at once. A session of another role hides its start.
+#define LIVES                                                                                      \
+    "w.lease > clock_timestamp() AND (w.server IS DISTINCT FROM pg_postmaster_start_time() OR "    \
+    "EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = w.pid AND "                              \
+    "coalesce(a.backend_start, w.since) = w.since))"
+
 static const char renew_sql[] =
-    "INSERT INTO throttle_worker (worker, lease, takes) "
-    "VALUES ($1, clock_timestamp() + $2 * interval '1 millisecond', $3::int <> 0) "
-    "ON CONFLICT (worker) DO UPDATE SET lease = EXCLUDED.lease, takes = EXCLUDED.takes "
-    "RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    "INSERT INTO throttle_worker (worker, lease, takes, pid, since, server) "
+    "SELECT $1, clock_timestamp() + $2 * interval '1 millisecond', $3::int <> 0, b.pid, "
+    "a.backend_start, pg_postmaster_start_time() "
+    "FROM (SELECT pg_backend_pid() AS pid) b LEFT JOIN pg_stat_activity a USING (pid) "
+    "ON CONFLICT (worker) DO UPDATE SET lease = EXCLUDED.lease, takes = EXCLUDED.takes, "
+    "pid = EXCLUDED.pid, since = EXCLUDED.since, server = EXCLUDED.server "
+    "RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pid";
 
 static const char look_sql[] =
-    "SELECT (SELECT count(*) FROM throttle_worker "
-    "WHERE lease > clock_timestamp() AND (takes OR worker = $1)), "
+    "WITH live AS MATERIALIZED (SELECT w.worker, w.takes FROM throttle_worker w WHERE " LIVES ") "
+    "SELECT (SELECT count(*) FROM live WHERE takes OR worker = $1), "
     "count(*) FILTER (WHERE s.owner IS NULL), "
-    "count(*) FILTER (WHERE s.owner IS NOT NULL AND w.worker IS NULL) FROM throttle_shard s "
-    "LEFT JOIN throttle_worker w ON w.worker = s.owner AND w.lease > clock_timestamp()";
+    "count(*) FILTER (WHERE s.owner IS NOT NULL AND l.worker IS NULL) FROM throttle_shard s "
+    "LEFT JOIN live l ON l.worker = s.owner";
 
 static const char own_sql[] =
     "SELECT shard, epoch FROM throttle_shard WHERE owner = $1 ORDER BY shard";
+
+// Who is taken for dead writes nothing any more before it has looked at the table again. One that
+// is writing is left for the next time: it may have stopped half-way.
+static const char bury_sql[] =
+    "DELETE FROM throttle_worker WHERE worker IN (SELECT w.worker FROM throttle_worker w "
+    "WHERE w.worker <> $1 AND NOT (" LIVES ") FOR UPDATE SKIP LOCKED)";
 
 static const char take_sql[] =
     "UPDATE throttle_shard SET owner = $1, epoch = epoch + 1 WHERE shard IN "
@@ -50,11 +66,16 @@ static const char nodes_sql[] =
     "LEFT JOIN throttle_contact c ON c.gateway_id = n.instance_id AND c.node_id = n.id "
     "ORDER BY n.instance_id, n.id";
 
+// `guard`, here and below: nobody takes the worker for dead while it writes, and nothing is written
+// once somebody did.
+
 // A row of another memory makes that memory a lost one, until now ($8) at the latest. Times only
 // grow.
 static const char contact_sql[] =
+    "WITH guard AS (SELECT FROM throttle_worker WHERE worker = $9 FOR SHARE) "
     "INSERT INTO throttle_contact AS c (gateway_id, node_id, boot, until_ms, lost_until_ms, "
-    "divides, vouched) VALUES ($1, $2, $3, $4, $5, greatest($6, 0), $7::bigint[]) "
+    "divides, vouched) SELECT $1, $2, $3, $4::bigint, $5::bigint, greatest($6::bigint, 0), "
+    "$7::bigint[] FROM guard "
     "ON CONFLICT (gateway_id, node_id) DO UPDATE SET "
     "lost_until_ms = greatest(c.lost_until_ms, EXCLUDED.lost_until_ms, "
     "CASE WHEN c.boot <> EXCLUDED.boot THEN least(c.until_ms, $8) ELSE 0 END), "
@@ -88,11 +109,12 @@ static const char old_usage_sql[] =
 
 // A newer window replaces the older; within one a ceiling only rises.
 static const char raise_sql[] =
+    "WITH guard AS (SELECT FROM throttle_worker WHERE worker = $2 FOR SHARE) "
     "INSERT INTO throttle_usage AS u (gateway_id, key, window_s, window_no, used, \"limit\", "
     "ceiling) "
     "SELECT x.gateway, x.key, x.window_s, x.window, 0, x.limit, x.ceiling "
     "FROM jsonb_to_recordset($1::jsonb) AS x (gateway text, key text, window_s bigint, "
-    "\"window\" bigint, \"limit\" bigint, ceiling bigint) WHERE x.ceiling >= 0 "
+    "\"window\" bigint, \"limit\" bigint, ceiling bigint), guard WHERE x.ceiling >= 0 "
     "ON CONFLICT (gateway_id, key) DO UPDATE SET "
     "window_no = greatest(u.window_no, EXCLUDED.window_no), \"limit\" = EXCLUDED.\"limit\", "
     "ceiling = CASE WHEN u.window_no < EXCLUDED.window_no THEN EXCLUDED.ceiling "
@@ -100,12 +122,21 @@ static const char raise_sql[] =
     "ELSE greatest(u.ceiling, EXCLUDED.ceiling) END, "
     "used = CASE WHEN u.window_no < EXCLUDED.window_no THEN 0 ELSE u.used END, at = now()";
 
-// In the order of the request; a key without a row has window 0.
+// In the order of the request; a key without a row has window 0. Whether the worker is in the table
+// is of the same moment.
 static const char look_ceiling_sql[] =
     "SELECT coalesce(u.window_no, 0), CASE WHEN u.window_no IS NULL THEN 0 "
-    "ELSE coalesce(u.ceiling, 2147483647) END FROM jsonb_array_elements($1::jsonb) "
+    "ELSE coalesce(u.ceiling, 2147483647) END, "
+    "(SELECT count(*) FROM throttle_worker WHERE worker = $2) FROM jsonb_array_elements($1::jsonb) "
     "WITH ORDINALITY x (j, n) LEFT JOIN throttle_usage u ON u.gateway_id = x.j ->> 'gateway' "
     "AND u.key = x.j ->> 'key' ORDER BY x.n";
+
+static int
+buried(struct sl_error *err)
+{
+    sl_fail(err, SL_E_UNAVAILABLE);
+    return sl_error_detail(err, "another worker took this one for dead");
+}
 
 static void
 read_list(const struct sl_rows *rows, struct shards_list *ret_list)
@@ -133,6 +164,7 @@ shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, bool 
     int64_t trip_ms = sl_mono_ms() - asked_ms;
     ret_state->clock =
         (struct shards_clock){sl_rows_int(rows, 0, 0), asked_ms + trip_ms / 2, trip_ms};
+    ret_state->session = sl_rows_int(rows, 0, 1);
     if (sl_sql(tx, arena, look_sql, SL_PARAMS(SL_P_TEXT(worker)), &rows, err) != 0) {
         return -1;
     }
@@ -154,6 +186,8 @@ shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker,
     SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
     if (tx == NULL ||
         sl_sql(tx, arena, lock_sql, SL_PARAMS(SL_P_INT(HAND_OVER_LOCK)), NULL, err) != 0 ||
+        (wish->with_orphans &&
+         sl_sql(tx, arena, bury_sql, SL_PARAMS(SL_P_TEXT(worker)), NULL, err) != 0) ||
         sl_sql(
             tx, arena, take_sql,
             SL_PARAMS(SL_P_TEXT(worker), SL_P_INT(wish->max), SL_P_INT(wish->with_orphans ? 1 : 0)),
@@ -281,24 +315,31 @@ shards_vouched(struct sl_db *db, struct sl_arena *arena, struct shards_vouch **r
 }
 
 int
-shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_node *node,
-                     struct sl_error *err)
+shards_write_contact(struct sl_db *db, struct sl_arena *arena, const char *worker,
+                     struct shards_node *node, struct sl_error *err)
 {
     struct sl_rows *rows;
+    struct sl_later *written;
     const char *vouched = array_text(arena, node->contact.vouched, err);
     int64_t written_ms = node->contact.until_ms - ACCOUNT_CONTACT_MS;
     SL_AUTO(sl_tx) tx = vouched != NULL ? sl_tx_begin(db, err) : NULL;
+    // In one round trip: who stops half-way must not keep others from taking its shards.
     if (tx == NULL ||
-        sl_sql(tx, arena, contact_sql,
-               SL_PARAMS(SL_P_TEXT(node->gateway_id), SL_P_TEXT(node->node_id),
-                         SL_P_TEXT(node->contact.boot), SL_P_INT(node->contact.until_ms),
-                         SL_P_INT(node->contact.lost_until_ms), SL_P_INT(node->contact.divides),
-                         SL_P_TEXT(vouched), SL_P_INT(written_ms + ACCOUNT_CLOCKS_MS)),
-               &rows, err) != 0) {
+        sl_sql_later(tx, arena, contact_sql,
+                     SL_PARAMS(SL_P_TEXT(node->gateway_id), SL_P_TEXT(node->node_id),
+                               SL_P_TEXT(node->contact.boot), SL_P_INT(node->contact.until_ms),
+                               SL_P_INT(node->contact.lost_until_ms),
+                               SL_P_INT(node->contact.divides), SL_P_TEXT(vouched),
+                               SL_P_INT(written_ms + ACCOUNT_CLOCKS_MS), SL_P_TEXT(worker)),
+                     &written, err) != 0 ||
+        sl_tx_commit(&tx, err) != 0 || sl_sql_rows(written, &rows, err) != 0) {
         return -1;
     }
+    if (sl_rows_count(rows) == 0) {
+        return buried(err);
+    }
     read_contact(rows, 0, 0, &node->contact);
-    return sl_tx_commit(&tx, err);
+    return 0;
 }
 
 // A list of JSON objects as a parameter; drops the list.
@@ -319,12 +360,13 @@ list_text(struct sl_arena *arena, json_t *list, struct sl_error *err)
 
 int
 shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
-                      const struct account_ceiling *wanted, size_t count,
-                      struct account_ceiling *ret_rows, struct sl_error *err)
+                      const struct shards_ceilings *ceilings, struct account_ceiling *ret_rows,
+                      struct sl_error *err)
 {
+    const struct account_ceiling *wanted = ceilings->wanted;
     struct sl_rows *rows;
     json_t *list = json_array();
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < ceilings->count; i++) {
         json_array_append_new(
             list, json_pack("{sssssIsIsIsI}", "gateway", wanted[i].gateway_id, "key", wanted[i].key,
                             "window_s", (json_int_t)wanted[i].window_s, "window",
@@ -336,12 +378,17 @@ shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
     // In one round trip: the first request of a window waits for it.
     struct sl_later *looked;
     if (tx == NULL ||
-        sl_sql_later(tx, arena, raise_sql, SL_PARAMS(SL_P_TEXT(text)), NULL, err) != 0 ||
-        sl_sql_later(tx, arena, look_ceiling_sql, SL_PARAMS(SL_P_TEXT(text)), &looked, err) != 0 ||
+        sl_sql_later(tx, arena, raise_sql, SL_PARAMS(SL_P_TEXT(text), SL_P_TEXT(ceilings->worker)),
+                     NULL, err) != 0 ||
+        sl_sql_later(tx, arena, look_ceiling_sql,
+                     SL_PARAMS(SL_P_TEXT(text), SL_P_TEXT(ceilings->worker)), &looked, err) != 0 ||
         sl_tx_commit(&tx, err) != 0 || sl_sql_rows(looked, &rows, err) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < count; i++) {
+    if (sl_rows_int(rows, 0, 2) == 0) {
+        return buried(err);
+    }
+    for (size_t i = 0; i < ceilings->count; i++) {
         ret_rows[i] = wanted[i];
         ret_rows[i].window = (uint32_t)sl_rows_int(rows, i, 0);
         ret_rows[i].ceiling = sl_rows_int(rows, i, 1);

@@ -32,9 +32,10 @@ struct shards_clock {
 // What a renewal found.
 struct shards_state {
     struct shards_clock clock;
+    int64_t session;        // number of the database session that it came by
     size_t live;            // workers with a lease that take shards, and this one
     size_t free;            // shards that were given back
-    size_t orphans;         // shards whose owner's lease is over
+    size_t orphans;         // shards whose owner is dead: its lease or its session is over
     struct shards_list own; // shards that are ours by the table
 };
 
@@ -61,10 +62,11 @@ int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, b
 // Which shards to take.
 struct shards_wish {
     size_t max;        // at most so many
-    bool with_orphans; // those whose owner's lease is over may be among them
+    bool with_orphans; // those whose owner is dead may be among them
 };
 
-// Takes free shards; their epochs are raised.
+// Takes free shards; their epochs are raised. An owner that only lost its session may live: it
+// writes no contact and no ceiling before its next renewal, and grants for SHARDS_LEASE_MS at most.
 int shards_take(struct sl_db *db, struct sl_arena *arena, const char *worker,
                 const struct shards_wish *wish, struct shards_list *ret_taken,
                 struct sl_error *err) SL_MUST_CHECK;
@@ -77,19 +79,27 @@ int shards_release(struct sl_db *db, struct sl_arena *arena, const char *worker,
 int shards_nodes(struct sl_db *db, struct sl_arena *arena, struct shards_node **ret_nodes,
                  size_t *ret_count, struct sl_error *err) SL_MUST_CHECK;
 
-// Writes what account_contacts() wanted; node->contact is the row afterwards.
-int shards_write_contact(struct sl_db *db, struct sl_arena *arena, struct shards_node *node,
-                         struct sl_error *err) SL_MUST_CHECK;
+// Writes what account_contacts() wanted; node->contact is the row afterwards. UNAVAILABLE when
+// `worker` was taken for dead since it renewed.
+int shards_write_contact(struct sl_db *db, struct sl_arena *arena, const char *worker,
+                         struct shards_node *node, struct sl_error *err) SL_MUST_CHECK;
 
 // What all nodes vouched for; from the arena.
 int shards_vouched(struct sl_db *db, struct sl_arena *arena, struct shards_vouch **ret_vouches,
                    size_t *ret_count, struct sl_error *err) SL_MUST_CHECK;
 
-// Writes (or, with a ceiling of -1, only reads) the ceilings of `count` different keys.
-// ret_rows[i] is the row of wanted[i] afterwards.
+// Ceilings to write, or with -1 only to read, of different keys.
+struct shards_ceilings {
+    const char *worker;                   // who writes
+    const struct account_ceiling *wanted; // borrowed
+    size_t count;                         // of those, at least 1
+};
+
+// Writes and reads them. ret_rows[i] is the row of wanted[i] afterwards. UNAVAILABLE as above, and
+// nothing is learnt.
 int shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
-                          const struct account_ceiling *wanted, size_t count,
-                          struct account_ceiling *ret_rows, struct sl_error *err) SL_MUST_CHECK;
+                          const struct shards_ceilings *ceilings, struct account_ceiling *ret_rows,
+                          struct sl_error *err) SL_MUST_CHECK;
 
 // Writes usage beside the ceilings; forgets windows that are over for two days.
 int shards_write_usage(struct sl_db *db, struct sl_arena *arena, const struct account_usage *usages,

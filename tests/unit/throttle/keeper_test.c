@@ -248,10 +248,10 @@ an_owner_that_stops_leaves_its_shards_at_once(void **state)
     assert_int_equal(0, atomic_load(&f->offered));
 }
 
+// Kills an owner of all shards, without a word to anybody.
 static void
-a_killed_owner_loses_its_shards_when_its_lease_ends(void **state)
+kill_an_owner(struct fixture *f)
 {
-    struct fixture *f = *state;
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -276,11 +276,89 @@ a_killed_owner_loses_its_shards_when_its_lease_ends(void **state)
     }
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    int64_t killed_ms = sl_mono_ms();
+}
+
+static void
+a_killed_owner_loses_its_shards_long_before_its_lease_ends(void **state)
+{
+    struct fixture *f = *state;
+    kill_an_owner(f);
+    run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 hour'");
     f->keepers[0] = start_keeper(f, "heir");
     wait_owned(f->keepers[0], SL_SHARDS);
-    assert_true(sl_mono_ms() - killed_ms >= 1000); // not before the lease was over
     assert_int_equal(2, read_number(f, "SELECT min(epoch) FROM throttle_shard"));
+    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_worker"));
+}
+
+// A fail-over ends all sessions and a build that writes none has none: neither says who is dead.
+static void
+without_its_session_an_owner_loses_its_shards_when_its_lease_ends(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const UNKNOWN[] = {
+        "UPDATE throttle_worker SET server = server - interval '1 hour'",
+        "UPDATE throttle_worker SET pid = NULL, since = NULL, server = NULL"};
+    for (size_t i = 0; i < SL_COUNT(UNKNOWN); i++) {
+        kill_an_owner(f);
+        run_sql(f, UNKNOWN[i]);
+        run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '700 milliseconds'");
+        int64_t leased_ms = sl_mono_ms();
+        f->keepers[0] = start_keeper(f, "heir");
+        wait_owned(f->keepers[0], SL_SHARDS);
+        assert_true(sl_mono_ms() - leased_ms >= 600);
+        keeper_stop(f->keepers[0]);
+        keeper_free(&f->keepers[0]);
+    }
+}
+
+static void
+when_all_sessions_end_owners_come_back_to_their_shards(void **state)
+{
+    struct fixture *f = *state;
+    static const char EPOCHS[] = "SELECT sum(epoch) FROM throttle_shard";
+    static const char SESSIONS[] = "SELECT count(DISTINCT pid) FROM throttle_worker w "
+                                   "JOIN pg_stat_activity a USING (pid) WHERE a.pid IS NOT NULL";
+    f->keepers[0] = start_keeper(f, "one");
+    f->keepers[1] = start_keeper(f, "two");
+    wait_owned(f->keepers[0], SL_SHARDS / 2);
+    wait_owned(f->keepers[1], SL_SHARDS / 2);
+    int64_t epochs = read_number(f, EPOCHS);
+    run_sql(f, "SELECT pg_terminate_backend(pid) FROM throttle_worker");
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (read_number(f, SESSIONS) < 2 && sl_mono_ms() < end_ms) {
+        usleep(5000);
+    }
+    assert_int_equal(2, read_number(f, SESSIONS));
+    assert_int_equal(epochs, read_number(f, EPOCHS));
+}
+
+static void
+who_was_taken_for_dead_writes_nothing_before_it_renews(void **state)
+{
+    struct fixture *f = *state;
+    static struct shards_state seen;
+    static const int64_t vouched[SL_SHARDS];
+    struct sl_error err;
+    struct account_ceiling row;
+    struct account_ceiling wanted = {GATEWAY, KEY, 3600, 1, 3, 2};
+    const struct shards_ceilings ceilings = {"w", &wanted, 1};
+    struct shards_node node = {.gateway_id = GATEWAY, .node_id = "node-1"};
+    node.contact = (struct account_contact){.boot = BOOT, .until_ms = 1, .vouched = vouched};
+    for (int renews = 0; renews < 2; renews++) {
+        if (renews == 1) {
+            assert_int_equal(0, shards_renew(f->db, f->arena, "w", true, &seen, &err));
+        }
+        int expected = renews == 1 ? 0 : -1;
+        err.code = SL_E_UNAVAILABLE;
+        assert_int_equal(expected, shards_write_contact(f->db, f->arena, "w", &node, &err));
+        assert_int_equal(SL_E_UNAVAILABLE, err.code);
+        assert_int_equal(expected, shards_write_ceilings(f->db, f->arena, &ceilings, &row, &err));
+        assert_int_equal(SL_E_UNAVAILABLE, err.code);
+        assert_int_equal(renews, read_number(f, "SELECT count(*) FROM throttle_contact"));
+        assert_int_equal(renews, read_number(f, "SELECT count(*) FROM throttle_usage"));
+        node.contact.vouched = vouched;
+    }
+    assert_int_equal(2, row.ceiling);
 }
 
 static void
@@ -503,7 +581,10 @@ main(void)
         T(a_bus_that_stays_away_is_not_waited_for),
         T(what_is_given_back_is_taken_within_a_moment),
         T(an_owner_that_stops_leaves_its_shards_at_once),
-        T(a_killed_owner_loses_its_shards_when_its_lease_ends),
+        T(a_killed_owner_loses_its_shards_long_before_its_lease_ends),
+        T(without_its_session_an_owner_loses_its_shards_when_its_lease_ends),
+        T(when_all_sessions_end_owners_come_back_to_their_shards),
+        T(who_was_taken_for_dead_writes_nothing_before_it_renews),
         T(a_node_gets_units_once_its_row_is_written),
         T(what_is_granted_is_covered_by_a_durable_ceiling),
         T(an_heir_grants_what_the_ceiling_leaves),

@@ -39,7 +39,8 @@ ceilings_and_usage_are_written_key_by_key(void **state)
             wanted[n] = (struct account_ceiling){"g", key, 3600, 2, 1000, n % 2 == 0 ? 100 : -1};
             usages[n] = (struct account_usage){"g", key, 2, 3600, 50, 1000};
         }
-        assert_int_equal(shards_write_ceilings(f->db, f->arena, wanted, KEYS, rows, &f->err), 0);
+        const struct shards_ceilings ceilings = {"writer", wanted, KEYS};
+        assert_int_equal(shards_write_ceilings(f->db, f->arena, &ceilings, rows, &f->err), 0);
         assert_int_equal(rows[0].ceiling, 100);
         plans_judge(f->plans, "ceilings", KEYS);
         assert_int_equal(shards_write_usage(f->db, f->arena, usages, KEYS, &f->err), 0);
@@ -86,6 +87,8 @@ set_up(void **state)
     plans_run(f->plans, "INSERT INTO throttle_usage (gateway_id, key, window_s, window_no, used, "
                         "\"limit\", at) SELECT 'g', 't/' || lpad(n::text, 32, '0') || '/*/a/3600', "
                         "3600, 1, 10, 1000, now() FROM generate_series(0, 99999) n");
+    plans_run(f->plans, "INSERT INTO throttle_worker (worker, lease) "
+                        "VALUES ('writer', now() + interval '1 hour')");
     plans_begin(f->plans);
     *state = f;
     return 0;

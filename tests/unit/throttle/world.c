@@ -21,12 +21,26 @@ cpu_ns(void)
 
 // -- the network
 
+// Who the bus leads to: the owner, or one that still takes itself for it.
+static int
+find_server(struct world *world, uint32_t shard)
+{
+    for (int i = 0; i < world->owner_count; i++) {
+        const struct sim_owner *owner = &world->owners[i];
+        if (owner->is_buried && owner->account != NULL &&
+            account_epoch(owner->account, shard) != 0 && chance(world, 500)) {
+            return i;
+        }
+    }
+    return world->shard_owner[shard];
+}
+
 static void
 send_request(void *arg, uint32_t shard, json_t *body, uint64_t token)
 {
     struct sim_node *node = arg;
     struct world *world = node->world;
-    int owner = world->shard_owner[shard];
+    int owner = find_server(world, shard);
     struct letter letter = {.owner = owner,
                             .node = node->index,
                             .kind = TO_OWNER,
@@ -247,6 +261,8 @@ world_start_owner(struct sim_owner *owner)
     snprintf(name, sizeof(name), "owner-%d-%d", owner->index, owner->life);
     owner->account = account_new(name, &(struct account_hooks){.publish = publish, .arg = owner});
     owner->may_grant = true;
+    owner->is_buried = false;
+    owner->awake_ms = 0;
     owner->writing = 0;
     for (int i = 0; i < owner->world->node_count; i++) {
         ids[i] = owner->world->nodes[i].id;
@@ -259,7 +275,7 @@ world_start_owner(struct sim_owner *owner)
 static bool
 is_at_work(const struct sim_owner *owner)
 {
-    return owner->account != NULL && !owner->is_stopped;
+    return owner->account != NULL && !owner->is_stopped && !owner->is_buried;
 }
 
 // Gives shards without a living owner to those that live.
@@ -270,8 +286,7 @@ take_over(struct world *world)
     bool took[OWNERS] = {false};
     for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
         int owner = world->shard_owner[shard];
-        if (owner >= 0 && world->owners[owner].account != NULL &&
-            !world->owners[owner].is_stopped &&
+        if (owner >= 0 && is_at_work(&world->owners[owner]) &&
             account_epoch(world->owners[owner].account, shard) != 0) {
             continue;
         }
@@ -282,7 +297,8 @@ take_over(struct world *world)
         if (!is_at_work(&world->owners[next])) {
             return;
         }
-        int64_t clean_ms = world->shard_epoch == 1 ? INT64_MIN : world->now_ms + ACCOUNT_AHEAD_MS;
+        int64_t clean_ms =
+            world->shard_epoch == 1 ? INT64_MIN : world->now_ms + LEASE_MS + ACCOUNT_AHEAD_MS;
         account_own(world->owners[next].account, shard, world->shard_epoch, clean_ms);
         world->shard_owner[shard] = next;
         took[next] = true;
@@ -301,12 +317,14 @@ static void
 look_at_table(struct sim_owner *owner)
 {
     owner->awake_ms = 0;
+    owner->is_buried = false;
     owner->may_grant = true;
     for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
         if (owner->world->shard_owner[shard] != owner->index) {
             account_disown(owner->account, shard);
         }
     }
+    owner->world->takeover_ms = owner->world->now_ms + 1; // and takes what nobody has
 }
 
 static void
@@ -320,6 +338,9 @@ run_owners(struct world *world)
         if (world->now_ms % 50 == i) {
             account_lease(owner->account, owner->may_grant);
             account_tick(owner->account, world->now_ms);
+        }
+        if (owner->is_buried) {
+            continue; // its writes are refused
         }
         if (owner->writing == 0) {
             account_ceilings(owner->account, KEYS, write_ceiling, owner);

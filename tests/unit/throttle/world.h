@@ -81,6 +81,7 @@ struct sim_owner {
     int writing;      // ceilings that are under way
     int64_t awake_ms; // when it looks at the table after it was stopped; 0: it need not
     bool is_stopped;  // SIGSTOP: it does nothing, and letters wait
+    bool is_buried;   // others took it for dead and have its shards: it does not know
 };
 
 struct world {
@@ -161,6 +162,11 @@ void revive_owner(struct world *world, int index);
 // missed and in the belief to own what it owned, until it looks at the table.
 void stop_owner(struct world *world, int index);
 void resume_owner(struct world *world, int index);
+
+// An owner loses its session: others have its shards at once, while it goes on granting to nodes
+// that have not heard, for as long as its lease may run; the database takes nothing from it any
+// more.
+void bury_owner(struct world *world, int index);
 
 // The machine of a node forgets what its counters were, and knows only what its state file says.
 void lose_memory(struct sim_node *node);

@@ -9,12 +9,11 @@
 void
 kill_owner(struct world *world, int index)
 {
-    account_free(&world->owners[index].account);
-    if (world->takeover_ms == 0) {
-        world->takeover_ms = world->now_ms + LEASE_MS;
-    } else {
-        world->takeover_ms = world->now_ms + LEASE_MS; // its lease, too, has to end first
-    }
+    struct sim_owner *owner = &world->owners[index];
+    account_free(&owner->account);
+    owner->is_buried = false;
+    owner->awake_ms = 0;
+    world->takeover_ms = world->now_ms + LEASE_MS; // of the last one killed
 }
 
 void
@@ -45,6 +44,15 @@ resume_owner(struct world *world, int index)
     owner->is_stopped = false;
     owner->may_grant = false; // its lease is over by its own clock
     owner->awake_ms = world->now_ms + RENEW_MS;
+}
+
+void
+bury_owner(struct world *world, int index)
+{
+    struct sim_owner *owner = &world->owners[index];
+    owner->is_buried = true;
+    owner->awake_ms = world->now_ms + 1 + dice(world, LEASE_MS);
+    world->takeover_ms = world->now_ms + 1;
 }
 
 void
@@ -90,7 +98,7 @@ disturb(struct world *world)
 {
     struct sim_node *node = &world->nodes[dice(world, (uint32_t)world->node_count)];
     struct sim_owner *owner = &world->owners[dice(world, (uint32_t)world->owner_count)];
-    switch (dice(world, 10)) {
+    switch (dice(world, 11)) {
     case 0:
         node->is_cut = !node->is_cut;
         break;
@@ -129,6 +137,11 @@ disturb(struct world *world)
             lose_memory(node);
         } else if (chance(world, 200)) {
             reboot(world);
+        }
+        break;
+    case 9:
+        if (owner->account != NULL && !owner->is_buried && !owner->is_stopped) {
+            bury_owner(world, owner->index);
         }
         break;
     default:
