@@ -6,6 +6,8 @@ import concurrent.futures
 import contextlib
 import http.client
 import itertools
+import os
+import pathlib
 import statistics
 import subprocess
 import time
@@ -35,7 +37,7 @@ class Load:
             for number in range(min(bed.count, fleet.GROUP_APIS)):
                 request = local.raw("GET", f"/fleet/{number}", bed.host(0))
                 file.write(len(request).to_bytes(4, "big") + request)
-        self.command = ["taskset", "-c", measure.LOAD_CORE, bed.options.build / "tests/steady", node.address[1], str(CONNECTIONS),
+        self.command = ["taskset", "-c", measure.PROXY_CORE, bed.options.build / "tests/steady", node.address[1], str(CONNECTIONS),
                         str(rate), str(LIVE_S), requests]
         self.requests = self.errors = self.reconnects = 0
         self.rate = self.p50_ms = self.p99_ms = self.max_ms = 0.0
@@ -56,6 +58,27 @@ class Load:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def keep_to(pids, cores):
+    """Lets all threads of the processes run on these cores alone; what ended meanwhile has no need."""
+    for task in (task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").glob("*")):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), cores)
+
+
+@contextlib.contextmanager
+def apart(bed, node):
+    """The node's worker has a core for itself and its load: what a publish costs elsewhere shall not count as its delay."""
+    trees = [process.pid for other in bed.nodes if other.own for process in (other.agent, other.nginx)]
+    trees += [os.getpid(), bed.stack.pid("postgres"), *map(int, bed.stack.leftovers())]
+    rest = {pid for root in trees for pid in measure.tree(root)} - set(node.workers)
+    try:
+        keep_to(rest, {int(measure.LOAD_CORE)})
+        keep_to(node.workers, {int(measure.PROXY_CORE)})
+        yield
+    finally:
+        keep_to({*rest, *node.workers}, measure.CORES)
 
 
 def until_live(nodes, host, path, served, change):
@@ -237,12 +260,14 @@ def run(options):
                 quick(bed, nodes, count, lines, missed)
             quick(bed, bed.nodes, count, lines, missed)
             size_row(bed, bed.nodes, "API", lambda turn: republish(bed, turn % bed.count), sizes, missed)
-        under_load(bed, bed.nodes[-1], options, quiet, missed)
+        with apart(bed, bed.nodes[-1]):
+            under_load(bed, bed.nodes[-1], options, quiet, missed)
         burst(bed, bed.nodes, quiet, missed)
         policy_rows(bed, bed.nodes, count, lines, sizes, missed)  # last: a limit may refuse a first call
     print(gateway.heading(options.build))
     print(f"run:       {options.publishes} publishes a size and number of nodes, one after another; {REPEATS} changes whose bytes are "
-          f"counted; {options.rounds} pairs of {options.seconds} s at {options.rate} requests a second over {CONNECTIONS} connections\n")
+          f"counted; {options.rounds} pairs of {options.seconds} s at {options.rate} requests a second over {CONNECTIONS} connections, "
+          f"load and worker on core {measure.PROXY_CORE}, all else on core {measure.LOAD_CORE}\n")
     print(gateway.table(lines, ["APIs", "nodes", "from -> to", "p50 ms", "p99 ms", "max ms", "budget p99"]))
     print()
     print(gateway.table(sizes, ["APIs", "a changed", "bytes a node", "entries", "budget bytes"]))
