@@ -22,9 +22,9 @@ def anonymous_mb(pid):
     return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) / 1024
 
 
-def image_bytes(node):
-    """Files of the image in shared memory: directory and segments."""
-    return sum(path.stat().st_size for path in pathlib.Path("/dev/shm").glob(f"sluice-{node.name}-*")
+def image_bytes(name):
+    """Files of an image in shared memory: directory and segments."""
+    return sum(path.stat().st_size for path in pathlib.Path("/dev/shm").glob(f"sluice-{name}-*")
                if "counters" not in path.name)
 
 
@@ -56,7 +56,7 @@ def run(options):
             call_all(node.http, lambda n, groups=groups: local.request(n, groups), 1)
             start = anonymous_mb(node.pids[-1])
             empty = empty or start
-            image = image_bytes(node)
+            image = image_bytes(node.name)
             call_all(node.http, lambda n, groups=groups: local.request(n, groups), count)
             called = anonymous_mb(node.pids[-1])
             each = image / count

@@ -75,6 +75,10 @@ def starts(bed, node, count, rounds, lines, missed):
             missed.append(f"start with {count} APIs")
 
 
+def image_mb(node):
+    return memory.image_bytes(f"{node.name}-{node.stack.id}") / 1e6
+
+
 def stock(node, count):
     """RssAnon of the worker, then after it was called for every API, and of the agent."""
     def request(number):
@@ -108,20 +112,21 @@ def run(options):
             fresh, called, agent = stock(node, count)
             empty = empty or fresh
             kept.append([count, "started, then all called", f"{fresh:.1f}", f"{called:.1f}", f"{called - empty:+.1f}",
-                         f"<= {memory.GROWTH_MB}", f"{agent:.1f}"])
+                         f"<= {memory.GROWTH_MB}", f"{agent:.1f}", f"{image_mb(node):.1f}"])
             if called - empty > memory.GROWTH_MB * options.slack:
                 missed.append(f"a worker at {count} APIs")
-        began = time.monotonic()
+        image, began = image_mb(node), time.monotonic()
         publish_again(bed, publishes)
         rate = publishes / (time.monotonic() - began)
         _, after, agent_after = stock(node, count)
         kept.append([count, f"after {publishes} publishes", "", f"{after:.1f}", f"{after - called:+.1f}", f"<= {KEPT_MB}",
-                     f"{agent_after:.1f}"])
-        missed += [what for what, grown in (("worker", after - called), ("agent", agent_after - agent))
+                     f"{agent_after:.1f}", f"{image_mb(node):.1f}"])
+        missed += [what for what, grown in (("worker", after - called), ("agent", agent_after - agent),
+                                            ("image", image_mb(node) - image))
                    if grown > KEPT_MB * options.slack]
     print(gateway.heading(options.build))
     print(f"run:       {options.rounds} starts of each kind, in turn; APIs with a MOCK backend; {rate:.0f} publishes a second\n")
     print(gateway.table(lines, ["APIs", "first image from", "median s", "max s", "budget s"]))
     print()
-    print(gateway.table(kept, ["APIs", "when", "worker MB", "all called", "growth", "budget MB", "agent MB"]))
+    print(gateway.table(kept, ["APIs", "when", "worker MB", "all called", "growth", "budget MB", "agent MB", "image MB"]))
     return missed
