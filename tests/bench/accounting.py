@@ -1,21 +1,25 @@
-"""accounting: CPU of throttle workers and agents per 10,000 admitted requests, real on 1 and 2 nodes, simulated on 1, 2 and 4."""
+"""accounting: CPU of throttle workers and agents per 10,000 admitted requests, real on 1 to 4 nodes, simulated on 1, 2 and 4."""
+import pathlib
 import re
 import subprocess
 
 import gateway  # first: it puts tests/lib on the path
-import measure
+import nodes as several
 
-UNITS = ("throttle-1", "throttle-2")
-AGENTS = ("node-1", "node-2")
-LIMIT = 1000000  # out of reach: everything is admitted, and counted
+OWNERS = ("throttle-1", "throttle-2")
+COUNTS = (1, 2, 3, 4)
+EXCHANGES = re.compile(r'^sluice_worker_commands_total\{outcome="done"\} (\d+)', re.M)
+FAR, NEAR = 1000000, 500  # out of reach: everything is admitted, and counted; and all used up: nodes ask and units go to and fro
+LIMITS = {"far_second": ("SECOND", FAR), "far_minute": ("MINUTE", FAR), "near_second": ("SECOND", NEAR)}
 CONNECTIONS = 16
 
 
-def admitted_by(world, nodes, name, seconds):
-    """Loads the API through the nodes at once; answers how many calls were admitted."""
+def admitted_by(world, count, name, seconds):
+    """Loads the API through so many nodes at once; answers how many calls were admitted."""
     host = world.names["g"]["sl_domain"]
-    loads = [subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Host: {host}",
-                               f"{world.data_url(node)}/{name}"], stdout=subprocess.PIPE, text=True) for node in nodes]
+    loads = [subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS // count}", f"-d{seconds}s", "-H", f"Host: {host}",
+                               f"{world.data_url(node)}/{name}"], stdout=subprocess.PIPE, text=True)
+             for node in range(1, count + 1)]
     total = 0
     for load in loads:
         out = load.communicate()[0]
@@ -25,41 +29,74 @@ def admitted_by(world, nodes, name, seconds):
     return total
 
 
-def idle_us(pids, seconds):
-    """CPU of the processes in a second without calls."""
-    before = {name: measure.cpu_us([pid]) for name, pid in pids.items()}
+def run_us(pids):
+    """Time that all threads of the processes ran, finer than clock ticks."""
+    tasks = [task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1000
+
+
+def exchanges(stack):
+    """Messages of nodes that the owners have answered."""
+    total = 0
+    for owner in OWNERS:
+        config = (stack.var / f"config/{owner}.yaml").read_text()
+        path = re.search(r"^health_listen: unix:(.*)$", config, re.M)[1]
+        text = subprocess.run(["curl", "-fs", "--unix-socket", path, "http://localhost/metrics"], check=True, capture_output=True,
+                              text=True).stdout
+        total += int(EXCHANGES.search(text)[1])
+    return total
+
+
+class Watch:
+    """What owners and agents do in a time."""
+
+    def __init__(self, stack, nodes):
+        self.stack = stack
+        self.pids = [[stack.pid(owner) for owner in OWNERS], [node.agent_pid for node in nodes.running]]
+        self.before = self._look()
+
+    def _look(self):
+        return [run_us(pids) for pids in self.pids] + [exchanges(self.stack)]
+
+    def a_second(self, seconds):
+        """Owners' and agents' microseconds, and exchanges."""
+        return [(after - before) / seconds for after, before in zip(self._look(), self.before)]
+
+
+def measured(stack, world, nodes, name, seconds):
+    """A row: what a load takes beyond what the same processes take without one."""
+    watch = Watch(stack, nodes)
     subprocess.run(["sleep", str(seconds)], check=True)
-    return {name: (measure.cpu_us([pid]) - before[name]) / seconds for name, pid in pids.items()}
+    idle = watch.a_second(seconds)
+    admitted_by(world, len(nodes.running), name, 1)  # its demand is known from here on
+    watch = Watch(stack, nodes)
+    admitted = admitted_by(world, len(nodes.running), name, seconds)
+    owners, agents, calls = (busy - without for busy, without in zip(watch.a_second(seconds), idle))
+    return [name, len(nodes.running), admitted, f"{admitted / seconds:.0f}", f"{calls:.1f}", f"{owners / 1000:.2f}",
+            f"{owners / calls:.0f}" if calls > 5 else "-", f"{owners * seconds / admitted * 10:.2f}", f"{agents / 1000:.2f}",
+            f"{idle[0] / 1000:.1f}/{idle[1] / 1000:.1f}/{idle[2]:.1f}"]
 
 
-def real(build, var, seconds):
-    stack, world = gateway.start(build, var)
+TITLES = ["limit", "nodes", "admitted", "a second", "exchanges/s", "owners ms/s", "us/exchange", "owners ms per 10^4", "agents ms/s",
+          "idle: owners, agents ms/s, exchanges/s"]
+
+
+def real(options):
+    stack, world = gateway.start(options.build, options.var)
     try:
         world.group("g")
-        for unit in ("SECOND", "MINUTE"):
-            name = unit.lower()
+        for name, (unit, limit) in LIMITS.items():
             world.api(name)
             world.publish(name)
-            world.throttle(f"t_{name}", api_call_limits=LIMIT, time_unit=unit)
+            world.throttle(f"t_{name}", api_call_limits=limit, time_unit=unit)
             world.binding(name, f"t_{name}")
-        world.settle("minute")
-        pids = {unit: stack.pid(unit) for unit in UNITS + AGENTS if (stack.var / "run" / unit / "record").exists()}
-        pids = {unit: pid for unit, pid in pids.items() if pid}
-        idle = idle_us(pids, seconds)
+        world.settle(name)
         rows = []
-        for name in ("second", "minute"):
-            for nodes in ((1,), (1, 2)):
-                before = {unit: measure.cpu_us([pid]) for unit, pid in pids.items()}
-                admitted = admitted_by(world, nodes, name, seconds)
-                spent = {unit: measure.cpu_us([pid]) - before[unit] - idle[unit] * seconds for unit, pid in pids.items()}
-                workers = sum(us for unit, us in spent.items() if unit in UNITS)
-                agents = sum(us for unit, us in spent.items() if unit in AGENTS)
-                rows.append([name, len(nodes), admitted, f"{admitted / seconds:.0f}", f"{workers / seconds / 1000:.1f}",
-                             f"{workers / admitted * 10:.1f}", f"{agents / seconds / 1000:.1f}"])
-        print(gateway.table(rows, ["window", "nodes", "admitted", "a second", "workers ms/s", "workers ms per 10^4",
-                                   "agents ms/s"]))
-        shown = ", ".join(f"{unit} {us / 1000:.1f}" for unit, us in sorted(idle.items()))
-        print(f"without calls, already taken off, ms/s: {shown}")
+        with several.Nodes(stack, world) as nodes:
+            for count in sorted(options.nodes or COUNTS, reverse=True):
+                nodes.become(count)
+                rows += [measured(stack, world, nodes, name, options.seconds) for name in LIMITS]
+        print(gateway.table(sorted(rows, key=lambda row: (list(LIMITS).index(row[0]), row[1])), TITLES))
     finally:
         stack.quickstart("clean")
 
@@ -74,8 +111,9 @@ def simulated(build):
 
 def run(options):
     print(gateway.heading(options.build))
-    print("\nreal processes, one key, one API, wrk; user and system time above what an idle deployment takes:\n")
-    real(options.build, options.var, max(options.seconds, 5))
+    print(f"run:       {options.seconds} s a row, {CONNECTIONS} connections over all nodes\n\nreal processes, one key, one API, wrk; "
+          "time and exchanges beyond what the same processes take without calls:\n", flush=True)
+    real(options)
     print("\nsimulated, the owners' protocol code alone (no bus, no PostgreSQL), CPU time of the process:\n")
     simulated(options.build)
     return []

@@ -42,6 +42,7 @@ def main():
     args.add_argument("--rate", type=int, default=10_000, help="changes: requests a second (default 10000)")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")
     args.add_argument("--units", nargs="+", help="limits: second, minute, hour, day (default all)")
+    args.add_argument("--nodes", type=int, nargs="+", help="limits, accounting: real nodes (default 1 2 4; 1 2 3 4)")
     args.add_argument("--simulated", action="store_true", help="limits: leave the real processes out")
     args.add_argument("--real", action="store_true", help="limits: leave the simulated part out")
     args.add_argument("--gate", action="store_true", help="exit 1 when a budget is missed by more than 10 %%")

@@ -1,10 +1,11 @@
-"""limits: how much of a limit is admitted, and that it is never more: simulated whole, real in part."""
+"""limits: how much of a limit is admitted, and that it is never more: simulated whole, and on real nodes in part."""
 import collections
+import concurrent.futures
 import subprocess
-import threading
 import time
 
 import gateway  # first: it puts tests/lib on the path
+import nodes as several
 import stack as stacks
 
 SPREADS = ("even", "one", "hopping")
@@ -14,7 +15,9 @@ PROMISED = {"second": 95.0}  # percent of min(offered, limit); others:
 PROMISED_LONG = 98.0
 FEW = 50  # possible units below which one unit is more than the promise's slack
 MINUTE_S, MARGIN_S = 60, 3
-SECONDS = 6  # that a policy by the second is called on real processes
+SECONDS = 6  # that a policy by the second is called on real nodes
+# What is called on real nodes, by unit: limits and how many times as much is offered.
+REAL = {"second": ((3, 10), (0.5, 1, 2)), "minute": ((3, 10, 100), (0.5, 1, 2))}
 
 
 def cells(text):
@@ -46,12 +49,9 @@ def misses(found):
     return over, short
 
 
-def simulated(build, units):
-    """Prints the table; answers the cells that miss."""
-    program = build / "tests" / "throttle_table"
-    parts = [subprocess.run([program, unit], capture_output=True, text=True, check=True).stdout for unit in units]
-    found = cells("".join(parts))
-    columns = [(nodes, spread) for nodes in NODES for spread in SPREADS]
+def report(found, node_counts):
+    """Prints the table of what was found and what of it missed; answers the cells above their limit."""
+    columns = [(nodes, spread) for nodes in node_counts for spread in SPREADS if any((nodes, spread) in row for row in found.values())]
     rows = [[unit, limit, f"{offer}x"] + [shown(row[column]) for column in columns]
             for (unit, limit, offer), row in found.items()]
     print(gateway.table(rows, ["unit", "limit", "offered"] + [f"{n}/{s}" for n, s in columns]))
@@ -63,84 +63,88 @@ def simulated(build, units):
     return over
 
 
-def call_in_minute(world, name, pick, rate, until):
+def simulated(build, units):
+    """Prints the table; answers the cells that miss."""
+    program = build / "tests" / "throttle_table"
+    parts = [subprocess.run([program, unit], capture_output=True, text=True, check=True).stdout for unit in units]
+    return report(cells("".join(parts)), NODES)
+
+
+def picks(nodes):
+    """By spread: the node that the n-th call goes to."""
+    every = {"even": lambda n: 1 + n % nodes, "one": lambda n: 1, "hopping": lambda n: 1 + n // 10 % nodes}
+    return every if nodes > 1 else {"one": every["one"]}
+
+
+def call_steadily(world, name, pick, rate, until):
     """Calls `rate` times a second until the time; answers the number of calls and of 200s."""
     calls = admitted = 0
     started = time.time()
-    while time.time() < until:
-        if calls >= (time.time() - started) * rate:
-            stacks.select_pause(0.002)
-            continue
+    while (due := started + calls / rate) < until:
+        stacks.select_pause(max(0, due - time.time()))
         admitted += world.call("GET", f"/{name}", pick(calls)).status == 200
         calls += 1
     return calls, admitted
 
 
-def call_in_seconds(world, name, pick, limit, offer):
-    """SECONDS whole seconds of the clock at a steady rate; answers calls, admitted and the most there may be."""
+def by_the_second(world, row):
+    """SECONDS whole seconds of the clock; admitted, possible, beyond the most there may be."""
+    name, limit, pick, offer = row
     stacks.wait_until(lambda: time.time() % 1 < 0.05, 2, "a second's begin")
     started = time.time()
-    calls, admitted = call_in_minute(world, name, pick, limit * offer, started + SECONDS)
+    calls, admitted = call_steadily(world, name, pick, limit * offer, started + SECONDS)
     touched = int(time.time()) - int(started) + 2  # windows that a call may have been counted in, either clock's edge
-    return calls, admitted, limit * touched
+    return admitted, min(calls, limit * SECONDS), max(0, admitted - limit * touched)
 
 
-def by_the_second(world, picks):
-    """Policies by the second, one after another."""
-    plan = [(f"s{limit}_{spread}_{int(offer * 10)}", limit, spread, offer)
-            for limit in (3, 10) for spread in SPREADS for offer in (0.5, 1, 2)]
-    for name, limit, _, _ in plan:
-        world.api(name)
-        world.publish(name)
-        world.throttle(f"t_{name}", api_call_limits=limit, time_unit="SECOND")
-        world.binding(name, f"t_{name}")
-    world.settle(plan[-1][0])
-    rows, over = [], []
-    for name, limit, spread, offer in plan:
-        calls, admitted, most = call_in_seconds(world, name, picks[spread], limit, offer)
-        possible = min(calls, limit * SECONDS)
-        rows.append([limit, spread, f"{offer}x", calls, admitted, f"{100 * admitted / max(possible, 1):.1f}"])
-        over += [name] if admitted > most else []
-    print(gateway.table(rows, ["a second", "spread", "offered", "calls", "admitted", "% of possible"]))
-    return over
+def by_the_minute(world, row, until):
+    """The rest of this minute; the same."""
+    name, limit, pick, offer = row
+    calls, admitted = call_steadily(world, name, pick, limit * offer / (until - time.time()), until)
+    return admitted, min(calls, limit), max(0, admitted - limit)
 
 
-def real(build, var):
-    """Policies by the second, then by the minute: all of these within one minute of the clock; two nodes."""
-    stack, world = gateway.start(build, var)
-    picks = {"even": lambda n: 1 + n % 2, "one": lambda n: 1, "hopping": lambda n: 1 + n // 10 % 2}
-    try:
-        world.group("g")
-        over = by_the_second(world, picks)
-        print()
-        plan = [(f"r{limit}_{spread}_{int(offer * 10)}", limit, spread, offer)
-                for limit in (3, 10, 100) for spread in SPREADS for offer in (0.5, 1, 2)]
-        for name, limit, _, _ in plan:
+def at_once(work, rows):
+    """Runs work(row) for each row in a thread of its own; answers what they say, in order."""
+    with concurrent.futures.ThreadPoolExecutor(len(rows)) as pool:
+        return list(pool.map(work, rows))
+
+
+def one_minute(world, nodes, found):
+    """Every row once, on this many nodes: those by the minute all in one minute of the clock, those by the second meanwhile, in turn."""
+    rows = {unit: [(f"{unit[0]}{limit}_{spread}_{int(offer * 10)}_{nodes}", limit, pick, offer, spread) for limit in limits for offer in offers
+                   for spread, pick in picks(nodes).items()] for unit, (limits, offers) in REAL.items()}
+    for unit, of_unit in rows.items():
+        for name, limit, *_ in of_unit:
             world.api(name)
             world.publish(name)
-            world.throttle(f"t_{name}", api_call_limits=limit, time_unit="MINUTE")
+            world.throttle(f"t_{name}", api_call_limits=limit, time_unit=unit.upper())
             world.binding(name, f"t_{name}")
-        world.settle(plan[-1][0])
-        stacks.wait_until(lambda: 1 < time.time() % MINUTE_S < 2, MINUTE_S + 2, "the next minute")
-        until = time.time() - time.time() % MINUTE_S + MINUTE_S - MARGIN_S
-        results = {}
+    world.settle(rows["minute"][-1][0])
+    stacks.wait_until(lambda: 1 < time.time() % MINUTE_S < 2, MINUTE_S + 2, "the next minute")
+    until = time.time() - time.time() % MINUTE_S + MINUTE_S - MARGIN_S
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        minutes = beside.submit(at_once, lambda row: by_the_minute(world, row[:4], until), rows["minute"])
+        seconds = []
+        for first in range(0, len(rows["second"]), len(picks(nodes))):
+            seconds += at_once(lambda row: by_the_second(world, row[:4]), rows["second"][first:first + len(picks(nodes))])
+        answers = {"second": seconds, "minute": minutes.result()}
+    for unit, of_unit in rows.items():
+        for (_, limit, _, offer, spread), answer in zip(of_unit, answers[unit]):
+            found[unit, limit, offer][nodes, spread] = answer
 
-        def work(name, limit, spread, offer):
-            rate = limit * offer / (until - time.time())
-            results[name] = call_in_minute(world, name, picks[spread], rate, until)
-        threads = [threading.Thread(target=work, args=row) for row in plan]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        rows = []
-        for name, limit, spread, offer in plan:
-            calls, admitted = results[name]
-            possible = min(calls, limit)
-            rows.append([limit, spread, f"{offer}x", calls, admitted, f"{100 * admitted / max(possible, 1):.1f}"])
-            over += [name] if admitted > limit else []
-        print(gateway.table(rows, ["a minute", "spread", "offered", "calls", "admitted", "% of possible"]))
-        return over
+
+def real(build, var, node_counts):
+    """The table on real nodes, the most of them first; answers the cells above their limit."""
+    stack, world = gateway.start(build, var)
+    try:
+        world.group("g")
+        found = collections.defaultdict(dict)
+        with several.Nodes(stack, world) as nodes:
+            for count in sorted(node_counts, reverse=True):
+                nodes.become(count)
+                one_minute(world, count, found)
+        return report(dict(sorted(found.items(), key=lambda item: item[0][0], reverse=True)), sorted(node_counts))
     finally:
         stack.quickstart("clean")
 
@@ -150,7 +154,9 @@ def run(options):
     print(gateway.heading(options.build))
     print(f"run:       simulated: {', '.join(units)}; 2 owners; messages 1 to 3 ms, a request waits 20 ms\n")
     over = [] if options.real else simulated(options.build, units)
+    node_counts = options.nodes or NODES
     if not options.simulated:
-        print("\nreal processes, two nodes; by the second one after another, by the minute all in one minute of the clock:\n")
-        over += real(options.build, options.var)
+        print(f"\nreal processes, {', '.join(map(str, node_counts))} nodes; by the minute all rows in one minute of the clock, by the second "
+              f"{SECONDS} of its seconds:\n", flush=True)
+        over += real(options.build, options.var, node_counts)
     return over

@@ -31,6 +31,7 @@ class World:
                       "zero": "0" * 32, "env": self.env}
         self.waits = served  # publications wait for nodes only where nodes serve
         self.made = []
+        self.more_nodes = {}  # number → URL of those that a bench started beside the quickstart's
 
     def _own_gateway(self):
         # One at a time: the commands are short and hash passwords or take row locks.
@@ -194,6 +195,8 @@ class World:
     # ---- data plane ----
 
     def data_url(self, node):
+        if node in self.more_nodes:
+            return self.more_nodes[node]
         return self.env[{1: "SLUICE_DATA_URL", 2: "SLUICE_DATA2_URL", "1": "SLUICE_DATA_URL",
                          "2": "SLUICE_DATA2_URL", "tls": "SLUICE_DATA_TLS_URL",
                          "h2": "SLUICE_DATA_TLS_URL"}[node]]
