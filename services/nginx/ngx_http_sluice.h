@@ -52,7 +52,6 @@ typedef struct {
     ngx_http_core_loc_conf_t *locations[NGX_HTTP_SLUICE_LOCATIONS];
     // What `sluice_gzip_level N` declared; NULL where missing.
     ngx_http_core_loc_conf_t *levels[NGX_HTTP_SLUICE_LEVELS];
-    ngx_thread_pool_t *threads;   // that read large answers of functions
     ngx_int_t gzip_ratio;         // index of the variable $gzip_ratio
     ngx_shm_zone_t *metrics_zone; // shared counters of all workers
     ngx_shm_zone_t *lockout_zone; // access keys that failed
@@ -476,6 +475,21 @@ ngx_int_t ngx_http_sluice_certificate(ngx_http_request_t *r, ngx_http_sluice_ctx
 ngx_int_t ngx_http_sluice_certificate_expect(ngx_ssl_conn_t *connection, const ngx_str_t *name);
 // Frees the worker's contexts.
 void ngx_http_sluice_certificate_exit(void);
+
+// Work that a thread does; in the memory of whoever waits for it.
+typedef struct ngx_http_sluice_aside_s ngx_http_sluice_aside_t;
+struct ngx_http_sluice_aside_s {
+    ngx_http_sluice_aside_t *next; // _aside.c's own
+    void (*work)(void *data);      // in the thread: nginx's own things are not for it
+    void (*done)(void *data);      // afterwards, in the worker; the job may end with it
+    void *data;                    //
+};
+
+// _aside.c: has a thread do the work. NGX_ERROR: there is no thread to be had, and nothing is
+// called.
+ngx_int_t ngx_http_sluice_aside(ngx_http_sluice_aside_t *job);
+// Ends the threads after what they work on; call it when the worker exits.
+void ngx_http_sluice_aside_exit(void);
 
 // _function.c: FUNCTION backends.
 // Reads the body of the request, if it has one: before what is decided on the image, since it

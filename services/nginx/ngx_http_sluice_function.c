@@ -141,25 +141,24 @@ clear_said(void *data)
 // -- large answers: a thread reads them -----------------------------------------------------------
 
 struct reading {
+    ngx_http_sluice_aside_t job;
     ngx_http_request_t *request;
     struct ngx_http_sluice_answer *answer;
 };
 
-// In the thread: nginx's own things are not for it.
 static void
-read_aside(void *data, ngx_log_t *log)
+read_aside(void *data)
 {
     const struct reading *reading = data;
 
-    (void)log;
     read_said(reading->answer);
 }
 
 // Back in the worker: the request goes on with its writing, or ends if its client went away.
 static void
-on_read_aside(ngx_event_t *event)
+on_read_aside(void *data)
 {
-    const struct reading *reading = event->data;
+    const struct reading *reading = data;
     ngx_http_request_t *r = reading->request;
     ngx_connection_t *c = r->connection;
 
@@ -173,20 +172,13 @@ on_read_aside(ngx_event_t *event)
 static ngx_int_t
 start_reading(ngx_http_request_t *r, struct ngx_http_sluice_answer *answer)
 {
-    const ngx_http_sluice_main_conf_t *smcf =
-        ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
-    ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, sizeof(struct reading));
-    struct reading *reading;
+    struct reading *reading = ngx_palloc(r->pool, sizeof(*reading));
 
-    if (task == NULL) {
+    if (reading == NULL) {
         return NGX_ERROR;
     }
-    reading = task->ctx;
-    *reading = (struct reading){r, answer};
-    task->handler = read_aside;
-    task->event.handler = on_read_aside;
-    task->event.data = reading;
-    if (ngx_thread_task_post(smcf->threads, task) != NGX_OK) {
+    *reading = (struct reading){{NULL, read_aside, on_read_aside, reading}, r, answer};
+    if (ngx_http_sluice_aside(&reading->job) != NGX_OK) {
         return NGX_ERROR;
     }
     answer->state = READING;

@@ -400,7 +400,6 @@ create_main_conf(ngx_conf_t *cf)
 static char *
 init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    static ngx_str_t threads = ngx_string("sluice"); // of `thread_pool` in nginx.conf
     ngx_http_sluice_main_conf_t *smcf = conf;
 
     ngx_conf_init_value(smcf->limit_keys, SL_COUNTER_KEYS);
@@ -418,8 +417,7 @@ init_main_conf(ngx_conf_t *cf, void *conf)
             return NGX_CONF_ERROR;
         }
     }
-    smcf->threads = ngx_thread_pool_add(cf, &threads);
-    if (smcf->threads == NULL || ngx_http_sluice_metrics_zone(cf, smcf) != NGX_OK ||
+    if (ngx_http_sluice_metrics_zone(cf, smcf) != NGX_OK ||
         ngx_http_sluice_budget_zone(cf, smcf) != NGX_OK ||
         ngx_http_sluice_gzip_init(cf, smcf) != NGX_OK ||
         ngx_http_sluice_iam_zone(cf, smcf) != NGX_OK) {
@@ -509,6 +507,7 @@ exit_process(ngx_cycle_t *cycle)
     if (smcf == NULL || smcf->image == NULL) {
         return;
     }
+    ngx_http_sluice_aside_exit();
     ngx_http_sluice_limit_exit(cycle, smcf);
     ngx_http_sluice_signature_exit();
     ngx_http_sluice_tls_exit();

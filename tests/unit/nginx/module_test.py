@@ -301,6 +301,12 @@ class Intake(ModuleTest):
         self.assertEqual(len(ids), 3)
         self.assertNotIn(mine, ids)
 
+    def test_a_worker_is_one_thread(self):
+        """libc makes every request of a process with two threads pay; only large answers of functions need one."""
+        self.assertEqual(self.node.request("GET", "/echo").status, 200)
+        for pid in self.node.workers().split():
+            self.assertEqual(len(list(pathlib.Path(f"/proc/{pid}/task").iterdir())), 1)
+
     def test_keep_alive_goes_on_after_a_refusal(self):
         one = b"GET /%s HTTP/1.1\r\nHost: unknown.test\r\n\r\n"
         received = self.node.raw(one % b"a" + b"GET /mock HTTP/1.1\r\nHost: h.example.com\r\nConnection: close\r\n\r\n")
