@@ -202,6 +202,7 @@ limits_free(struct limits **limits)
         return;
     }
     struct limits *self = *limits;
+    sl_bus_forget(self->client, self); // the client hands out what has come as it ends
     for (struct call *call = self->calls; call != NULL; call = call->next) {
         call->limits = NULL;
     }
