@@ -301,8 +301,8 @@ without_its_session_an_owner_loses_its_shards_when_its_lease_ends(void **state)
     for (size_t i = 0; i < SL_COUNT(UNKNOWN); i++) {
         kill_an_owner(f);
         run_sql(f, UNKNOWN[i]);
-        run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '700 milliseconds'");
         int64_t leased_ms = sl_mono_ms();
+        run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '700 milliseconds'");
         f->keepers[0] = start_keeper(f, "heir");
         wait_owned(f->keepers[0], SL_SHARDS);
         assert_true(sl_mono_ms() - leased_ms >= 600);
