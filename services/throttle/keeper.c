@@ -305,7 +305,9 @@ bool
 keeper_renewal_is_due(const struct keeper *keeper)
 {
     int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;
-    return keeper->was_down || sl_mono_ms() >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
+    int64_t now_ms = sl_mono_ms();
+    return keeper->was_down || now_ms >= keeper->state.next_end_ms ||
+           now_ms >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
 }
 
 static int
@@ -353,6 +355,14 @@ wait_turn(struct keeper *keeper, int64_t ms)
     return goes_on;
 }
 
+// A lease that ends before it is renewed leaves shards without an owner: then is the time to look.
+static int64_t
+next_turn_ms(const struct keeper *keeper)
+{
+    int64_t left_ms = keeper->state.next_end_ms - sl_mono_ms();
+    return left_ms > 0 && left_ms < TURN_MS ? left_ms : TURN_MS;
+}
+
 static void *
 keep(void *arg)
 {
@@ -367,7 +377,7 @@ keep(void *arg)
         }
         keeper->was_down = failed != 0;
         sl_arena_clear(keeper->arena);
-    } while (wait_turn(keeper, TURN_MS));
+    } while (wait_turn(keeper, next_turn_ms(keeper)));
     if (keeper->db != NULL && give_shards(keeper, SL_SHARDS, &err) != 0) {
         sl_log_error(SL_WARNING, "shards were not given back: their lease has to end", &err);
     }

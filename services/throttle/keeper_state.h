@@ -52,7 +52,7 @@ struct keeper {
 // The accounting clock now.
 int64_t keeper_clock_ms(const struct keeper *keeper);
 
-// Whether the lease is to be renewed before anything else.
+// Whether the lease is to be renewed before anything else, or another's has ended by now.
 bool keeper_renewal_is_due(const struct keeper *keeper);
 
 // How far the accounting clock is ahead of the monotonic clock from here on: `offset_ms` moved a

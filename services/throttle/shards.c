@@ -12,6 +12,8 @@
 // Serialises the hand-over of shards among workers.
 #define HAND_OVER_LOCK 7240161
 
+#define TRIP_MS 10 // to the server, at most: a look comes when the lease is over there
+
 #define ARRAY_MAX (SL_SHARDS * 24) // bytes of an array of times as text
 
 // Whether worker `w` lives: its lease runs, and its session has not ended on a server that went on.
@@ -31,10 +33,12 @@ static const char renew_sql[] =
     "RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pid";
 
 static const char look_sql[] =
-    "WITH live AS MATERIALIZED (SELECT w.worker, w.takes FROM throttle_worker w WHERE " LIVES ") "
-    "SELECT (SELECT count(*) FROM live WHERE takes OR worker = $1), "
+    "WITH live AS MATERIALIZED (SELECT w.worker, w.takes, w.lease FROM throttle_worker w "
+    "WHERE " LIVES ") SELECT (SELECT count(*) FROM live WHERE takes OR worker = $1), "
     "count(*) FILTER (WHERE s.owner IS NULL), "
-    "count(*) FILTER (WHERE s.owner IS NOT NULL AND l.worker IS NULL) FROM throttle_shard s "
+    "count(*) FILTER (WHERE s.owner IS NOT NULL AND l.worker IS NULL), "
+    "(extract(epoch FROM min(l.lease) FILTER (WHERE l.worker <> $1) - clock_timestamp()) "
+    "* 1000)::bigint FROM throttle_shard s "
     "LEFT JOIN live l ON l.worker = s.owner";
 
 static const char own_sql[] =
@@ -165,9 +169,12 @@ shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, bool 
     ret_state->clock =
         (struct shards_clock){sl_rows_int(rows, 0, 0), asked_ms + trip_ms / 2, trip_ms};
     ret_state->session = sl_rows_int(rows, 0, 1);
+    int64_t looked_ms = sl_mono_ms();
     if (sl_sql(tx, arena, look_sql, SL_PARAMS(SL_P_TEXT(worker)), &rows, err) != 0) {
         return -1;
     }
+    ret_state->next_end_ms =
+        sl_rows_is_null(rows, 0, 3) ? INT64_MAX : looked_ms + sl_rows_int(rows, 0, 3) + TRIP_MS;
     ret_state->live = (size_t)sl_rows_int(rows, 0, 0);
     ret_state->free = (size_t)sl_rows_int(rows, 0, 1);
     ret_state->orphans = (size_t)sl_rows_int(rows, 0, 2);

@@ -36,6 +36,7 @@ struct shards_state {
     size_t live;            // workers with a lease that take shards, and this one
     size_t free;            // shards that were given back
     size_t orphans;         // shards whose owner is dead: its lease or its session is over
+    int64_t next_end_ms;    // mono: when the first lease of another owner ends unless it is renewed
     struct shards_list own; // shards that are ours by the table
 };
 

@@ -312,6 +312,27 @@ without_its_session_an_owner_loses_its_shards_when_its_lease_ends(void **state)
 }
 
 static void
+the_next_end_of_a_lease_is_known(void **state)
+{
+    struct fixture *f = *state;
+    static struct shards_state seen;
+    struct sl_error err;
+    assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
+    assert_true(seen.next_end_ms == INT64_MAX); // nobody else owns anything
+    run_sql(f, "INSERT INTO throttle_worker (worker, lease) VALUES "
+               "('two', now() + interval '1 hour'), ('idle', now() + interval '1 minute')");
+    run_sql(f, "UPDATE throttle_shard SET owner = 'one' WHERE shard < 9");
+    run_sql(f, "UPDATE throttle_shard SET owner = 'two' WHERE shard > 9");
+    int64_t before_ms = sl_mono_ms();
+    assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
+    assert_true(seen.next_end_ms > before_ms + 3000000);
+    run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 second' "
+               "WHERE worker = 'two'");
+    assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
+    assert_true(seen.next_end_ms <= sl_mono_ms() + 1010 || seen.next_end_ms == INT64_MAX);
+}
+
+static void
 when_all_sessions_end_owners_come_back_to_their_shards(void **state)
 {
     struct fixture *f = *state;
@@ -583,6 +604,7 @@ main(void)
         T(an_owner_that_stops_leaves_its_shards_at_once),
         T(a_killed_owner_loses_its_shards_long_before_its_lease_ends),
         T(without_its_session_an_owner_loses_its_shards_when_its_lease_ends),
+        T(the_next_end_of_a_lease_is_known),
         T(when_all_sessions_end_owners_come_back_to_their_shards),
         T(who_was_taken_for_dead_writes_nothing_before_it_renews),
         T(a_node_gets_units_once_its_row_is_written),
