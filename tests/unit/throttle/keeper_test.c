@@ -138,6 +138,14 @@ wait_owned(struct keeper *keeper, uint32_t count)
     assert_int_equal(count, keeper_owned(keeper));
 }
 
+// Starts the first keeper, and waits until it owns all shards.
+static void
+own_all(struct fixture *f, const char *name)
+{
+    f->keepers[0] = start_keeper(f, name);
+    wait_owned(f->keepers[0], SL_SHARDS);
+}
+
 // A report of node-1: it wants a unit of KEY. Answers what it is allowed, -1: nothing was said.
 static int64_t
 want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed, int64_t used)
@@ -169,8 +177,7 @@ static void
 one_owner_takes_all_shards_and_two_take_half_each(void **state)
 {
     struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     f->keepers[1] = start_keeper(f, "two");
     wait_owned(f->keepers[1], SL_SHARDS / 2);
     wait_owned(f->keepers[0], SL_SHARDS / 2);
@@ -194,8 +201,7 @@ static void
 nothing_is_given_back_for_a_worker_that_nodes_do_not_reach_yet(void **state)
 {
     struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     atomic_store(&f->is_cut_off, true);
     f->keepers[1] = start_keeper(f, "two");
     wait_lease(f->keepers[1]);
@@ -215,8 +221,7 @@ a_bus_that_stays_away_is_not_waited_for(void **state)
 {
     struct fixture *f = *state;
     atomic_store(&f->is_cut_off, true);
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
 }
 
 // The shards in between, which nobody grants from, are few and soon taken.
@@ -224,8 +229,7 @@ static void
 what_is_given_back_is_taken_within_a_moment(void **state)
 {
     struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     f->keepers[1] = start_keeper(f, "two");
     int64_t given_ms = 0;
     while (keeper_owned(f->keepers[1]) < SL_SHARDS / 2) {
@@ -240,8 +244,7 @@ static void
 an_owner_that_stops_leaves_its_shards_at_once(void **state)
 {
     struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     keeper_stop(f->keepers[0]);
     assert_int_equal(0, read_number(f, "SELECT count(*) FROM throttle_shard "
                                        "WHERE owner IS NOT NULL"));
@@ -255,17 +258,7 @@ kill_an_owner(struct fixture *f)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        struct sl_error err;
-        struct keeper *keeper =
-            keeper_new(&(struct keeper_options){.database = getenv("SLUICE_TEST_DB"),
-                                                .name = "killed",
-                                                .publish = count_event,
-                                                .offer = count_offer,
-                                                .arg = f},
-                       &err);
-        if (keeper == NULL || keeper_start(keeper, &err) != 0) {
-            _exit(1);
-        }
+        start_keeper(f, "killed");
         pause();
         _exit(0);
     }
@@ -284,8 +277,7 @@ a_killed_owner_loses_its_shards_long_before_its_lease_ends(void **state)
     struct fixture *f = *state;
     kill_an_owner(f);
     run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 hour'");
-    f->keepers[0] = start_keeper(f, "heir");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "heir");
     assert_int_equal(2, read_number(f, "SELECT min(epoch) FROM throttle_shard"));
     assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_worker"));
 }
@@ -303,8 +295,7 @@ without_its_session_an_owner_loses_its_shards_when_its_lease_ends(void **state)
         run_sql(f, UNKNOWN[i]);
         int64_t leased_ms = sl_mono_ms();
         run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '700 milliseconds'");
-        f->keepers[0] = start_keeper(f, "heir");
-        wait_owned(f->keepers[0], SL_SHARDS);
+        own_all(f, "heir");
         assert_true(sl_mono_ms() - leased_ms >= 600);
         keeper_stop(f->keepers[0]);
         keeper_free(&f->keepers[0]);
@@ -382,23 +373,6 @@ who_was_taken_for_dead_writes_nothing_before_it_renews(void **state)
     assert_int_equal(2, row.ceiling);
 }
 
-static void
-a_node_gets_units_once_its_row_is_written(void **state)
-{
-    struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
-    int64_t allowed = 0;
-    int64_t end_ms = sl_mono_ms() + WAIT_MS;
-    while (allowed <= 0 && sl_mono_ms() < end_ms) {
-        allowed = want_unit(f, f->keepers[0], 0, 0, 0);
-        usleep(5000);
-    }
-    assert_true(allowed >= 1 && allowed <= 3);
-    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact "
-                                       "WHERE node_id = 'node-1' AND boot = '" BOOT "'"));
-}
-
 // Asks until something is allowed; -1: in vain.
 static int64_t
 wait_units(struct fixture *f, struct keeper *keeper, int64_t ms)
@@ -413,11 +387,21 @@ wait_units(struct fixture *f, struct keeper *keeper, int64_t ms)
 }
 
 static void
+a_node_gets_units_once_its_row_is_written(void **state)
+{
+    struct fixture *f = *state;
+    own_all(f, "one");
+    int64_t allowed = wait_units(f, f->keepers[0], WAIT_MS);
+    assert_true(allowed >= 1 && allowed <= 3);
+    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact "
+                                       "WHERE node_id = 'node-1' AND boot = '" BOOT "'"));
+}
+
+static void
 what_is_granted_is_covered_by_a_durable_ceiling(void **state)
 {
     struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     int64_t allowed = wait_units(f, f->keepers[0], WAIT_MS);
     assert_true(allowed >= 1);
     int64_t ceiling = read_number(f, "SELECT ceiling FROM throttle_usage WHERE key = '" KEY "'");
@@ -436,15 +420,13 @@ what_is_granted_is_covered_by_a_durable_ceiling(void **state)
 static int64_t
 units_of_an_heir(struct fixture *f, const char *ceiling)
 {
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     assert_true(wait_units(f, f->keepers[0], WAIT_MS) >= 1);
     keeper_stop(f->keepers[0]);
     keeper_free(&f->keepers[0]);
     run_sql(f, ceiling);
     f->boot = "dddddddddddddddddddddddddddddddd";
-    f->keepers[0] = start_keeper(f, "heir");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "heir");
     return wait_units(f, f->keepers[0], 2000);
 }
 
@@ -486,8 +468,7 @@ a_lost_memory_leaves_what_it_vouched_for(void **state)
     keeper_stop(f->keepers[0]);
     keeper_free(&f->keepers[0]);
     f->boot = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
-    f->keepers[0] = start_keeper(f, "third");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "third");
     wait_units(f, f->keepers[0], 1000);
     assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone)"
                                        " AND boot LIKE 'eee%'"));
@@ -499,8 +480,7 @@ an_unknown_node_is_refused_and_looked_for(void **state)
     struct fixture *f = *state;
     struct sl_error err;
     struct sl_str packed;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     json_t *request = json_pack("{sssI}", "boot", BOOT, "inc", (json_int_t)1);
     assert_int_equal(-1,
                      keeper_exchange(f->keepers[0], f->arena, "node-9", request, &packed, &err));
@@ -521,8 +501,7 @@ static void
 without_the_database_the_lease_ends_and_nothing_is_granted(void **state)
 {
     struct fixture *f = *state;
-    f->keepers[0] = start_keeper(f, "one");
-    wait_owned(f->keepers[0], SL_SHARDS);
+    own_all(f, "one");
     want_unit(f, f->keepers[0], 0, 0, 0);
     run_sql(f, "ALTER TABLE throttle_worker RENAME TO throttle_gone");
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
@@ -533,10 +512,7 @@ without_the_database_the_lease_ends_and_nothing_is_granted(void **state)
     int64_t allowed = want_unit(f, f->keepers[0], 0, 0, 0);
     assert_int_equal(allowed, want_unit(f, f->keepers[0], 0, 0, 0));
     run_sql(f, "ALTER TABLE throttle_gone RENAME TO throttle_worker");
-    while (!keeper_has_lease(f->keepers[0]) && sl_mono_ms() < end_ms) {
-        usleep(10000);
-    }
-    assert_true(keeper_has_lease(f->keepers[0]));
+    wait_lease(f->keepers[0]);
     assert_int_equal(SL_SHARDS, keeper_owned(f->keepers[0]));
     assert_int_equal(1, read_number(f, "SELECT max(epoch) FROM throttle_shard"));
 }
