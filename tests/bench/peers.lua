@@ -40,12 +40,22 @@ local function limit(app)
     if not api then return ngx.exit(404) end
     take("a", api)
     take("p", app)
+    return api, app
 end
 
+-- Answers the API and the app, for whoever logs them.
 function M.key()
     local app = CODES[ngx.var.http_x_apig_appcode or ""]
     if not app then return ngx.exit(401) end
-    limit(app)
+    return limit(app)
+end
+
+-- The same for an app's own key and secret.
+function M.secret()
+    local id = ngx.var.http_x_hw_id or ""
+    local secret = SECRETS[id]
+    if not secret or secret ~= ngx.var.http_x_hw_appkey then return ngx.exit(401) end
+    return limit(id)
 end
 
 local function escape(text)

@@ -1,7 +1,9 @@
 """peers: the same checks by other gateways from Debian's packages, beside ours, with the same requests.
 
 nginx with Lua does what our rows do (peers.lua). haproxy checks the key and counts twice by stick tables. caddy only
-checks the key: it has no limits of its own. Plain nginx is the base of all. Theirs write no access log, ours does.
+checks the key: it has no limits of its own. Plain nginx is the base of all. Nobody writes an access log, but where a
+row says "log": there Lua's nginx writes the fields of ours that it knows. Ours counts for metrics in every row. Over
+plain HTTP the key is an app's own with its secret, since an AppCode asks for TLS.
 """
 import pathlib
 import subprocess
@@ -15,13 +17,35 @@ BUDGET_LUA = 0.77  # key and limits, over hand-written Lua
 MODULES = "/usr/lib/nginx/modules"
 NOT_RUN = "APISIX and Kong, which are not in Debian and stand on OpenResty and LuaRocks packages: not tried"
 
+# The 54 fields of ours in their order; `-` where Lua's nginx has no such thing, as ours writes where a value is absent.
+LOG_FORMAT = """
+    log_format peer '$remote_addr $request_id $sluice_api - $sluice_app "$time_local" $request_time $request_method $scheme '
+        '$host $uri $server_protocol $status $bytes_sent $request_length "$http_user_agent" "$http_x_forwarded_for" '
+        '"$upstream_addr" $uri "$upstream_status" "$upstream_connect_time" "$upstream_header_time" '
+        '"$upstream_response_time" - $upstream_response_time 0 APP app_secret - - - - - $body_bytes_sent "$sluice_api" '
+        '"$sluice_app" - - - - - - - - - - - - remote - http - - -';
+"""
 LUA = """
+    {log_format}
     lua_package_path "{here}/?.lua;;";
     lua_shared_dict limits 10m;
     init_by_lua_block {{ require "resty.core"; peers = require "peers" }}
     upstream backend {{ server 127.0.0.1:{backend}; keepalive 128; keepalive_requests 1000000000; }}
     proxy_http_version 1.1;
     proxy_set_header Connection "";
+    server {{
+        listen 127.0.0.1:{bare} backlog=4096;
+        location / {{ access_by_lua_block {{ peers.secret() }} proxy_pass http://backend; }}
+    }}
+    server {{
+        listen 127.0.0.1:{logged} backlog=4096;
+        access_log {dir}/access.log peer buffer=64k flush=1s;
+        location / {{
+            set $sluice_api ""; set $sluice_app "";
+            access_by_lua_block {{ ngx.var.sluice_api, ngx.var.sluice_app = peers.secret() }}
+            proxy_pass http://backend;
+        }}
+    }}
     server {{
         listen 127.0.0.1:{tls} ssl backlog=4096;
         ssl_certificate {cert}; ssl_certificate_key {key};
@@ -75,13 +99,14 @@ https://:{port} {{
 
 
 def lua(bed):
-    """nginx with Lua: its processes, the port of the key (TLS) and that of the signature."""
-    tls, port = next(bed.ports), next(bed.ports)
+    """nginx with Lua: its processes, and the ports of the key over HTTP, with a log, over TLS, and of the signature."""
+    ports = {name: next(bed.ports) for name in ("bare", "logged", "tls", "port")}
+    place = bed.options.var / "lua"
     head = f"load_module {MODULES}/ndk_http_module.so;\nload_module {MODULES}/ngx_http_lua_module.so;\n"
-    pids = bed.nginx(bed.options.var / "lua", LUA.format(here=pathlib.Path(__file__).parent, backend=bed.backend_port, tls=tls,
-                                                         port=port, cert=bed.cert, key=bed.key,
-                                                         ciphers=local.CIPHERS), head=head)
-    return pids, tls, port
+    pids = bed.nginx(place, LUA.format(here=pathlib.Path(__file__).parent, backend=bed.backend_port, cert=bed.cert,
+                                       key=bed.key, ciphers=local.CIPHERS, log_format=LOG_FORMAT, dir=place, **ports),
+                     head=head)
+    return pids, ports
 
 
 def haproxy(bed):
@@ -105,23 +130,34 @@ def caddy(bed):
 def candidates(bed):
     keyed = bed.replay([local.request(1, headers=[("X-Apig-AppCode", local.CODE)])])
     signed = bed.replay([local.request(1, signed=True)])
-    node = bed.node(local.image(100, bed.backend_port, **local.GUARDED))
-    lua_pids, lua_tls, lua_port = lua(bed)
+    secret = bed.replay([local.request(1, headers=[("X-HW-ID", local.KEY), ("X-HW-AppKey", local.SECRET)])])
+    content = local.image(100, bed.backend_port, **local.GUARDED)
+    content["gateway"]["features"] = [{"name": "app_secret", "value": "on"}]
+    node, logging = bed.node(content, log=False), bed.node(content)
+    lua_pids, lua_ports = lua(bed)
     pids, port = haproxy(bed)
     caddy_pids, caddy_port = caddy(bed)
 
-    def over(name, pids, port, tls, base=None):
-        row = Candidate(name, pids, f"http{'s' if tls else ''}://127.0.0.1:{port}/", replay=keyed if tls else signed)
-        return compared(row, base) if base else row
+    def row(name, pids, port, requests, *bases, tls=False, budget=None):
+        made = Candidate(name, pids, f"http{'s' if tls else ''}://127.0.0.1:{port}/", replay=requests)
+        for base in bases:
+            compared(made, base, budget if base is bases[-1] else None)
+        return made
 
-    https = over("plain nginx, TLS", bed.plain, bed.tls_port, True)
-    http = over("plain nginx", bed.plain, bed.plain_port, False)
-    by_lua = over("Lua: key + 2 limits", lua_pids, lua_tls, True, https)
-    signed_lua = over("Lua: signature + 2 limits", lua_pids, lua_port, False, http)
-    ours = compared(over("ours: AppCode + 2 limits", node.pids, node.https, True, https), by_lua, BUDGET_LUA)
-    signed_ours = compared(over("ours: signature + 2 limits", node.pids, node.http, False, http), signed_lua)
-    return [https, ours, by_lua, over("haproxy: key + 2 counters", pids, port, True, https),
-            over("caddy: key", caddy_pids, caddy_port, True, https), http, signed_ours, signed_lua]
+    http = row("plain nginx, key", bed.plain, bed.plain_port, secret)
+    by_lua = row("Lua: key + 2 limits", lua_pids, lua_ports["bare"], secret, http)
+    lua_log = row("Lua: key + 2 limits + log", lua_pids, lua_ports["logged"], secret, http)
+    https = row("plain nginx, key, TLS", bed.plain, bed.tls_port, keyed, tls=True)
+    lua_tls = row("Lua: key + 2 limits, TLS", lua_pids, lua_ports["tls"], keyed, https, tls=True)
+    signing = row("plain nginx, signed", bed.plain, bed.plain_port, signed)
+    signed_lua = row("Lua: signature + 2 limits", lua_pids, lua_ports["port"], signed, signing)
+    return [
+        http, by_lua, row("ours: key + 2 limits", node.pids, node.http, secret, http, by_lua, budget=BUDGET_LUA),
+        lua_log, row("ours: key + 2 limits + log", logging.pids, logging.http, secret, http, lua_log),
+        https, lua_tls, row("ours: AppCode + 2 limits, TLS", node.pids, node.https, keyed, https, lua_tls, tls=True),
+        row("haproxy: key + 2 counters, TLS", pids, port, keyed, https, tls=True),
+        row("caddy: key, TLS", caddy_pids, caddy_port, keyed, https, tls=True),
+        signing, signed_lua, row("ours: signature + 2 limits", node.pids, node.http, signed, signing, signed_lua)]
 
 
 def versions():
