@@ -32,7 +32,8 @@ typedef void sl_event_fn(void *arg, struct sl_str topic, struct sl_str body);
 struct sl_bus_client *sl_bus_client_new(const struct sl_bus_client_options *options,
                                         struct sl_error *err);
 
-// Stops the thread; commands in flight are answered UNAVAILABLE first. Empties the pointer.
+// Stops the thread; commands in flight are answered UNAVAILABLE first. No event is delivered from
+// here on: who subscribed may have been freed. Empties the pointer.
 void sl_bus_client_free(struct sl_bus_client **client);
 
 // Sends a command (copied). Thread-safe, never blocks. `fn` is called exactly once, also when this

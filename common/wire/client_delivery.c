@@ -189,7 +189,9 @@ sl_bus_client_dispatch(struct sl_bus_client *client)
     pthread_mutex_lock(&client->running);
     for (struct delivery *delivery = take_delivery(client); delivery != NULL;
          delivery = take_delivery(client)) {
-        run_delivery(arena, delivery);
+        if (!delivery->is_event || !client->is_stopping) {
+            run_delivery(arena, delivery); // who awaits an answer gets it, whoever ended meanwhile
+        }
         free(delivery);
     }
     pthread_mutex_unlock(&client->running);

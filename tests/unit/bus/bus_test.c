@@ -330,6 +330,33 @@ own_dispatch_runs_callbacks_where_it_is_called(void **state)
 }
 
 static void
+count_event(void *arg, struct sl_str topic, struct sl_str body)
+{
+    (void)topic;
+    (void)body;
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+// Who subscribed may have been freed by then.
+static void
+events_that_wait_when_a_client_ends_are_not_delivered(void **state)
+{
+    (void)state;
+    play_begin(1, "worker:registry", 1, 0);
+    sl_bus_client_free(&play.client);
+    play.client = play_client(stage_peer(play.stage, "front-2", "front", NULL), true);
+    atomic_int events = 0;
+    struct sl_error err;
+    assert_int_equal(0, sl_bus_subscribe(play.client, "head/control", count_event, &events, &err));
+    // That it is subscribed is an event by itself.
+    struct pollfd ready = {.fd = sl_bus_client_fd(play.client), .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, 5000), 1);
+    sl_bus_client_free(&play.client);
+    assert_int_equal(atomic_load(&events), 0);
+    play_end();
+}
+
+static void
 forgotten_callbacks_run_no_more(void **state)
 {
     (void)state;
@@ -384,6 +411,7 @@ main(void)
         cmocka_unit_test(a_service_without_workers_is_unavailable),
         cmocka_unit_test(without_any_bus_the_answer_is_unavailable),
         cmocka_unit_test(own_dispatch_runs_callbacks_where_it_is_called),
+        cmocka_unit_test(events_that_wait_when_a_client_ends_are_not_delivered),
         cmocka_unit_test(forgotten_callbacks_run_no_more),
         cmocka_unit_test(a_worker_whose_threads_cannot_open_registers_later),
         cmocka_unit_test(a_worker_that_ends_finishes_what_it_holds),
