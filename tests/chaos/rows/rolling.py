@@ -96,7 +96,7 @@ def upgrade(scene):
         wait_until(scene.api.live, 30, "a publication live on every node")
         odd = [unit.name for unit in cluster.units.values() if any(s > 0 for s in unit.ends)]
         scene.check(not odd, f"did not stay up on {build}: {odd}")
-        scene.note(f"every process ran {build.name} of {build.parent.name}")
+        scene.note(f"every process ran {'this build' if build == cluster.build else 'the other build'}")
         # Workers of the build before write down that for a minute they do not know what nodes lost
         # by their change: who replaces one of them meanwhile grants nothing for a second.
         scene.lasts(LOST_S if build != cluster.build else 0)
