@@ -1,57 +1,13 @@
 """eight writers on the same APIs: one wins, the others get documented errors, nothing is half-done"""
-import re
-import subprocess
 import threading
+
+from invariants import broken
 
 WRITERS = 8
 ROUNDS = 6
 RELEASE = "DEFAULT_ENVIRONMENT_RELEASE_ID"
 # What a writer may be told: made, gone, there already, published, or nothing to take back.
 ERRORS = {"APIG.3202", "APIG.3301", "APIG.3002", "APIG.3015", "APIG.3416", "APIG.3022"}
-
-
-# What holds of a gateway's rows whatever was written at once; each answers the rows that break it.
-INVARIANTS = {
-    "a quota counts what there is":
-        "SELECT quota, scope, used FROM quota_usage q WHERE instance_id = '{0}' AND used <> CASE quota"
-        " WHEN 'apis' THEN (SELECT count(*) FROM api a WHERE a.instance_id = q.instance_id)"
-        " WHEN 'groups' THEN (SELECT count(*) FROM api_group g WHERE g.instance_id = q.instance_id)"
-        " WHEN 'group_apis' THEN (SELECT count(*) FROM api a WHERE a.instance_id = q.instance_id"
-        " AND a.group_id = q.scope) ELSE used END",
-    "an API that is online serves one of its own versions":
-        "SELECT p.publish_id FROM publication p LEFT JOIN api_version v ON v.instance_id = p.instance_id"
-        " AND v.version_id = p.version_id AND v.api_id = p.api_id AND v.env_id = p.env_id"
-        " WHERE p.instance_id = '{0}' AND p.version_id IS NOT NULL AND v.version_id IS NULL",
-    "ten versions are kept":
-        "SELECT api_id FROM api_version WHERE instance_id = '{0}' GROUP BY api_id, env_id HAVING count(*) > 10",
-    "no two published definitions answer the same request":
-        "SELECT v.definition ->> 'req_uri_shape' FROM publication p JOIN api_version v"
-        " ON v.instance_id = p.instance_id AND v.version_id = p.version_id WHERE p.instance_id = '{0}'"
-        " GROUP BY p.env_id, v.definition ->> 'group_id', 1, v.definition ->> 'req_method',"
-        " v.definition ->> 'match_mode' HAVING count(*) > 1",
-    "every command that was recorded was finished":
-        "SELECT command_id FROM audit WHERE instance_id = '{0}' AND status = 0",
-    "what was made and not deleted is there, and nothing else":
-        "SELECT object_id FROM audit WHERE instance_id = '{0}' AND command IN ('api.create', 'api.delete')"
-        " GROUP BY object_id HAVING count(*) FILTER (WHERE command = 'api.create') <> 1"
-        " OR count(*) FILTER (WHERE command = 'api.delete') > 1"
-        " OR (count(*) = 1) <> EXISTS (SELECT FROM api WHERE instance_id = '{0}' AND id = object_id)",
-    "no key of the runtime is parked":
-        "SELECT kind, key FROM runtime_change WHERE gateway_id = '{0}' AND failures > 0",
-}
-
-
-def broken(world):
-    """The invariants that do not hold, with the rows that break them, by SQL on the deployment's database."""
-    settings = (world.stack.var / "config/registry-1.yaml").read_text()
-    database = re.search(r"^database: *[\"']?(.*?)[\"']?$", settings, re.M).group(1)
-    found = {}
-    for name, sql in INVARIANTS.items():
-        done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", database, "-c", sql.format(world.instance)],
-                              capture_output=True, text=True, timeout=30)
-        if done.returncode != 0 or done.stdout.strip():
-            found[name] = done.stdout + done.stderr
-    return found
 
 
 def one_writer(world, number, group, met, faults):
