@@ -123,7 +123,7 @@ class Descriptor:
         return "i.id = t.instance_id AND i.project_id = $2 AND t.instance_id = $1 AND t.id = $3"
 
     def sql(self):
-        """The five statements."""
+        """The six statements."""
         table, columns = self.table, self.written()
         defaults = self.words.get("defaults", {})
         values = [f"coalesce(r.{c}, {defaults[c]})" if c in defaults else f"r.{c}" for c in columns]
@@ -133,6 +133,8 @@ class Descriptor:
         statements = {
             "lock": f"SELECT {self.answer('t')} FROM {table} t, instance i WHERE {self.tenant()}"
                     " FOR NO KEY UPDATE OF t",
+            "claim": f"SELECT {self.answer('t')} FROM {table} t, instance i WHERE {self.tenant()}"
+                     " FOR UPDATE OF t",
             "delete": f"DELETE FROM {table} t USING instance i WHERE {self.tenant()}",
             "read": f"SELECT t.body::text{sealed} FROM {self.words['view']} t JOIN instance i ON i.id ="
                     f" t.instance_id" + (f" JOIN {table} s ON s.instance_id = t.instance_id AND s.id = t.id"
@@ -142,7 +144,7 @@ class Descriptor:
             "update": None,
         }
         if "of" in (self.words.get("list") or {}):  # another resource's rows: theirs to delete
-            statements["lock"] = statements["delete"] = None
+            statements["lock"] = statements["claim"] = statements["delete"] = None
         if columns:
             statements["insert"] = (
                 f"INSERT INTO {table} AS t (instance_id, id, {names}) SELECT i.id, $3, {', '.join(values)}"

@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-// The API is locked, so that what is snapshotted is what the reply says, and against deletion.
+// The API is locked, so that what is snapshotted is what the reply says, and against deletion; not
+// against those who only look whether it is there, such as who deletes its group.
 static const char api_sql[] =
-    "SELECT name, to_jsonb(a)::text FROM api a WHERE instance_id = $1 AND id = $2 FOR UPDATE";
+    "SELECT name, to_jsonb(a)::text FROM api a WHERE instance_id = $1 AND id = $2"
+    " FOR NO KEY UPDATE";
 
 static const char env_sql[] =
     "SELECT 1 FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
@@ -20,7 +22,7 @@ static const char env_sql[] =
 // Publications of one group are ordered by its row, so that two that clash see each other.
 static const char group_sql[] =
     "SELECT $2::jsonb ->> 'auth_type' = 'IAM' FROM api_group WHERE instance_id = $1 "
-    "AND id = $2::jsonb ->> 'group_id' FOR UPDATE";
+    "AND id = $2::jsonb ->> 'group_id' FOR NO KEY UPDATE";
 
 // What is published may differ from what its API says today: the unique key of `api` alone does not
 // keep two published definitions of one method and path apart.

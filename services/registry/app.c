@@ -51,17 +51,21 @@ key_and_secret(struct change *change, struct sl_error *err)
 }
 
 static int
+forget_specials(struct change *change, struct sl_error *err)
+{
+    return throttle_special_forget(change->m, change->id, err);
+}
+
+static int
 forget_usage(struct change *change, struct sl_error *err)
 {
-    if (throttle_special_forget(change->m, change->id, err) != 0) {
-        return -1;
-    }
     return sl_quota_forget(change->m->tx, change->m->arena, change->m->instance, change->id, err);
 }
 
 const struct resource_hooks app_hooks = {
     .before_write = key_and_secret,
-    .before_delete = forget_usage,
+    .before_delete = forget_specials,
+    .after_delete = forget_usage,
 };
 
 // An update whose only column is the secret; the hook above seals what the body or this gives.

@@ -14,14 +14,8 @@
 static const char env_sql[] =
     "SELECT id FROM environment WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
 
-// The first of the given ids that does not exist.
-static const char missing_app_sql[] =
-    "SELECT x FROM jsonb_array_elements_text($2::jsonb) x WHERE NOT EXISTS"
-    " (SELECT FROM app WHERE instance_id = $1 AND id = x) LIMIT 1";
-
-static const char missing_api_sql[] =
-    "SELECT x FROM jsonb_array_elements_text($2::jsonb) x WHERE NOT EXISTS"
-    " (SELECT FROM api WHERE instance_id = $1 AND id = x) LIMIT 1";
+static const char missing_app_sql[] = COMMAND_MISSING_SQL("app");
+static const char missing_api_sql[] = COMMAND_MISSING_SQL("api");
 
 static const char insert_sql[] =
     "INSERT INTO app_auth (instance_id, id, app_id, api_id, env_id)"

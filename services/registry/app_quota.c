@@ -15,9 +15,7 @@
 static const char quota_sql[] =
     "SELECT 1 FROM app_quota WHERE instance_id = $1 AND id = $2 FOR KEY SHARE";
 
-static const char missing_sql[] =
-    "SELECT x FROM jsonb_array_elements_text($2::jsonb) x WHERE NOT EXISTS"
-    " (SELECT FROM app WHERE instance_id = $1 AND id = x) LIMIT 1";
+static const char missing_sql[] = COMMAND_MISSING_SQL("app");
 
 // In order of the apps, so that two commands lock them in the same order.
 static const char bind_sql[] =

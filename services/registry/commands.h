@@ -16,6 +16,14 @@ extern const size_t registry_handler_count;
 #define ENV_RELEASE_ID   "DEFAULT_ENVIRONMENT_RELEASE_ID"
 #define ENV_RELEASE_NAME "RELEASE"
 
+// The first id of a JSON array ($2) that names no row of the gateway ($1); what there is stays
+// until the command ends, as whoever deletes it waits.
+#define COMMAND_MISSING_SQL(table)                                                                 \
+    "WITH there AS (SELECT id FROM " table " WHERE instance_id = $1 AND id = ANY (ARRAY"           \
+    " (SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR KEY SHARE)"                   \
+    " SELECT x FROM jsonb_array_elements_text($2::jsonb) x WHERE x NOT IN (SELECT id FROM there)"  \
+    " LIMIT 1"
+
 // 3.1.6: GROUP_EXISTS when a group has the name.
 sl_handler_fn group_check;
 

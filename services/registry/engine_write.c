@@ -225,14 +225,14 @@ engine_create_work(struct mutation *m, struct sl_error *err)
     return engine_quota(m, resource, change.after, 1, err);
 }
 
-// Queues a lock of the row against other writers, which also reads it as it is.
+// Queues a lock of the row, which also reads it as it is.
 static int
-queue_lock(const struct change *change, struct ahead *ahead, struct sl_error *err)
+queue_lock(const struct change *change, const char *sql, struct ahead *ahead, struct sl_error *err)
 {
     struct mutation *m = change->m;
     struct sl_params params =
         SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id));
-    return sl_sql_later(m->tx, m->arena, change->resource->sql_lock, params, &ahead->locked, err);
+    return sl_sql_later(m->tx, m->arena, sql, params, &ahead->locked, err);
 }
 
 static int
@@ -255,11 +255,12 @@ check_lock(struct change *change, const struct ahead *ahead, struct sl_error *er
     return 0;
 }
 
-// The row locked and read, its references checked; `ahead` may hold questions about its owner.
+// The row locked by `sql` and read, its references checked; `ahead` may hold questions about its
+// owner.
 static int
-open_row(struct change *change, struct ahead *ahead, struct sl_error *err)
+open_row(struct change *change, const char *sql, struct ahead *ahead, struct sl_error *err)
 {
-    if (queue_lock(change, ahead, err) != 0 || queue_references(change, ahead, err) != 0 ||
+    if (queue_lock(change, sql, ahead, err) != 0 || queue_references(change, ahead, err) != 0 ||
         mutation_open(change->m, err) != 0 ||
         engine_owner_check(change->resource, change->id, &ahead->owner, err) != 0) {
         return -1;
@@ -270,7 +271,8 @@ open_row(struct change *change, struct ahead *ahead, struct sl_error *err)
 static int
 update_row(struct change *change, struct ahead *ahead, struct sl_error *err)
 {
-    if (open_row(change, ahead, err) != 0 || check_references(change, ahead, err) != 0) {
+    if (open_row(change, change->resource->sql_lock, ahead, err) != 0 ||
+        check_references(change, ahead, err) != 0) {
         return -1;
     }
     return write_change(change, change->resource->sql_update, err);
@@ -320,7 +322,7 @@ engine_delete_work(struct mutation *m, struct sl_error *err)
     json_object_clear(change.row);
     change.id = command_path(m->command, resource->id_parameter);
     if (engine_owner_later(m, resource, change.id, &ahead.owner, err) != 0 ||
-        open_row(&change, &ahead, err) != 0 ||
+        open_row(&change, resource->sql_claim, &ahead, err) != 0 ||
         run_hook(hooks_of(resource)->before_delete, &change, err) != 0 ||
         engine_touch(m, resource, change.before, err) != 0) {
         return -1;
@@ -331,5 +333,7 @@ engine_delete_work(struct mutation *m, struct sl_error *err)
         return name_row(err, change.id);
     }
     m->outcome.object_id = change.id;
-    return engine_quota(m, resource, change.before, -1, err);
+    return run_hook(hooks_of(resource)->after_delete, &change, err) != 0
+               ? -1
+               : engine_quota(m, resource, change.before, -1, err);
 }

@@ -29,15 +29,19 @@ static int
 keep_default(struct change *change, struct sl_error *err)
 {
     bool fixed = json_is_true(json_object_get(change->before, "is_default"));
-    if (fixed) {
-        return sl_fail(err, SL_E_GROUP_FIXED);
-    }
+    return fixed ? sl_fail(err, SL_E_GROUP_FIXED) : 0;
+}
+
+static int
+forget_usage(struct change *change, struct sl_error *err)
+{
     return sl_quota_forget(change->m->tx, change->m->arena, change->m->instance, change->id, err);
 }
 
 const struct resource_hooks group_hooks = {
     .before_write = name_domain,
     .before_delete = keep_default,
+    .after_delete = forget_usage,
 };
 
 static int

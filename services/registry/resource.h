@@ -61,6 +61,9 @@ struct resource_hooks {
     int (*after_write)(struct change *change, struct sl_error *err);
     // Before a row, locked, is deleted. May refuse.
     int (*before_delete)(struct change *change, struct sl_error *err);
+    // After it was deleted: what counted for it alone. Whoever holds rows of its takes quotas last,
+    // so who takes a quota first and then waits for such rows may wait for ever.
+    int (*after_delete)(struct change *change, struct sl_error *err);
     // Which column of the list's view is the element; NULL: `body`.
     const char *(*list_column)(const json_t *query);
 };
@@ -75,7 +78,8 @@ struct resource {
     const char *list_order;                      // SQL over t, total
     const char *sql_insert;                      // $1 gateway $2 project $3 id $4 row
     const char *sql_update;                      // the same; all four answer the row as JSON
-    const char *sql_lock;                        // $1 gateway $2 project $3 id
+    const char *sql_lock;                        // $1 gateway $2 project $3 id; to update
+    const char *sql_claim;                       // the same, to delete: against references too
     const char *sql_delete;                      // the same; NULL: another resource's rows
     const char *sql_read;                        // the same; body, then the secrets
     struct resource_reference owner;             // parameter of path or query; NULL: no owner

@@ -86,5 +86,5 @@ forget_usage(struct change *change, struct sl_error *err)
 
 const struct resource_hooks throttle_hooks = {
     .before_write = check_bounds,
-    .before_delete = forget_usage,
+    .after_delete = forget_usage,
 };
