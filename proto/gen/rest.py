@@ -117,6 +117,8 @@ class Writer:
                  f".fill = {c_bool(operation.method != 'PUT')}", f".action = {self.action(operation)}"]
         if "x-patience-ms" in operation.body:
             parts.append(f".patience_ms = {int(operation.body['x-patience-ms'])}")
+        if "x-body-bytes" in operation.body:
+            parts.append(f".body_bytes = {int(operation.body['x-body-bytes'])}")
         if body:
             parts += [f".body = &{self.schema(self.contract.request_schema(operation))}",
                       f".body_required = {c_bool(body.get('required'))}"]

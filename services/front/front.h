@@ -60,7 +60,8 @@ struct request {
     const char *method;        // as received
     struct sl_str raw_path;    // undecoded, without the query
     struct sl_str raw_query;   // undecoded, after '?'
-    struct sl_buf body;        // as received, at most SL_BODY_MAX
+    size_t body_max;           // bytes that the operation takes
+    struct sl_buf body;        // as received, at most body_max
     size_t head_bytes;         // of the request line and headers
     size_t body_seen;          // bytes that came, kept or not
     struct route_match match;  // row is NULL before it is found

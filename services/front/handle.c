@@ -217,8 +217,8 @@ handle_request(struct request *request)
         reply_error(request, &err);
         return true;
     }
-    if (request->body_seen > SL_BODY_MAX) {
-        snprintf(limit, sizeof(limit), "%zu", (size_t)SL_BODY_MAX);
+    if (request->body_seen > request->body_max) {
+        snprintf(limit, sizeof(limit), "%zu", request->body_max);
         (void)sl_fail(&err, SL_E_BODY_SIZE, limit);
         reply_error(request, &err);
         return true;

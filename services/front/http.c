@@ -95,7 +95,8 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
     request->connection = connection;
     request->arena = arena;
     request->start_us = sl_mono_us();
-    sl_buf_init(&request->body, SL_BODY_MAX);
+    request->body_max = SL_BODY_MAX;
+    sl_buf_init(&request->body, request->body_max);
     struct sl_str rest = sl_str(sl_arena_dup(arena, origin_form(target)));
     request->raw_path = sl_str_split(&rest, '?');
     request->raw_query = rest;
@@ -146,7 +147,7 @@ is_refused_unread(const struct request *request)
     int64_t length = 0;
     return text != NULL && sl_str_int(sl_str(text), &length) &&
            (length > (int64_t)SWALLOW_MAX ||
-            (length > (int64_t)SL_BODY_MAX &&
+            (length > (int64_t)request->body_max &&
              MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
                                          MHD_HTTP_HEADER_EXPECT) != NULL));
 }
@@ -165,6 +166,19 @@ take_trace(struct request *request)
         request->trace_id[i] = digit >= 'A' && digit <= 'F' ? (char)(digit - 'A' + 'a') : digit;
     }
     request->trace_id[SL_ID_LEN] = '\0';
+}
+
+// What the operation takes; one that is not there takes as much as others.
+static void
+set_body_max(struct request *request)
+{
+    struct route_match match;
+    struct sl_error ignored;
+    if (route_find(sl_str(request->method), request->raw_path, &match, &ignored) == 0 &&
+        match.row->body_bytes > 0) {
+        request->body_max = match.row->body_bytes;
+        sl_buf_init(&request->body, request->body_max);
+    }
 }
 
 static enum MHD_Result
@@ -190,8 +204,9 @@ begin(struct request *request, const char *method)
         (void)handle_request(request);
         return reply_send(request);
     }
+    set_body_max(request);
     if (is_refused_unread(request)) {
-        request->body_seen = SL_BODY_MAX + 1;
+        request->body_seen = request->body_max + 1;
         (void)handle_request(request);
         return reply_send(request);
     }
@@ -202,7 +217,7 @@ static enum MHD_Result
 read_body(struct request *request, const char *bytes, size_t *size)
 {
     request->body_seen += *size;
-    if (request->body_seen <= SL_BODY_MAX) {
+    if (request->body_seen <= request->body_max) {
         sl_buf_add(&request->body, bytes, *size);
     }
     *size = 0;

@@ -2,7 +2,8 @@
 //
 // As many HTTP threads as asked for; a connection is suspended while its command is out. All time
 // limits are ours (deadline.h): headers within 10 s, a body within 30 s, an answer taken within
-// 30 s, a connection idle for at most 75 s. A body may have SL_BODY_MAX bytes.
+// 30 s, a connection idle for at most 75 s. A body may have SL_BODY_MAX bytes, or what its
+// operation's row says.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_FRONT_HTTP_H

@@ -78,6 +78,7 @@ struct rest_row {
     bool fill;                            // absent top-level body fields take their defaults
     bool body_required;                   //
     int64_t patience_ms;                  // further time that the command may take
+    size_t body_bytes;                    // that the body may have; 0: SL_BODY_MAX
     struct rest_action action;            // meaningful unless is_public
     const struct schema *body;            // NULL: takes none
     const struct property *path_params;   // in the order of the path

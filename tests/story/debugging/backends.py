@@ -18,6 +18,21 @@ def status_of(answer):
     return answer["response"].split("\n", 1)[0]
 
 
+def long_bodies(world, backend):
+    """As long as the document says, and no byte more; also where JSON needs an escape for many of them."""
+    world.api("long", req_method="POST", backend={"url_domain": backend.address, "req_method": "POST", "req_uri": "/long"})
+    call = {"mode": "DEVELOPER", "scheme": "HTTP", "method": "POST", "path": "/long"}
+    for text in ("x" * KEPT, '"' * (KEPT // 2)):
+        told = debug(world, "long", **{**call, "body": text})
+        assert status_of(told) == "HTTP/1.1 200 Told", told["response"][:200]
+        assert backend.seen[-1].body == text.encode(), len(backend.seen[-1].body)
+    path = f"/apis/debug/{world.names['long']['id']}"
+    reply = world.manage("POST", path, {**call, "body": "x" * (KEPT + 1)})
+    assert (reply.status, reply.json["error_code"]) == (400, "APIG.2011") and "body" in reply.json["error_msg"], reply
+    reply = world.manage("POST", path, {**call, "body": "x" * (2 * KEPT)})
+    assert (reply.status, reply.json["error_code"]) == (413, "SLUICE.0104"), reply
+
+
 def story(world):
     world.group("g")
     world.api("a", auth_type="APP")
@@ -62,6 +77,7 @@ def story(world):
         seen = backend.seen[-1]
         assert seen.header("x-shown") == "yes" and seen.target == "/own?q=1", seen.headers
         assert seen.header("x-apig-debug") is None, seen.headers
+        long_bodies(world, backend)
     assert "APIG.0201" in debug(world, "own", path="/own")["response"]  # nobody is there any more
 
     # Calls side by side, each with its own answer.
