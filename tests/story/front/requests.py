@@ -16,12 +16,14 @@ def story(world):
     duplicate = refused(400, "POST", "/api-groups", '{"name": "abc", "name": "abd"}', headers=kind)
     wrong_type = refused(400, "POST", "/api-groups", '{"name": 7}', code="APIG.2011", headers=kind)
     not_object = refused(400, "POST", "/api-groups", "[]", headers=kind)
-    media = refused(415, "POST", "/api-groups", "name=abc",
+    media = refused(415, "POST", "/api-groups", "name=abc", code="SLUICE.0105",
                     headers={"Content-Type": "application/x-www-form-urlencoded"})
-    large = refused(413, "POST", "/api-groups", '{"name": "' + "x" * (1 << 20) + '"}', headers=kind)
-    path = refused(404, "GET", "/no-such-thing")
-    method = refused(405, "PATCH", "/api-groups")
-    texts = [malformed, duplicate, wrong_type, media, large, path, method]
+    large = refused(413, "POST", "/api-groups", '{"name": "' + "x" * (1 << 20) + '"}', code="SLUICE.0104", headers=kind)
+    path = refused(404, "GET", "/no-such-thing", code="SLUICE.0101")
+    method = refused(405, "PATCH", "/api-groups", code="SLUICE.0102")
+    many = refused(400, "GET", "/api-groups", code="SLUICE.0106", headers={f"X-{number}": "1" for number in range(150)})
+    nobody = refused(401, "GET", "/api-groups", code="APIG.1000", caller="none")
+    texts = [malformed, duplicate, wrong_type, media, large, path, method, many, nobody]
     assert len(set(texts)) == len(texts), texts
     assert "name" in wrong_type and not_object, texts
 
