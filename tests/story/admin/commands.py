@@ -149,7 +149,7 @@ def gateways(done, refused, domain, stack, uid):
                 says="exists")
         refused("gateway", "delete", gateway, says="remove them first")
         done("node", "remove", node, "--allow", str(allow))
-        refused("node", "remove", node, "--allow", str(allow), says=node)
+        refused("node", "remove", node, "--allow", str(allow), says=f"node {node} does not exist")
     done("gateway", "delete", gateway)
     refused("gateway", "delete", gateway, says="nstance not found")
     refused("gateway", "update", gateway, "--name", "again", says="nstance not found")
