@@ -5,7 +5,7 @@ from stack import wait_until
 
 SERVED = True
 WINDOW_S, WINDOWS = 2, 3
-EDGE_S = 0.1  # about a window's begin two clocks may differ
+EDGE_S = 0.3  # that accounting's clock, asked over a busy machine, may be off
 NODES = (1, 2)
 
 
@@ -26,7 +26,7 @@ def story(world):
             reply = world.call("GET", "/a", node)
             if reply.status == 429:
                 texts.add(reply.json["error_msg"].partition("policy ")[2])
-            elif time.time() // WINDOW_S == window:
+            elif time.time() < (window + 1) * WINDOW_S - EDGE_S:
                 assert reply.status == 200, reply
                 admitted[window] = admitted.get(window, 0) + 1
         return len(admitted) >= WINDOWS
