@@ -25,10 +25,12 @@ place_of(const struct sl_image *image, const struct sl_image_call *call)
     return &image->memos[hash % IMAGE_MEMOS];
 }
 
+// Empty texts, which may lie nowhere, are rare: HTTP/1.0 without a host.
 static bool
-is_short(const struct sl_image_call *call)
+is_kept(const struct sl_image_call *call)
 {
-    return call->host.len + call->path.len + call->env_name.len <= IMAGE_MEMO_TEXT;
+    return call->host.len > 0 && call->path.len > 0 && call->env_name.len > 0 &&
+           call->host.len + call->path.len + call->env_name.len <= IMAGE_MEMO_TEXT;
 }
 
 bool
@@ -36,7 +38,7 @@ sl_image_recall(const struct sl_image *image, struct sl_image_call *call,
                 struct sl_image_answer *ret_answer)
 {
     call->epoch = image->epoch;
-    if (image->memos == NULL || !sl_image_ready(image) || !is_short(call)) {
+    if (image->memos == NULL || !sl_image_ready(image) || !is_kept(call)) {
         return false;
     }
     const struct image_memo *memo = place_of(image, call);
@@ -57,7 +59,7 @@ sl_image_remember(struct sl_image *image, const struct sl_image_call *call,
                   const struct sl_image_answer *answer)
 {
     // What was found while the directory moved may lie in the old one.
-    if (image->memos == NULL || call->epoch != image->epoch || !is_short(call)) {
+    if (image->memos == NULL || call->epoch != image->epoch || !is_kept(call)) {
         return;
     }
     struct image_memo *memo = place_of(image, call);

@@ -120,15 +120,32 @@ static void
 long_calls_are_not_kept(void **state)
 {
     struct kit *kit = *state;
-    char path[IMAGE_MEMO_TEXT + 1] = {0};
+    char path[IMAGE_MEMO_TEXT - 1] = {0};
     struct sl_image_answer answer = {0};
-    memset(path, 'x', IMAGE_MEMO_TEXT);
-    for (size_t host_len = 0; host_len < 2; host_len++) {
-        struct sl_image_call call = call_of("h", "", path, SL_METHOD_GET);
+    memset(path, 'x', sizeof(path) - 1);
+    for (size_t host_len = 1; host_len < 3; host_len++) {
+        struct sl_image_call call = call_of("hh", "e", path, SL_METHOD_GET);
         call.host.len = host_len;
         assert_false(sl_image_recall(kit->image, &call, &answer));
         sl_image_remember(kit->image, &call, &answer);
-        assert_int_equal(is_known(kit, call), host_len == 0); // the longest that there is room for
+        assert_int_equal(is_known(kit, call), host_len == 1); // the longest that there is room for
+    }
+}
+
+// HTTP/1.0 may name no host.
+static void
+a_call_of_empty_texts_is_not_kept(void **state)
+{
+    struct kit *kit = *state;
+    struct sl_image_call calls[3] = {call_of(HOST, "RELEASE", PATH, SL_METHOD_GET),
+                                     call_of(HOST, "RELEASE", PATH, SL_METHOD_GET),
+                                     call_of(HOST, "RELEASE", PATH, SL_METHOD_GET)};
+    struct sl_image_answer answer = {0};
+    calls[0].host = calls[1].env_name = calls[2].path = (struct sl_str){NULL, 0};
+    for (size_t i = 0; i < SL_COUNT(calls); i++) {
+        assert_false(sl_image_recall(kit->image, &calls[i], &answer));
+        sl_image_remember(kit->image, &calls[i], &answer);
+        assert_false(is_known(kit, calls[i]));
     }
 }
 
@@ -187,6 +204,7 @@ main(void)
         TEST(a_switch_forgets_all, open_routed),
         TEST(what_was_found_while_the_image_moved_is_not_kept, open_routed),
         TEST(long_calls_are_not_kept, open_routed),
+        TEST(a_call_of_empty_texts_is_not_kept, open_routed),
         TEST(a_reader_without_an_image_or_memory_remembers_nothing, kit_open),
         TEST(a_record_is_found_by_its_id_wherever_that_lies, kit_open),
     };
