@@ -60,10 +60,13 @@ number(const struct settings *settings, const char *name, int64_t fallback)
     return fallback;
 }
 
-// A JSON list of patterns, alone or as `user_name` of objects, as one pattern that matches where
-// one of them does; "" when it is none.
+// One item of a list as text; NULL leaves it out.
+typedef const char *item_fn(struct sl_arena *arena, const json_t *item);
+
+// The items of a JSON list as one text; "" when it is none. Nobody writes such a list but the
+// registry, which checked it.
 static const char *
-join_patterns(const struct compile *c, const char *list)
+join(const struct compile *c, const char *list, const char *between, item_fn *as_text)
 {
     json_t *array = json_loads(list, 0, NULL);
     const char *joined = "";
@@ -71,49 +74,38 @@ join_patterns(const struct compile *c, const char *list)
     const json_t *item = NULL;
     json_array_foreach(array, i, item)
     {
-        const char *text =
-            json_string_value(json_is_object(item) ? json_object_get(item, "user_name") : item);
+        const char *text = as_text(c->arena, item);
         if (text != NULL) {
-            joined = sl_arena_printf(c->arena, "%s%s(?:%s)", joined, i > 0 ? "|" : "", text);
+            joined =
+                sl_arena_printf(c->arena, "%s%s%s", joined, joined[0] != '\0' ? between : "", text);
         }
     }
     json_decref(array);
     return joined;
 }
 
-// A JSON list of texts, joined by ':'.
+// A pattern, alone or as `user_name` of an object, that others can stand beside.
 static const char *
-join_texts(const struct compile *c, const char *list)
+pattern_of(struct sl_arena *arena, const json_t *item)
 {
-    json_t *array = json_loads(list, 0, NULL);
-    const char *joined = "";
-    size_t i = 0;
-    const json_t *item = NULL;
-    json_array_foreach(array, i, item)
-    {
-        joined =
-            sl_arena_printf(c->arena, "%s%s%s", joined, i > 0 ? ":" : "", json_string_value(item));
-    }
-    json_decref(array);
-    return joined;
+    const char *text =
+        json_string_value(json_is_object(item) ? json_object_get(item, "user_name") : item);
+    return text != NULL ? sl_arena_printf(arena, "(?:%s)", text) : NULL;
 }
 
-// A JSON list of {location, name}, as "header a1234,query b".
 static const char *
-join_logs(const struct compile *c, const char *list)
+text_of(struct sl_arena *arena, const json_t *item)
 {
-    json_t *array = json_loads(list, 0, NULL);
-    const char *joined = "";
-    size_t i = 0;
-    const json_t *item = NULL;
-    json_array_foreach(array, i, item)
-    {
-        joined = sl_arena_printf(c->arena, "%s%s%s %s", joined, i > 0 ? "," : "",
-                                 compile_text(c->arena, item, "location"),
-                                 compile_text(c->arena, item, "name"));
-    }
-    json_decref(array);
-    return joined;
+    (void)arena; // the joined text is a copy
+    return json_string_value(item);
+}
+
+// {location, name} as "header a1234".
+static const char *
+log_of(struct sl_arena *arena, const json_t *item)
+{
+    return sl_arena_printf(arena, "%s %s", compile_text(arena, item, "location"),
+                           compile_text(arena, item, "name"));
 }
 
 // A part as nodes read it: a list becomes one text, a feature without a configuration a switch.
@@ -124,11 +116,11 @@ as_nodes_read(const struct compile *c, enum sl_feature feature, const char *valu
     case SL_FEATURE_RAW_PATH:
         return "on";
     case SL_FEATURE_TOKEN_ALLOW:
-        return join_patterns(c, value);
+        return join(c, value, "|", pattern_of);
     case SL_FEATURE_SSL_CIPHERS:
-        return join_texts(c, value);
+        return join(c, value, ":", text_of);
     case SL_FEATURE_CUSTOM_LOG:
-        return join_logs(c, value);
+        return join(c, value, ",", log_of);
     default:
         return value;
     }
