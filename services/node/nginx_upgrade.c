@@ -46,6 +46,7 @@ struct nginx_upgrade {
     int64_t until_ms;           // end of the phase
     struct timespec named_at;   // when nginx.pid came to its name
     int64_t heed_ms;            // when USR2 counts as ignored
+    bool was_back;              // the last look found nginx.pid moved, and the old master in it
     char pid_file[PATH_SIZE];   //
     char old_file[PATH_SIZE];   // the old master's while there are two
     char reason[128];           // why it was taken back
@@ -220,9 +221,13 @@ leave_it(struct nginx_upgrade *upgrade)
 static void
 watch_start(struct nginx_upgrade *upgrade, int64_t now_ms)
 {
-    // Looked at before the number is read: a file that moves in between names the new master.
+    // Looked at before the number is read: a file that moves in between names the new master. A
+    // rename sets the time before the file leaves its name, so one look may fall between the two.
     bool moved = was_moved(upgrade);
     pid_t named = find(upgrade, upgrade->pid_file);
+    bool is_back = moved && named == upgrade->old_master;
+    bool stays_back = is_back && upgrade->was_back;
+    upgrade->was_back = is_back;
     upgrade->new_master = named != upgrade->old_master ? named : 0;
     if (named == 0 && !is_old_alive(upgrade)) {
         enter(upgrade, IDLE, 0); // whoever starts nginx again starts it with the new configuration
@@ -235,7 +240,7 @@ watch_start(struct nginx_upgrade *upgrade, int64_t now_ms)
         enter(upgrade, STEADY, now_ms + STEADY_MS);
     } else if (now_ms >= upgrade->until_ms) {
         take_back(upgrade, "its workers do not come up");
-    } else if (named == upgrade->old_master && moved) {
+    } else if (stays_back) {
         take_back(upgrade, "the new nginx does not start; its log says why");
     } else if (named == upgrade->old_master && now_ms >= upgrade->heed_ms) {
         leave_it(upgrade);
@@ -278,6 +283,7 @@ nginx_upgrade_begin(struct nginx_upgrade *upgrade)
     upgrade->reason[0] = '\0';
     upgrade->named_at = named_at(upgrade);
     upgrade->heed_ms = now_ms + HEED_MS;
+    upgrade->was_back = false;
     if (old != 0 && named != 0 && old != named) {
         upgrade->old_master = old; // an earlier agent got so far
     } else if (named != 0 && !has_module(upgrade, named) && kill(named, SIGUSR2) == 0) {
