@@ -35,10 +35,8 @@ int
 sl_store_begin(struct sl_store *store, bool afresh, struct sl_error *err)
 {
     assert(store->change == NULL);
-    for (bool ready = false; !ready;) {
-        if (sl_store_ready(store, &ready, err) != 0) {
-            return -1;
-        }
+    if (store_own(store, err) != 0) {
+        return -1;
     }
     int status = mdb_txn_begin(store->env, NULL, 0, &store->change);
     if (status != 0) {

@@ -6,7 +6,8 @@
 // reader: a store that does not hold is thrown away and starts empty. The first change to a store
 // that was found goes to a fresh copy, because pages that can be read may still break who writes
 // on. Commits sync data but not LMDB's meta page (MDB_NOMETASYNC): a power cut may lose the last
-// commit, never the order. One thread owns a store.
+// commit, never the order. One thread owns a store; while it calls sl_store_ready, another may
+// read.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_RUNTIME_STORE_H
@@ -55,7 +56,7 @@ int sl_store_blobs(struct sl_store *store, void (*fn)(void *arg, const char *nam
 
 // A step, of some milliseconds, towards the first change to a store that was found: a part of the
 // copy that the change will go to. *ret_ready: sl_store_begin has nothing left to copy. A failure
-// gives the copy up.
+// gives the copy up. Changes nothing that reading sees.
 int sl_store_ready(struct sl_store *store, bool *ret_ready, struct sl_error *err) SL_MUST_CHECK;
 
 // A change: begin, any number of puts and removes, commit; abort gives it up. `afresh` begins by

@@ -368,18 +368,39 @@ store_copy_drop(struct sl_store *store)
     }
 }
 
+// Whether nothing is left to copy.
+static bool
+is_copied(const struct sl_store *store)
+{
+    return store->is_ours || (store->copy.to != NULL && store->copy.table == STORE_TABLES);
+}
+
 int
 sl_store_ready(struct sl_store *store, bool *ret_ready, struct sl_error *err)
 {
-    *ret_ready = store->is_ours;
-    if (store->is_ours) {
-        return 0;
-    }
-    if ((store->copy.to == NULL && copy_begin(store, err) != 0) || copy_step(store, err) != 0 ||
-        (store->copy.table == STORE_TABLES && copy_adopt(store, err) != 0)) {
+    if (!is_copied(store) &&
+        ((store->copy.to == NULL && copy_begin(store, err) != 0) || copy_step(store, err) != 0)) {
         store_copy_drop(store);
         return -1;
     }
-    *ret_ready = store->is_ours;
+    *ret_ready = is_copied(store);
+    return 0;
+}
+
+int
+store_own(struct sl_store *store, struct sl_error *err)
+{
+    for (bool ready = false; !ready;) {
+        if (sl_store_ready(store, &ready, err) != 0) {
+            return -1;
+        }
+    }
+    if (store->is_ours) {
+        return 0;
+    }
+    if (copy_adopt(store, err) != 0) {
+        store_copy_drop(store);
+        return -1;
+    }
     return 0;
 }

@@ -104,6 +104,9 @@ int store_walk_table(struct sl_store *store, int table, const struct store_walk 
 
 // -- store_open.c
 
+// Makes the file one of this process's own: copies what is missing and puts the copy in its place.
+int store_own(struct sl_store *store, struct sl_error *err) SL_MUST_CHECK;
+
 // Gives up a copy in the making; nothing to do without one.
 void store_copy_drop(struct sl_store *store);
 

@@ -1,7 +1,7 @@
 // agent.c - the agent and its loop.
 //
-// One thread: the bus client's callbacks, c-ares, the limits' timers and the store all run in
-// agent_run(). What must be quick (the image) comes before what may be slow (the disk).
+// One thread: the bus client's callbacks, c-ares and the limits' timers all run in agent_run().
+// What may be slow has threads of its own: the disk (durable.c) and debugging calls.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/node/agent.h"
@@ -255,6 +255,7 @@ join_peers(struct agent *agent, const struct sl_peer *peer, struct sl_error *err
     struct share_options share = {.settings = agent->settings,
                                   .peer = peer,
                                   .store = agent->store,
+                                  .durable = agent->durable,
                                   .keys = &agent->keys,
                                   .builder = agent->builder};
     if (agent->settings->peer_listen[0] != '\0') {

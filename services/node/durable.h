@@ -1,9 +1,10 @@
 // durable.h - writing to the store what the image serves already.
 //
-// The image goes live first. What changed waits here and is written in one LMDB transaction soon
-// after; a disk that is full or broken keeps it waiting, and only that is lost when the wait grows
-// beyond its bound: then the store is emptied at the first chance, and a restart fetches
-// everything. One thread.
+// The image goes live first. What changed is noted by the agent's thread and handed over to a
+// thread of the store's own, which writes all that has come meanwhile in one LMDB transaction: the
+// agent never waits for a disk. One that is full or broken keeps the notes waiting, and only they
+// are lost when they grow beyond their bound: then the store is emptied at the first chance, and a
+// restart fetches everything. Every function is the agent's thread's.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_NODE_DURABLE_H
@@ -14,11 +15,14 @@
 #include "services/node/keys.h"
 
 #define DURABLE_BACKLOG_MAX ((size_t)256 * 1024 * 1024) // bytes that wait for a disk
+#define DURABLE_REASON_SIZE 256                         // of a reason's text
 
 struct durable;
 
-// Both are borrowed. NULL when memory is out.
+// Starts the writing thread. Both are borrowed; from here on the store is that thread's, but for
+// what durable_read_begin() allows. NULL when memory is out.
 struct durable *durable_new(struct sl_store *store, struct keys *keys);
+// Ends the thread after the transaction in hand; what waits behind it is dropped.
 void durable_free(struct durable **durable);
 
 // Everything in the store is replaced by what is noted from here on.
@@ -28,13 +32,18 @@ void durable_note(struct durable *durable, const struct sl_wire_entry *entry);
 // The notes so far make up this revision.
 void durable_position(struct durable *durable, const struct sl_revision *revision);
 
-// Writes what waits, when something does and a failed attempt is a second old. Logs a failure once.
+// Hands over what was noted up to the last position, and new content keys; does not wait.
 void durable_flush(struct durable *durable);
 
-// The same until all is there, or a write failed: before the end.
+// The same, and waits until all is written, or cannot be: before the end.
 void durable_finish(struct durable *durable);
 
-// Why the store is behind; "" when it is not. Valid until the next flush.
-const char *durable_reason(const struct durable *durable);
+// Why the store is behind, logged once; "" when it is not. Valid until the next call.
+const char *durable_reason(struct durable *durable);
+
+// Lets the agent's thread read the store until durable_read_end(). False: a transaction is open,
+// ask again later.
+bool durable_read_begin(struct durable *durable);
+void durable_read_end(struct durable *durable);
 
 #endif

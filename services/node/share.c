@@ -257,6 +257,13 @@ run_one(struct share *share)
 void
 share_run(struct share *share)
 {
+    struct durable *durable = share->options.durable;
+    if (durable != NULL && !durable_read_begin(durable)) {
+        return; // who asked is answered at a turn without a transaction
+    }
     for (int i = 0; i < PER_TURN && run_one(share); i++) {
+    }
+    if (durable != NULL) {
+        durable_read_end(durable);
     }
 }

@@ -12,7 +12,7 @@
 
 #include "common/runtime/image_build.h"
 #include "common/wire/peer.h"
-#include "services/node/keys.h"
+#include "services/node/durable.h"
 #include "services/node/settings.h"
 
 struct share;
@@ -21,6 +21,7 @@ struct share_options {
     const struct settings *settings;        // borrowed, like all below
     const struct sl_peer *peer;             // who we are
     struct sl_store *store;                 // NULL: nothing to give
+    struct durable *durable;                // who writes the store; NULL: nobody
     const struct keys *keys;                //
     const struct sl_image_builder *builder; // knows the gateway's nodes
 };

@@ -53,7 +53,7 @@ start(struct place *place)
 static void
 stop(struct place *place)
 {
-    durable_flush(place->durable);
+    durable_finish(place->durable);
     apply_free(&place->apply);
     resolve_free(&place->resolve);
     durable_free(&place->durable);
@@ -276,7 +276,7 @@ after_a_restart_the_store_alone_makes_the_image(void **state)
     struct sl_wire_entry second = api_entry(place, API_2, "/two");
     full_set(place, &first, 1, 5);
     assert_int_equal(give(place, &second, 1, 6), 0);
-    durable_flush(place->durable);
+    durable_finish(place->durable);
     struct sl_wire_entry gone = {.kind = "api", .key = API_1, .revision = 7, .min_reader = 1};
     assert_int_equal(give(place, &gone, 1, 7), 0);
     stop(place);

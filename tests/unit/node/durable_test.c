@@ -1,8 +1,10 @@
-// durable_test.c - the store behind the image: a disk that refuses, and one that takes again.
+// durable_test.c - the store behind the image and its thread: a disk that is slow, one that
+// refuses, and one that takes again.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/node/node_kit.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -75,6 +77,15 @@ add_key(void *arg, const struct sl_store_record *record, struct sl_error *err)
     return 0;
 }
 
+static int
+count_one(void *arg, const struct sl_store_record *record, struct sl_error *err)
+{
+    (void)record;
+    (void)err;
+    ++*(size_t *)arg;
+    return 0;
+}
+
 static void
 assert_stored(struct place *place, const char *keys, uint64_t expected)
 {
@@ -89,20 +100,157 @@ assert_stored(struct place *place, const char *keys, uint64_t expected)
 }
 
 static void
+write_all_of(struct place *place)
+{
+    durable_finish(place->durable);
+    assert_string_equal(durable_reason(place->durable), "");
+}
+
+// Sets when a store that failed is tried again.
+static void
+retry_at(struct place *place, int64_t at_ms)
+{
+    pthread_mutex_lock(&place->durable->lock);
+    place->durable->retry_at_ms = at_ms;
+    pthread_cond_broadcast(&place->durable->changed);
+    pthread_mutex_unlock(&place->durable->lock);
+}
+
+// Waits until the writer has tried again, with success.
+static void
+wait_for_recovery(struct place *place)
+{
+    pthread_mutex_lock(&place->durable->lock);
+    while (place->durable->reason[0] != '\0') {
+        pthread_cond_wait(&place->durable->changed, &place->durable->lock);
+    }
+    pthread_mutex_unlock(&place->durable->lock);
+}
+
+// Waits until the writer has taken what was handed over.
+static void
+wait_for_writer(struct place *place)
+{
+    bool is_taken = false;
+    while (!is_taken) {
+        pthread_mutex_lock(&place->durable->lock);
+        is_taken = !place->durable->handed.is_due;
+        pthread_mutex_unlock(&place->durable->lock);
+        sched_yield();
+    }
+}
+
+static void
+reopen(struct place *place)
+{
+    struct sl_error err;
+    durable_free(&place->durable);
+    sl_store_free(&place->store);
+    place->store = sl_store_open(place->path, NULL, &err);
+    assert_non_null(place->store);
+    place->durable = durable_new(place->store, &place->keys);
+    assert_non_null(place->durable);
+}
+
+static void
 what_came_together_is_written_together(void **state)
 {
     struct place *place = *state;
     note(place, "a", "1", 1);
     note(place, "b", "2", 2);
     assert_stored(place, "", 0);
-    durable_flush(place->durable);
+    write_all_of(place);
     assert_stored(place, "a b ", 2);
     struct sl_wire_entry gone = {.kind = "api", .key = "a", .revision = 3};
     struct sl_revision at = {.epoch = "e1", .number = 3};
     durable_note(place->durable, &gone);
     durable_position(place->durable, &at);
-    durable_flush(place->durable);
+    write_all_of(place);
     assert_stored(place, "b ", 3);
+    assert_int_equal(atomic_load(&place->durable->backlog_bytes), 0);
+}
+
+// Who reads holds a transaction up as a slow disk does.
+static void
+handing_over_waits_for_no_transaction(void **state)
+{
+    struct place *place = *state;
+    assert_true(durable_read_begin(place->durable));
+    note(place, "a", "1", 1);
+    durable_flush(place->durable);
+    wait_for_writer(place);
+    note(place, "b", "1", 2);
+    durable_flush(place->durable);
+    note(place, "a", "2", 3);
+    durable_flush(place->durable);
+    assert_string_equal(durable_reason(place->durable), "");
+    assert_stored(place, "", 0);
+    durable_read_end(place->durable);
+    write_all_of(place);
+    assert_stored(place, "a b ", 3);
+}
+
+static void
+during_a_transaction_nothing_is_read(void **state)
+{
+    struct place *place = *state;
+    pthread_mutex_lock(&place->durable->store_lock); // as the writer does
+    assert_false(durable_read_begin(place->durable));
+    pthread_mutex_unlock(&place->durable->store_lock);
+    assert_true(durable_read_begin(place->durable));
+    durable_read_end(place->durable);
+}
+
+// Whatever the writer is at, what can be read is a revision whole, and no later one comes first.
+static void
+revisions_are_written_in_order_and_whole(void **state)
+{
+    struct place *place = *state;
+    uint64_t last = 0;
+    for (uint64_t revision = 1; revision <= 200; revision++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", (int)revision);
+        note(place, key, "1", revision);
+        durable_flush(place->durable);
+        if (durable_read_begin(place->durable)) {
+            char epoch[SL_ID_SIZE];
+            uint64_t at = 0;
+            size_t count = 0;
+            struct sl_error err;
+            sl_store_position(place->store, epoch, &at);
+            assert_int_equal(sl_store_each(place->store, count_one, &count, &err), 0);
+            durable_read_end(place->durable);
+            assert_int_equal(count, at);
+            assert_true(at >= last && at <= revision);
+            last = at;
+        }
+    }
+    write_all_of(place);
+    reopen(place);
+    char epoch[SL_ID_SIZE];
+    uint64_t at = 0;
+    sl_store_position(place->store, epoch, &at);
+    assert_int_equal(at, 200);
+}
+
+static void
+a_new_content_key_is_written_without_an_entry(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    note(place, "a", "1", 1);
+    write_all_of(place);
+    place->keys.contents[0] = (struct sl_seal_key){.bytes = {7}};
+    place->keys.count = 1;
+    place->keys.unsaved = true;
+    write_all_of(place);
+    assert_false(place->keys.unsaved);
+    memset(place->keys.contents, 0, sizeof(place->keys.contents));
+    place->keys.count = 0;
+    reopen(place);
+    assert_int_equal(keys_load(&place->keys, place->store, &err), 0);
+    assert_int_equal(place->keys.count, 1);
+    assert_int_equal(place->keys.contents[0].bytes[0], 7);
 }
 
 static void
@@ -112,19 +260,39 @@ a_full_disk_is_the_reason_until_it_takes_again(void **state)
     static char large[300000];
     memset(large, 'x', sizeof(large) - 1);
     note(place, "a", "1", 1);
-    durable_flush(place->durable);
+    write_all_of(place);
     limit_files(65536);
     note(place, "b", large, 2);
-    durable_flush(place->durable);
+    durable_finish(place->durable);
     assert_non_null(strstr(durable_reason(place->durable), "durable store"));
+    retry_at(place, INT64_MAX / 2); // as if its second did not end
     note(place, "c", "3", 3);
     limit_files(RLIM_INFINITY);
-    durable_flush(place->durable); // too early: a second has not passed
+    durable_finish(place->durable);
+    assert_non_null(strstr(durable_reason(place->durable), "durable store"));
     assert_stored(place, "a ", 1);
-    place->durable->retry_at_ms = 0;
-    durable_flush(place->durable);
+    retry_at(place, 0);
+    wait_for_recovery(place);
     assert_string_equal(durable_reason(place->durable), "");
     assert_stored(place, "a b c ", 3);
+}
+
+// An end does not wait for a disk that refuses.
+static void
+an_end_comes_while_the_disk_is_full(void **state)
+{
+    struct place *place = *state;
+    static char large[300000];
+    memset(large, 'x', sizeof(large) - 1);
+    limit_files(65536);
+    note(place, "a", large, 1);
+    durable_finish(place->durable);
+    note(place, "b", "1", 2);
+    durable_finish(place->durable);
+    durable_free(&place->durable);
+    assert_null(place->durable);
+    limit_files(RLIM_INFINITY);
+    assert_stored(place, "", 0);
 }
 
 static void
@@ -132,12 +300,19 @@ a_full_set_replaces_what_waited(void **state)
 {
     struct place *place = *state;
     note(place, "a", "1", 1);
-    durable_flush(place->durable);
+    write_all_of(place);
+    assert_true(durable_read_begin(place->durable));
     note(place, "b", "1", 2);
-    durable_afresh(place->durable);
-    note(place, "c", "1", 9);
     durable_flush(place->durable);
-    assert_stored(place, "c ", 9);
+    note(place, "c", "1", 3);
+    durable_afresh(place->durable);
+    note(place, "d", "1", 9);
+    durable_flush(place->durable);
+    note(place, "e", "1", 10);
+    durable_flush(place->durable);
+    durable_read_end(place->durable);
+    write_all_of(place);
+    assert_stored(place, "d e ", 10);
 }
 
 static void
@@ -145,44 +320,51 @@ a_backlog_beyond_its_bound_empties_the_store(void **state)
 {
     struct place *place = *state;
     note(place, "a", "1", 1);
-    durable_flush(place->durable);
-    place->durable->backlog_bytes = DURABLE_BACKLOG_MAX; // as if much waited
+    write_all_of(place);
+    atomic_store(&place->durable->backlog_bytes, DURABLE_BACKLOG_MAX); // as if much waited
     note(place, "b", "1", 2);
-    durable_flush(place->durable);
+    atomic_store(&place->durable->backlog_bytes, 0);
+    write_all_of(place);
+    assert_stored(place, "", 0);
+    note(place, "c", "1", 3); // is of no use without the ones before it
+    write_all_of(place);
     assert_stored(place, "", 0);
     durable_afresh(place->durable);
     note(place, "c", "1", 3);
-    durable_flush(place->durable);
+    write_all_of(place);
     assert_stored(place, "c ", 3);
 }
 
-// A copy of many entries is many turns of the loop's; what is noted meanwhile is written behind it.
+// What is noted while a store that was found is copied is written behind it.
 static void
-a_large_store_is_copied_before_the_first_change_a_part_a_turn(void **state)
+a_large_store_that_was_found_is_read_while_it_is_copied(void **state)
 {
     struct place *place = *state;
-    struct sl_error err;
     char name[16];
+    char epoch[SL_ID_SIZE];
+    uint64_t revision = 0;
     for (int i = 0; i < 1500; i++) {
         snprintf(name, sizeof(name), "%d", i);
         note(place, name, "1", 1);
     }
-    durable_flush(place->durable);
-    sl_store_free(&place->store);
-    place->store = sl_store_open(place->path, NULL, &err);
-    assert_non_null(place->store);
-    place->durable->store = place->store;
+    write_all_of(place);
+    reopen(place);
+    assert_true(durable_read_begin(place->durable));
     note(place, "a", "1", 2);
     durable_flush(place->durable);
-    char epoch[SL_ID_SIZE];
-    uint64_t revision = 0;
+    for (int i = 0; i < 100; i++) {
+        size_t count = 0;
+        struct sl_error err;
+        assert_int_equal(sl_store_each(place->store, count_one, &count, &err), 0);
+        assert_int_equal(count, 1500);
+    }
     sl_store_position(place->store, epoch, &revision);
     assert_int_equal(revision, 1);
+    durable_read_end(place->durable);
     note(place, "b", "1", 3);
-    durable_finish(place->durable);
+    write_all_of(place);
     sl_store_position(place->store, epoch, &revision);
     assert_int_equal(revision, 3);
-    assert_false(place->durable->pending);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
@@ -192,8 +374,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_came_together_is_written_together),
-        TEST(a_large_store_is_copied_before_the_first_change_a_part_a_turn),
+        TEST(handing_over_waits_for_no_transaction),
+        TEST(during_a_transaction_nothing_is_read),
+        TEST(revisions_are_written_in_order_and_whole),
+        TEST(a_new_content_key_is_written_without_an_entry),
+        TEST(a_large_store_that_was_found_is_read_while_it_is_copied),
         TEST(a_full_disk_is_the_reason_until_it_takes_again),
+        TEST(an_end_comes_while_the_disk_is_full),
         TEST(a_full_set_replaces_what_waited),
         TEST(a_backlog_beyond_its_bound_empties_the_store),
     };

@@ -11,7 +11,7 @@
 #include "common/wire/pack.h"
 #include "services/node/apply.h"
 #include "services/node/seed.h"
-#include "services/node/share.h"
+#include "services/node/share.c"
 
 #define OTHER_GATEWAY "88888888888888888888888888888888"
 #define PATIENCE_MS   20000
@@ -155,7 +155,7 @@ fill(struct place *place, size_t apis, const char *reader)
         durable_note(giver->durable, &entry);
     }
     durable_position(giver->durable, &at);
-    durable_flush(giver->durable);
+    durable_finish(giver->durable);
     assert_string_equal(durable_reason(giver->durable), "");
 }
 
@@ -167,6 +167,7 @@ start_share(struct place *place)
     struct share_options options = {.settings = &giver->settings,
                                     .peer = &giver->peer,
                                     .store = giver->store,
+                                    .durable = giver->durable,
                                     .keys = &giver->keys,
                                     .builder = giver->builder};
     giver->share = share_new(&options, &err);
@@ -230,7 +231,7 @@ assert_taken(struct node *taker, size_t entries)
     assert_int_equal(at.number, 7);
     assert_string_equal(seed_reason(taker->seed), "");
     assert_int_equal(sl_image_builder_gateway(taker->builder)->membership, 4);
-    durable_flush(taker->durable);
+    durable_finish(taker->durable);
     size_t count = 0;
     assert_int_equal(sl_store_each(taker->store, count_one, &count, &err), 0);
     assert_int_equal(count, entries);
@@ -251,6 +252,31 @@ a_peer_gives_all_pages_of_its_set(void **state)
     start_seed(&place->taker);
     turn(place);
     assert_taken(&place->taker, MANY + 1);
+}
+
+static void
+an_asker_waits_for_the_end_of_a_transaction(void **state)
+{
+    struct place *place = *state;
+    fill(place, 1, place->taker.peer.public_key);
+    start_share(place);
+    ask_giver(place);
+    start_seed(&place->taker);
+    assert_true(durable_read_begin(place->giver.durable)); // as the writer does
+    int64_t end_ms = sl_mono_ms() + PATIENCE_MS;
+    struct pollfd wake = {.fd = share_fd(place->giver.share), .events = POLLIN};
+    int events = 0;
+    while ((events & ZMQ_POLLIN) == 0) { // until the question is there
+        size_t size = sizeof(events);
+        assert_true(sl_mono_ms() < end_ms);
+        poll(&wake, 1, 5);
+        seed_run(place->taker.seed);
+        share_run(place->giver.share);
+        assert_int_equal(zmq_getsockopt(place->giver.share->socket, ZMQ_EVENTS, &events, &size), 0);
+    }
+    durable_read_end(place->giver.durable);
+    turn(place);
+    assert_taken(&place->taker, 2);
 }
 
 static void
@@ -476,6 +502,7 @@ an_address_that_cannot_be_bound_names_the_setting(void **state)
     struct share_options options = {.settings = &giver->settings,
                                     .peer = &giver->peer,
                                     .store = giver->store,
+                                    .durable = giver->durable,
                                     .keys = &giver->keys,
                                     .builder = giver->builder};
     giver->settings.peer_listen = "tcp://nowhere";
@@ -491,6 +518,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_peer_gives_all_pages_of_its_set),
+        TEST(an_asker_waits_for_the_end_of_a_transaction),
         TEST(a_key_that_is_not_in_the_gateways_list_is_refused),
         TEST(a_node_of_another_gateway_is_refused),
         TEST(a_peer_without_a_set_has_nothing_to_give),
