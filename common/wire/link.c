@@ -27,7 +27,6 @@ set_options(void *socket, const struct sl_peer *peer, const struct sl_bus_addres
         int option;
         int value;
     } numbers[] = {{ZMQ_LINGER, LINGER_MS},
-                   {ZMQ_IMMEDIATE, 1}, // nothing queues for a bus that is not there
                    {ZMQ_RCVHWM, QUEUE},
                    {ZMQ_SNDHWM, QUEUE},
                    {ZMQ_RECONNECT_IVL, RECONNECT_MS},
@@ -80,7 +79,8 @@ sl_link_open(struct sl_link *link, void *context, enum sl_link_kind kind,
                                      [SL_LINK_WORKERS] = bus->workers,
                                      [SL_LINK_EVENTS] = bus->events};
     const char *endpoint = endpoints[kind];
-    *link = (struct sl_link){.socket = zmq_socket(context, type)};
+    *link = (struct sl_link){
+        .socket = zmq_socket(context, type), .endpoint = endpoint, .sends = type == ZMQ_DEALER};
     if (link->socket == NULL || set_options(link->socket, peer, bus) != 0 ||
         open_monitor(link, context) != 0 || zmq_connect(link->socket, endpoint) != 0) {
         sl_fail(err, SL_E_CONFIG, endpoint);
@@ -118,6 +118,22 @@ sl_link_polled(struct sl_link *link, const zmq_pollitem_t items[SL_LINK_POLLS])
     link->has_news = items[1].revents != 0;
 }
 
+// Drops what waits for a connection that broke, and connects anew: a bus that comes back is not to
+// get commands whose time is over. ZMQ_IMMEDIATE would do that by itself, and now and then end the
+// process: it takes the connection away even between two parts of a message that is being read,
+// which libzmq asserts never happens (fq.cpp).
+static void
+start_over(struct sl_link *link)
+{
+    const int none = 0;
+    const int linger_ms = LINGER_MS;
+    bool is_done = zmq_setsockopt(link->socket, ZMQ_LINGER, &none, sizeof(none)) == 0 &&
+                   zmq_disconnect(link->socket, link->endpoint) == 0 &&
+                   zmq_setsockopt(link->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms)) == 0 &&
+                   zmq_connect(link->socket, link->endpoint) == 0;
+    assert(is_done); // the same endpoint was good before
+}
+
 enum sl_link_change
 sl_link_watch(struct sl_link *link, int64_t now_ms)
 {
@@ -142,6 +158,11 @@ sl_link_watch(struct sl_link *link, int64_t now_ms)
         }
         sl_link_message_clear(&message);
     }
+    // A handshake that was refused left nothing behind, and is tried again after a pause.
+    if (change == SL_LINK_DOWN && link->is_up && link->sends) {
+        start_over(link);
+    }
+    link->is_up = change == SL_LINK_SAME ? link->is_up : change == SL_LINK_UP;
     return change;
 }
 
@@ -154,6 +175,9 @@ sl_link_is_live(const struct sl_link *link, int64_t now_ms)
 bool
 sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count)
 {
+    if (!link->is_up) {
+        return false;
+    }
     for (size_t i = 0; i < count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
         if (zmq_send(link->socket, parts[i].ptr, parts[i].len, flags) < 0) {

@@ -16,12 +16,15 @@
 #define SL_LINK_DEAD_MS 2000 // a bus silent for longer is dead
 
 struct sl_link {
-    void *socket;       // DEALER or SUB
-    void *monitor;      // PAIR with the socket's events
-    int64_t heard_ms;   // last sign of life (sl_mono_ms); 0: not connected
-    int64_t beat_at_ms; // when the next heartbeat is due
-    bool is_readable;   // the last poll saw messages
-    bool has_news;      // the last poll saw events of the monitor
+    void *socket;         // DEALER or SUB
+    void *monitor;        // PAIR with the socket's events
+    const char *endpoint; // of the bus; the opener's
+    int64_t heard_ms;     // last sign of life (sl_mono_ms); 0: not connected
+    int64_t beat_at_ms;   // when the next heartbeat is due
+    bool sends;           // a DEALER: what it sends must not wait for a later connection
+    bool is_up;           // the handshake is done and the connection holds
+    bool is_readable;     // the last poll saw messages
+    bool has_news;        // the last poll saw events of the monitor
 };
 
 // Which of a bus's sockets.
@@ -38,6 +41,7 @@ enum sl_link_change {
 };
 
 // Connects to one socket of a bus, in the background. -1 (CONFIG) when its endpoint is malformed.
+// `bus` must outlive the link.
 int sl_link_open(struct sl_link *link, void *context, enum sl_link_kind kind,
                  const struct sl_peer *peer, const struct sl_bus_address *bus,
                  struct sl_error *err) SL_MUST_CHECK;
@@ -50,13 +54,14 @@ void sl_link_close(struct sl_link *link);
 void sl_link_poll(const struct sl_link *link, zmq_pollitem_t items[SL_LINK_POLLS]);
 void sl_link_polled(struct sl_link *link, const zmq_pollitem_t items[SL_LINK_POLLS]);
 
-// Reads what the monitor saw; the last change counts.
+// Reads what the monitor saw; the last change counts. What was sent and has not left, and answers
+// that were not read, end with the connection.
 enum sl_link_change sl_link_watch(struct sl_link *link, int64_t now_ms);
 
 // Whether the bus was heard of lately.
 bool sl_link_is_live(const struct sl_link *link, int64_t now_ms);
 
-// Sends parts without waiting; false when the connection is gone or its queue is full.
+// Sends parts without waiting; false when there is no connection or its queue is full.
 bool sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count);
 
 #define SL_LINK_PARTS 4 // parts of the longest message that a bus sends
