@@ -154,6 +154,9 @@ def check(contract, error_rows):
     seen = {}
     for name, node in contract.components["schemas"].items():
         schema.check_all_words(node, f"components.schemas.{name}")
+        for error in schema.too_many(node):
+            if error not in {row["name"] for row in error_rows}:
+                raise Refused(f"components.schemas.{name}: x-too-many {error} is no row of errors.yaml")
     for operation in contract.operations:
         check_operation(contract, operation)
         name = operation.body.get("operationId")

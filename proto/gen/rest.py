@@ -66,6 +66,8 @@ class Writer:
             parts.append(f".values = {self.strings(node['enum'])}")
         if kind == "array":
             parts.append(f".items = &{self.schema(node['items'])}")
+            if "x-too-many" in node:
+                parts.append(f".too_many = SL_E_{node['x-too-many']}")
         if kind == "object":
             parts.append(f".open = {c_bool(node.get('additionalProperties') or not node.get('properties'))}")
             rows = [self.property(name, part, name in node.get("required", []))

@@ -3,14 +3,14 @@
 A subset of OpenAPI 3's schema objects, all that our areas use: type, enum, pattern, minLength,
 maxLength, minimum, maximum, items, minItems, maxItems, properties, required, additionalProperties,
 default, nullable, allOf, and our extensions x-unsupported, x-unsupported-values, x-required-when,
-x-clamp, x-zero-empties. An unknown word is refused: what the generator does not know, front would not check.
+x-clamp, x-zero-empties, x-too-many. An unknown word is refused: what the generator does not know, front would not check.
 """
 import re
 
 WORDS = {"type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "items", "minItems",
          "maxItems", "properties", "required", "additionalProperties", "default", "nullable", "allOf",
          "description", "title", "example", "format", "deprecated", "readOnly", "$ref", "x-unsupported",
-         "x-unsupported-values", "x-required-when", "x-clamp", "x-zero-empties", "x-note"}
+         "x-unsupported-values", "x-required-when", "x-clamp", "x-zero-empties", "x-too-many", "x-note"}
 TYPES = {"string", "integer", "number", "boolean", "array", "object"}
 
 
@@ -56,6 +56,15 @@ def check_all_words(node, where):
     for part in [node.get("items"), node.get("additionalProperties"), *node.get("allOf", [])]:
         if isinstance(part, dict):
             check_all_words(part, where)
+
+
+def too_many(node):
+    """The errors that a component names for lists beyond their maximum; nothing is followed."""
+    if "x-too-many" in node:
+        yield node["x-too-many"]
+    for part in [*node.get("properties", {}).values(), node.get("items"), *node.get("allOf", [])]:
+        if isinstance(part, dict):
+            yield from too_many(part)
 
 
 def check_bounds(contract, node, where, seen=()):

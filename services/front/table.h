@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "common/base/base.h"
+#include "common/base/error.h"
 
 #define SCHEMA_NO_MIN     INT64_MIN
 #define SCHEMA_NO_MAX     INT64_MAX
@@ -46,14 +47,15 @@ struct property {
 
 struct schema {
     enum schema_kind kind;
-    bool clamp;                        // a number outside its bounds is moved inside
-    bool zero_empties;                 // 0 passes whatever the bounds: the field gets no value
-    bool open;                         // an object that keeps keys it does not declare
-    int16_t pattern;                   // index into rest_patterns, or SCHEMA_NO_PATTERN
-    int64_t min;                       // characters, elements or value; SCHEMA_NO_MIN
-    int64_t max;                       // the same; SCHEMA_NO_MAX
-    const char *const *values;         // allowed values as text, ends in NULL; NULL: any
-    const struct schema *items;        // of an array
+    bool clamp;                 // a number outside its bounds is moved inside
+    bool zero_empties;          // 0 passes whatever the bounds: the field gets no value
+    bool open;                  // an object that keeps keys it does not declare
+    int16_t pattern;            // index into rest_patterns, or SCHEMA_NO_PATTERN
+    int64_t min;                // characters, elements or value; SCHEMA_NO_MIN
+    int64_t max;                // the same; SCHEMA_NO_MAX
+    const char *const *values;  // allowed values as text, ends in NULL; NULL: any
+    const struct schema *items; // of an array
+    enum sl_code too_many;      // refusal of more elements than max; SL_E_OK: as other faults
     const struct property *properties; // of an object, in the contract's order
     size_t property_count;             //
 };

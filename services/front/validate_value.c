@@ -263,6 +263,9 @@ check_array(const struct validator *validator, const struct schema *schema, json
             const struct trail *trail, enum sl_code invalid, struct sl_error *err)
 {
     int64_t size = (int64_t)json_array_size(array);
+    if (size > schema->max && schema->too_many != SL_E_OK) {
+        return sl_fail(err, schema->too_many);
+    }
     if (size < schema->min || size > schema->max) {
         return validate_fail(trail, invalid, err);
     }

@@ -190,6 +190,78 @@ a_malformed_body_says_where(void **state)
             "name");
 }
 
+// `count` copies of `item` with commas between them; freed by the caller.
+static char *
+repeated(const char *item, size_t count)
+{
+    size_t length = strlen(item);
+    char *text = calloc(count, length + 1);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text + i * (length + 1), item, length);
+        text[i * (length + 1) + length] = i + 1 < count ? ',' : '\0';
+    }
+    return text;
+}
+
+// An API whose member `name` is a list of `count` items.
+static char *
+api_listing(const char *name, const char *item, size_t count)
+{
+    char *items = repeated(item, count);
+    char *body = NULL;
+    assert_true(
+        asprintf(&body,
+                 "{\"name\":\"abc\",\"group_id\":\"g\",\"type\":1,\"req_protocol\":\"HTTP\","
+                 "\"req_method\":\"GET\",\"req_uri\":\"/a\",\"auth_type\":\"NONE\","
+                 "\"backend_type\":\"MOCK\",\"mock_info\":{},\"%s\":[%s]}",
+                 name, items) > 0);
+    free(items);
+    return body;
+}
+
+static void
+a_list_of_an_api_beyond_its_maximum_has_its_own_code(void **state)
+{
+    static const char policy[] = "{\"name\":\"abc\",\"effect_mode\":\"ALL\",\"conditions\":[%s]}";
+    static const char condition[] =
+        "{\"condition_origin\":\"source\",\"condition_value\":\"10.0.0.1\"}";
+    char *conditions = repeated(condition, 6);
+    char *broken = NULL;
+    char *whole = NULL;
+    assert_true(asprintf(&broken, policy, conditions) > 0);
+    assert_true(asprintf(&whole, policy, condition) > 0);
+    const struct {
+        const char *name, *item;
+        size_t most;
+        enum sl_code code;
+    } rows[] = {
+        {"tags", "\"a\"", 10, SL_E_TAG_QUOTA},
+        {"req_params", "{\"name\":\"a\",\"type\":\"STRING\",\"location\":\"QUERY\"}", 50,
+         SL_E_REQ_PARAM_QUOTA},
+        {"policy_mocks", whole, 5, SL_E_POLICY_QUOTA},
+        {"policy_mocks", broken, 0, SL_E_CONDITION_QUOTA},
+    };
+    for (size_t i = 0; i < SL_COUNT(rows); i++) {
+        char *most = api_listing(rows[i].name, rows[i].item, rows[i].most);
+        char *more = api_listing(rows[i].name, rows[i].item, rows[i].most + 1);
+        if (rows[i].most > 0) {
+            (void)accepted(*state, "POST", BASE "/apis", most);
+        }
+        struct validate_output output;
+        struct sl_error err;
+        assert_int_equal(check(*state,
+                               (struct sent){"POST", BASE "/apis", more, "application/json"},
+                               &output, &err),
+                         -1);
+        assert_int_equal(err.code, rows[i].code);
+        free(most);
+        free(more);
+    }
+    free(conditions);
+    free(broken);
+    free(whole);
+}
+
 static void
 a_deep_body_is_refused(void **state)
 {
@@ -410,6 +482,7 @@ main(void)
         cmocka_unit_test(a_malformed_body_says_where),
         cmocka_unit_test(zero_takes_an_optional_limit_away_in_an_update_only),
         cmocka_unit_test(a_number_beyond_every_type_is_out_of_range),
+        cmocka_unit_test(a_list_of_an_api_beyond_its_maximum_has_its_own_code),
         cmocka_unit_test(a_deep_body_is_refused),
         cmocka_unit_test(another_content_type_is_refused_only_where_there_is_a_body),
         cmocka_unit_test(defaults_are_filled_in_when_something_is_made),

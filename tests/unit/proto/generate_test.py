@@ -105,6 +105,10 @@ class Refusals(unittest.TestCase):
         self.refused(lambda d: d["x-resource"]["thing"]["errors"].update({"thing_name_key": "APIG.9998"}),
                      "APIG.9998", "errors.yaml")
 
+    def test_a_list_beyond_its_maximum_with_an_unknown_error(self):
+        self.refused(lambda d: d["components"]["schemas"]["Thing"]["properties"]["tags"].update({"x-too-many": "NONE"}),
+                     "Thing", "NONE", "errors.yaml")
+
     def test_a_request_example_that_its_schema_rejects(self):
         media = POST + ("requestBody", "content", "application/json")
         self.refused(lambda d: at(d, media).update({"example": {"name": "A"}}), "request example", ".name")
@@ -174,6 +178,14 @@ class Output(unittest.TestCase):
                      '.name = "apig:things:create"', ".status = 201", ".min = 3, .max = 64", '"^[a-z]+$"',
                      '.fallback = "2"', "SUPPORT_DEFAULT", '"a", "b", NULL'):
             self.assertIn(part, text)
+
+    def test_a_list_beyond_its_maximum_may_have_an_error_of_its_own(self):
+        def change(document):
+            document["components"]["schemas"]["Thing"]["properties"]["tags"]["x-too-many"] = "PARAM_MISSING"
+        contract = contract_of(change)
+        areas.check(contract, ERRORS)
+        self.assertIn(".too_many = SL_E_PARAM_MISSING", rest.c_source(contract))
+        self.assertNotIn("too_many", rest.c_source(contract_of()))
 
     def test_the_document_has_the_operation_and_the_codes(self):
         document = openapi.document(contract_of(), ERRORS)
