@@ -160,16 +160,17 @@ class Descriptor:
         rows = []
         for parameter, how in (self.words.get("filters") or {}).items():
             exact = f"t.{parameter} = {{}}"
+            alias = how.get("fuzzy") if isinstance(how, dict) else None
             if how == "exact":
-                rows.append((parameter, exact, None))
+                rows.append((parameter, exact, None, None))
             elif how == "integer":
-                rows.append((parameter, exact + "::integer", None))
-            elif how == "fuzzy":
-                rows.append((parameter, f"t.{parameter} ILIKE {{}}", exact))
-            elif how.count("{}") == 1:
-                rows.append((parameter, how, None))
+                rows.append((parameter, exact + "::integer", None, None))
+            elif how == "fuzzy" or alias:
+                rows.append((parameter, f"t.{parameter} ILIKE {{}}", exact, alias))
+            elif isinstance(how, str) and how.count("{}") == 1:
+                rows.append((parameter, how, None, None))
             else:
-                self.refuse(f"filter {parameter}: exact, integer, fuzzy, or SQL with one {{}}")
+                self.refuse(f"filter {parameter}: exact, integer, fuzzy, {{fuzzy: other name}}, or SQL with one {{}}")
         return rows
 
     def reference_rows(self):
@@ -198,7 +199,7 @@ def arrays(item):
     out = array("resource_field", f"{name}_writable", pair(item.writable), "NULL, NULL")
     out += array("resource_field", f"{name}_secrets", pair(item.secrets), "NULL, NULL")
     out += array("resource_filter", f"{name}_filters", [", ".join(map(text, row)) for row in item.filter_rows()],
-                 "NULL, NULL, NULL")
+                 "NULL, NULL, NULL, NULL")
     out += array("resource_quota", f"{name}_quotas",
                  [f"{text(q['name'])}, {text(q.get('scope'))}, {q['limit']}"
                   for q in words.get("quota", [])], "NULL, NULL, 0")

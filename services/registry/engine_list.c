@@ -97,7 +97,8 @@ add_filters(struct mutation *m, const struct resource *resource, struct query *q
         *ret_filtered = true;
         if (f->precise == NULL) {
             add_condition(query, f->condition, value);
-        } else if (precise != NULL && is_word_of(precise, f->parameter)) {
+        } else if (precise != NULL && (is_word_of(precise, f->parameter) ||
+                                       (f->alias != NULL && is_word_of(precise, f->alias)))) {
             add_condition(query, f->precise, value);
         } else {
             add_condition(query, f->condition, engine_pattern(m->arena, value));

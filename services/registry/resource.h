@@ -21,6 +21,7 @@ struct resource_filter {
     const char *parameter; // query parameter
     const char *condition; // SQL over t
     const char *precise;   // condition when precise_search names it; NULL: never fuzzy
+    const char *alias;     // how else precise_search may name it; NULL: not
 };
 
 // A unit that creating takes and deleting gives back.

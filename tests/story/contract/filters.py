@@ -15,7 +15,8 @@ LISTS = {
     "listEnvironments": ("/envs", "id", "", [("name=E_{uid}", "e"), ("name=%25", "")]),
     "listEnvironmentVariables": ("/env-variables", "id", "group_id={g.id}", [
         ("", "host port"), ("env_id={e.id}", "port"), ("variable_name=OS", "host"),
-        ("variable_name=hos&precise_search=variable_name", ""), ("variable_name=host&precise_search=variable_name", "host")]),
+        ("variable_name=hos&precise_search=variable_name", ""), ("variable_name=host&precise_search=variable_name", "host"),
+        ("variable_name=hos&precise_search=name", ""), ("variable_name=host&precise_search=name", "host")]),
     "listApis": ("/apis", "id", "", [
         ("id={a.id}", "a"), ("name=A_{uid}", "a"), ("name=_{uid}", "a b c"), ("name=a_&precise_search=name", ""),
         ("name={b.name}&precise_search=name,req_uri", "b"), ("group_id={h.id}", "b c"), ("group_id={h.id}&name=b_", "b"),

@@ -118,7 +118,11 @@ class Statements(unittest.TestCase):
 
     def test_fuzzy_filters_can_be_precise(self):
         self.assertEqual(descriptor(filters={"name": "fuzzy"}).filter_rows(),
-                         [("name", "t.name ILIKE {}", "t.name = {}")])
+                         [("name", "t.name ILIKE {}", "t.name = {}", None)])
+
+    def test_precise_search_may_have_another_name_for_a_filter(self):
+        self.assertEqual(descriptor(filters={"name": {"fuzzy": "title"}}).filter_rows(),
+                         [("name", "t.name ILIKE {}", "t.name = {}", "title")])
 
 
 class Contract(unittest.TestCase):
