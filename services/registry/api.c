@@ -129,6 +129,7 @@ static int
 check_grpc(const struct change *change, const json_t *backend, struct sl_error *err)
 {
     static const char *const empty[] = {"req_params", "backend_params"};
+    static const char *const without[] = {"result_normal_sample", "result_failure_sample"};
     if (strcmp(api_text(change, "req_protocol"), "GRPCS") != 0) {
         return sl_fail(err, SL_E_PARAM_INVALID, "req_protocol");
     }
@@ -138,6 +139,11 @@ check_grpc(const struct change *change, const json_t *backend, struct sl_error *
     for (size_t i = 0; i < SL_COUNT(empty); i++) {
         if (json_array_size(api_value(change, empty[i])) > 0) {
             return sl_fail(err, SL_E_PARAM_INVALID, empty[i]);
+        }
+    }
+    for (size_t i = 0; i < SL_COUNT(without); i++) {
+        if (api_text(change, without[i])[0] != '\0') {
+            return sl_fail(err, SL_E_PARAM_INVALID, without[i]);
         }
     }
     return api_policy_check_web(change, backend, "backend_api", err);

@@ -154,6 +154,10 @@ api_policy_check_web(const struct change *change, const json_t *backend, const c
                            sl_arena_printf(change->m->arena, "%s.%s", where, fixed[i][0]));
         }
     }
+    if (is_grpc && json_array_size(json_object_get(backend, "backend_params")) > 0) {
+        return sl_fail(err, SL_E_PARAM_INVALID,
+                       sl_arena_printf(change->m->arena, "%s.backend_params", where));
+    }
     return 0;
 }
 

@@ -1,4 +1,4 @@
-"""what a gRPC API fixes is refused otherwise, by its member: protocol, method, path, parameters, the backend's protocol"""
+"""what a gRPC API fixes is refused otherwise, by its member: protocol, method, path, parameters, samples, the backend's protocol"""
 WEB = {"url_domain": "127.0.0.1:9", "req_protocol": "GRPCS", "req_method": "POST", "req_uri": "/", "timeout": 5000}
 PARAM = [{"name": "a", "type": "STRING", "location": "QUERY"}]
 MAPPED = [{"name": "a", "value": "1", "location": "QUERY", "origin": "CONSTANT"}]
@@ -18,6 +18,9 @@ def story(world):
     refused("APIG.2011", "req_method", req_method="GET")
     refused("APIG.2011", "req_params", req_params=PARAM)
     refused("APIG.2011", "backend_params", backend_params=MAPPED)
+    refused("APIG.2011", "policy_https.backend_params", policy_https=[{**POLICY, **WEB, "backend_params": MAPPED}])
+    for sample in ("result_normal_sample", "result_failure_sample"):
+        refused("APIG.2011", sample, **{sample: "{}"})
     refused("APIG.2001", "backend_api", backend_api=None)
     for member, value in (("req_protocol", "HTTPS"), ("req_method", "GET"), ("req_uri", "/x")):
         refused("APIG.2011", f"backend_api.{member}", backend_api={**WEB, member: value})
