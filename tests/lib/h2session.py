@@ -1,4 +1,5 @@
 """HTTP/2 by hand: a connection whose streams a test opens, feeds and watches as it likes."""
+import functools
 import socket
 import ssl
 
@@ -21,6 +22,8 @@ class Session:
         assert self.socket.selected_alpn_protocol() == "h2"
         config = h2.config.H2Configuration(header_encoding="latin-1")
         self.http = h2.connection.H2Connection(config)
+        # Huffman's code in Python takes seconds for headers of a hundred kilobytes.
+        self.http.encoder.encode = functools.partial(self.http.encoder.encode, huffman=False)
         self.http.initiate_connection()
         self.streams = {}
         self.closed = None  # the reason, once the server said that it goes away
