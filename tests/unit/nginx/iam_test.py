@@ -11,7 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from module_node import Node, Reply, free_ports, fresh, hex_id, pause  # noqa: E402
+from module_node import TIMEOUT_MS, Node, Reply, free_ports, fresh, hex_id, pause, until  # noqa: E402
 from signing import sign  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
@@ -51,7 +51,7 @@ class Signer:
 def image(allow=None, **user):
     api = {"publish_id": hex_id(1001), "api_id": hex_id(2001), "name": "api", "group_id": GROUP, "path": "/mine",
            "method": "ANY", "match_mode": "SWA", "schemes": 3, "auth": "IAM", "backend_type": "HTTP",
-           "http": {"host": "echo.test", "path": "/back", "port": PORT + 3, "method": "ANY", "timeout_ms": 3000,
+           "http": {"host": "echo.test", "path": "/back", "port": PORT + 3, "method": "ANY", "timeout_ms": TIMEOUT_MS,
                     "retry_count": -1}}
     plain = {**api, "publish_id": hex_id(1002), "api_id": hex_id(2002), "path": "/open", "auth": "NONE"}
     features = [{"name": "backend_token_allow.backend_token_allow_users", "value": allow}] if allow else []
@@ -222,15 +222,11 @@ class Log(Case):
     def test_the_line_names_the_project_and_the_means(self):
         reply = self.node.request("GET", "/mine", self.signed())
         wanted = reply.header("X-Request-Id")
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            for line in (self.node.place / "access.log").read_text().splitlines():
-                if wanted in line:
-                    self.assertEqual(line.split()[3], "p1")
-                    self.assertIn(" IAM aksk ", line)
-                    return
-            pause(0.05)
-        self.fail("no such line in the access log")
+        log = self.node.place / "access.log"
+        line = until(lambda: next((line for line in log.read_text().splitlines(True) if wanted in line
+                                   and line.endswith("\n")), None), "its line in the access log")
+        self.assertEqual(line.split()[3], "p1")
+        self.assertIn(" IAM aksk ", line)
 
 
 if __name__ == "__main__":

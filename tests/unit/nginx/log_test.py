@@ -1,21 +1,20 @@
 """The access log of a real nginx, in both forms, and the trace that goes on: python3 log_test.py BUILD.
 
-Needs no control plane: image_fixture builds the image. Ports 17620-17624 on loopback.
+Needs no control plane: image_fixture builds the image.
 """
 import json
 import pathlib
 import re
 import sys
-import time
 import unittest
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
 import access_log  # noqa: E402
-from module_node import Node, fresh, hex_id, pause  # noqa: E402
+from module_node import TIMEOUT_MS, Node, free_ports, fresh, hex_id, until  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
-BASE = 17620
+BASE = free_ports()
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 JSON_ONLY = {"time", "node_id", "env", "publish_id", "trace_id"}
@@ -25,7 +24,7 @@ def api(number, path, **fields):
     return {"publish_id": hex_id(1000 + number), "api_id": hex_id(2000 + number), "name": f"api {number}",
             "group_id": hex_id(1), "path": path, "method": "ANY", "match_mode": "NORMAL", "schemes": 3, "auth": "NONE",
             "backend_type": "HTTP", "env_id": "DEFAULT_ENVIRONMENT_RELEASE_ID", "env_name": "RELEASE",
-            "http": {"host": "echo.test", "path": "/back", "port": BASE + 3, "method": "ANY", "timeout_ms": 1000,
+            "http": {"host": "echo.test", "path": "/back", "port": BASE + 3, "method": "ANY", "timeout_ms": TIMEOUT_MS,
                      "retry_count": -1}, **fields}
 
 
@@ -35,7 +34,7 @@ IMAGE = {
     "hosts": [{"name": "h.example.com", "group_id": hex_id(1)}], "apps": [], "throttles": [],
     "apis": [api(1, "/echo"), api(2, "/a\"b\\c é", name="naïve \"name\"\n"),
              api(3, "/mock", backend_type="MOCK", mock={"body": "{}", "status": 200}),
-             api(4, "/two", http={"host": "two.test", "path": "/", "port": BASE + 3, "method": "ANY", "timeout_ms": 1000,
+             api(4, "/two", http={"host": "two.test", "path": "/", "port": BASE + 3, "method": "ANY", "timeout_ms": TIMEOUT_MS,
                                   "retry_count": -1})],
     "upstreams": {"echo.test": ["127.0.0.1"], "two.test": ["127.0.0.2", "127.0.0.1"]},
 }
@@ -44,7 +43,8 @@ IMAGE = {
 def setUpModule():
     Log.node = Node(BUILD, fresh(BUILD / "tests/log-node"), BASE)
     Log.node.publish(IMAGE)
-    Log.node.start()
+    soon = ("sluice_json buffer=64k flush=1s", "sluice_json buffer=64k flush=100ms")
+    Log.node.start(replaced=[soon])
 
 
 def tearDownModule():
@@ -57,13 +57,9 @@ class Log(unittest.TestCase):
 
     def line(self, request_id, name="access.log"):
         """The raw line of a request."""
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            for line in (self.node.place / name).read_bytes().split(b"\n"):
-                if request_id.encode() in line:
-                    return line
-            pause(0.05)
-        return self.fail("no such line in the access log")
+        path = self.node.place / name
+        return until(lambda: next((line for line in path.read_bytes().splitlines(True) if request_id.encode() in line
+                                   and line.endswith(b"\n")), None), "its line in the access log").rstrip(b"\n")
 
     def both(self, *args, **kwargs):
         """A request's row of either log, and the reply."""

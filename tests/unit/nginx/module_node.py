@@ -1,5 +1,6 @@
 """A real nginx with the module, an image built from JSON, a backend that echoes: what module_test.py drives."""
 import contextlib
+import ctypes
 import http.server
 import json
 import os
@@ -15,10 +16,29 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TEMPLATE = ROOT / "services/nginx/nginx.conf.tmpl"
-START_S = 15
+PATIENCE_S = 60  # with what must happen, and happens sooner unless it hangs
+TIMEOUT_MS = PATIENCE_S * 1000  # of backends that answer
 PORTS = 5  # that a node needs in a row
 LIMIT_KEYS = 4096  # counters of a node
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
 pause = threading.Event().wait  # nobody sets it: between two looks at what tells no event
+
+
+def until(happened, what="", seconds=PATIENCE_S):
+    """Looks until it happened; answers what `happened()` said then."""
+    end = time.monotonic() + seconds
+    while not (value := happened()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited in vain: {what}")
+        pause(0.02)
+    return value
+
+
+def begin(words, **options):
+    """Starts a process that ends with this one, however this one ends."""
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+                            **options)
 
 
 def free_ports():
@@ -40,7 +60,12 @@ def hex_id(number):
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
-    """Answers what it received as JSON; a few paths do something special."""
+    """Answers what it received as JSON; a few paths do something special.
+
+    /slow waits until the gateway hangs up, the second event of /events until `more` is released.
+    """
+
+    more = threading.Semaphore(0)
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -55,6 +80,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
                 body += self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
+        if self.path.startswith("/sluggish"):
+            body = b""  # to send it back is not the point
         if self.path.startswith("/garbage"):
             self.wfile.write(b"this is not HTTP at all\r\n\r\n")
             self.close_connection = True
@@ -66,7 +93,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
             self.stream()
             return
         if self.path.startswith("/slow"):
-            pause(1.5)
+            self.rfile.read(1)
+            self.close_connection = True
+            return
         status = 502 if self.path.startswith("/own502") else 200
         reply = json.dumps({"method": self.command, "path": self.path, "headers": self.headers.items(),
                             "body": body.decode("latin-1"), "peer": self.client_address[1]}).encode()
@@ -86,10 +115,10 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def stream(self):
-        """Two events a second apart."""
+        """Two events."""
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
                          b"data: one\n\n")
-        pause(1)
+        self.more.acquire(timeout=PATIENCE_S)
         self.wfile.write(b"data: two\n\n")
         self.close_connection = True
 
@@ -120,7 +149,7 @@ class Node:
         self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1")
         self.revision = 0
         self.limit_keys = LIMIT_KEYS
-        self.process = None
+        self.process = self.echo = None
 
     def publish(self, image):
         """Builds the image; workers see it with their next request."""
@@ -151,20 +180,20 @@ class Node:
             text = text.replace(f"@{key}@", str(value))
         (self.place / "nginx.conf").write_text(text)
 
-    def start(self, workers=1, replaced=()):
-        """Starts nginx, configured so, and the backend."""
-        self.echo = EchoServer(("127.0.0.1", self.backend), Echo)
-        threading.Thread(target=self.echo.serve_forever, daemon=True).start()
+    def start(self, workers=1, replaced=(), echo=True):
+        """Starts nginx, configured so, and the backend, unless another node has it."""
+        if echo:
+            self.echo = EchoServer(("127.0.0.1", self.backend), Echo)
+            threading.Thread(target=self.echo.serve_forever, daemon=True).start()
         self.configure(workers, replaced)
         environment = dict(self.environment)
         if os.environ.get("SLUICE_NGINX_PRELOAD"):
             environment["LD_PRELOAD"] = os.environ["SLUICE_NGINX_PRELOAD"]
         with open(self.place / "stderr.log", "wb") as log:
-            self.process = subprocess.Popen(
+            self.process = begin(
                 ["/usr/sbin/nginx", "-p", f"{self.place}/", "-c", self.place / "nginx.conf", "-e",
-                 self.place / "error.log", "-g", "daemon off;"], env=environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + START_S
+                 self.place / "error.log", "-g", "daemon off;"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.health), 1).close()
@@ -176,11 +205,12 @@ class Node:
 
     def stop(self):
         """Ends nginx as a supervisor would; answers its exit status."""
-        self.echo.shutdown()
-        self.echo.server_close()
+        if self.echo:
+            self.echo.shutdown()
+            self.echo.server_close()
         self.process.send_signal(signal.SIGQUIT)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
@@ -198,7 +228,7 @@ class Node:
 
     def connect(self, port=None, tls=False):
         """A connection to the node."""
-        sock = socket.create_connection(("127.0.0.1", port or (self.https if tls else self.http)), 10)
+        sock = socket.create_connection(("127.0.0.1", port or (self.https if tls else self.http)), PATIENCE_S)
         if tls:
             sock = ssl._create_unverified_context().wrap_socket(sock, server_hostname="h.example.com")
         return sock

@@ -10,11 +10,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from module_node import Node, Reply, free_ports, fresh, hex_id, pause  # noqa: E402
+from module_node import TIMEOUT_MS, Echo, Node, Reply, free_ports, fresh, hex_id, pause, until  # noqa: E402
 from signing import sign as sign_with  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
@@ -29,7 +28,7 @@ def api(number, path, **fields):
     row = {"publish_id": hex_id(1000 + number), "api_id": hex_id(2000 + number), "name": f"api-{number}",
            "group_id": GROUP, "path": path, "method": "GET", "match_mode": "NORMAL", "schemes": 3, "auth": "NONE",
            "backend_type": "HTTP",
-           "http": {"host": "echo.test", "path": path, "port": PORT + 3, "method": "ANY", "timeout_ms": 1000,
+           "http": {"host": "echo.test", "path": path, "port": PORT + 3, "method": "ANY", "timeout_ms": TIMEOUT_MS,
                     "retry_count": -1}}
     row["http"].update(fields.pop("http", {}))
     row.update(fields)
@@ -68,7 +67,7 @@ APIS = [
     api(17, "/staged", env_name="TEST"),
     api(18, "/by-address", group_id=DEFAULT),
     api(19, "/debug", group_id=DEBUG),
-    api(20, "/https-backend", http={"port": PORT + 1, "tls": True, "path": "/echo", "timeout_ms": 3000}),
+    api(20, "/https-backend", http={"port": PORT + 1, "tls": True, "path": "/echo"}),
     api(21, "/custom", auth="AUTHORIZER"),
     api(22, "/posted", method="POST"),
     api(27, "/query-to-path", http={"path": "/files/{name}/{rest+}"},
@@ -76,8 +75,8 @@ APIS = [
                     {"name": "r", "location": "QUERY", "default": "x", "pass_through": False}],
         backend_params=[{"name": "name", "value": "n", "location": "PATH", "origin": "REQUEST"},
                         {"name": "rest", "value": "r", "location": "PATH", "origin": "REQUEST"}]),
-    api(23, "/socket", http={"timeout_ms": 5000}),
-    api(24, "/events", http={"timeout_ms": 5000}),
+    api(23, "/socket"),
+    api(24, "/events"),
     api(25, "/two", method="ANY", http={"host": "two.test", "path": "/echo"}),
     api(26, "/two-once", http={"host": "two.test", "path": "/echo", "retry_count": 0}),
 ]
@@ -587,10 +586,8 @@ class Backend(ModuleTest):
     def test_a_refused_connection_is_502(self):
         self.refused(self.node.request("GET", "/down"), 502, "APIG.0201", "Backend unavailable.")
 
-    def test_a_slow_backend_is_504_in_time(self):
-        began = time.monotonic()
+    def test_a_backend_that_never_answers_is_504(self):
         self.refused(self.node.request("GET", "/slow"), 504, "APIG.0201", "Backend timeout.")
-        self.assertLess(time.monotonic() - began, 1.2)
 
     def test_what_is_not_http_is_502_of_its_own(self):
         self.refused(self.node.request("GET", "/garbage"), 502, "APIG.0202", "Backend unavailable")
@@ -626,13 +623,12 @@ class Backend(ModuleTest):
             self.assertEqual(sock.recv(4096), b"HELLO")
 
     def test_events_are_not_buffered(self):
-        began = time.monotonic()
         with self.node.connect() as sock:
             sock.sendall(b"GET /events HTTP/1.1\r\nHost: h.example.com\r\n\r\n")
             received = b""
             while b"one" not in received:
                 received += sock.recv(4096)
-            self.assertLess(time.monotonic() - began, 0.7)
+            Echo.more.release()  # the backend has said no more than that so far
             while b"two" not in received:
                 received += sock.recv(4096)
 
@@ -734,10 +730,7 @@ class Answers(ModuleTest):
         self.node.request("GET", "/mock")
         before, old = count(), self.node.workers()
         self.node.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 15
-        while set(old.split()) & set(self.node.workers().split()) and time.monotonic() < end:
-            pause(0.05)
-        self.assertFalse(set(old.split()) & set(self.node.workers().split()))
+        until(lambda: not set(old.split()) & set(self.node.workers().split()), "the old workers end")
         self.assertEqual(self.node.request("GET", "/echo").status, 200)
         self.assertGreaterEqual(count(), before)
 

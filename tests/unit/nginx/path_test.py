@@ -11,7 +11,6 @@ import random
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ import urllib.parse
 TARGETS = int(sys.argv.pop(2)) if len(sys.argv) > 2 else 100_000
 
 import module_test as module  # noqa: E402
-from module_node import Node, fresh, pause  # noqa: E402
+from module_node import PATIENCE_S, Node, begin, fresh, pause  # noqa: E402
 
 SEED = 20231
 ROUND = 2_000  # targets a connection's share of a round; then the log is read
@@ -156,11 +155,11 @@ class Paths:
         self.node.publish(image)
         soon = ("sluice_json buffer=64k flush=1s", "sluice_json buffer=64k flush=100ms")
         self.node.start(workers=CONNECTIONS, replaced=[soon])
-        self.echo = subprocess.Popen([module.BUILD / "bin/sluice-echo", f"127.0.0.1:{self.node.closed}"])
+        self.echo = begin([module.BUILD / "bin/sluice-echo", f"127.0.0.1:{self.node.closed}"])
         self._await_echo()
 
     def _await_echo(self):
-        end = time.monotonic() + 15
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.node.closed), 1).close()
@@ -170,7 +169,7 @@ class Paths:
 
     def logged(self, wanted):
         """The paths that the log shows, by request id, once all wanted ones are there."""
-        end, paths = time.monotonic() + 30, {}
+        end, paths = time.monotonic() + PATIENCE_S, {}
         while time.monotonic() < end:
             text = self.log.read_bytes()
             whole = text[:text.rfind(b"\n") + 1]
@@ -198,7 +197,7 @@ class Paths:
 
     def close(self):
         self.echo.send_signal(signal.SIGTERM)
-        self.echo.wait(20)
+        self.echo.wait(PATIENCE_S)
         status, logs = self.node.stop(), self.node.logs()
         bad = re.findall(r".*(?:\[(?:alert|emerg|crit)\]|Sanitizer|runtime error|exited on signal).*", logs)
         assert not bad and status == 0, bad or f"nginx ended with {status}"
