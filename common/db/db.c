@@ -8,10 +8,12 @@
 
 // A statement that runs longer than any command may live is cancelled by the server, and a
 // transaction whose worker stopped between two statements, or lost its network, gives its locks
-// back: others wait for them.
+// back: others wait for them. What a command reads lies in memory, so that a row by an index costs
+// little more than one of a table read through; and compiling a plan takes longer than any of ours
+// runs, while a plan for every value of its parameters is often guessed to be dear enough for it.
 #define SESSION_OPTIONS                                                                            \
     "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC "      \
-    "-c client_min_messages=warning"
+    "-c client_min_messages=warning -c random_page_cost=1.1 -c jit=off"
 
 static void
 ignore_notice(void *arg, const PGresult *result)
@@ -87,7 +89,7 @@ sl_db_free(struct sl_db **db)
 }
 
 static struct sl_tx *
-open_tx(struct sl_db *db, bool single, struct sl_error *err)
+open_tx(struct sl_db *db, const char *begin, struct sl_error *err)
 {
     assert(db->tx.db == NULL);
     if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
@@ -95,20 +97,26 @@ open_tx(struct sl_db *db, bool single, struct sl_error *err)
             return NULL;
         }
     }
-    db->tx = (struct sl_tx){.db = db, .single = single};
+    db->tx = (struct sl_tx){.db = db, .begin = begin};
     return &db->tx;
 }
 
 struct sl_tx *
 sl_tx_begin(struct sl_db *db, struct sl_error *err)
 {
-    return open_tx(db, false, err);
+    return open_tx(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", err);
 }
 
 struct sl_tx *
 sl_tx_begin_read(struct sl_db *db, struct sl_error *err)
 {
-    return open_tx(db, true, err);
+    return open_tx(db, NULL, err);
+}
+
+struct sl_tx *
+sl_tx_begin_snapshot(struct sl_db *db, struct sl_error *err)
+{
+    return open_tx(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
 }
 
 int
@@ -123,7 +131,7 @@ sl_tx_commit(struct sl_tx **tx, struct sl_error *err)
     }
     // Nothing is sent when nothing was done.
     bool empty = !open->begun && open->queued == 0;
-    int rc = empty ? 0 : sl_pipeline_flush(open, open->single ? NULL : SL_DB_COMMIT, err);
+    int rc = empty ? 0 : sl_pipeline_flush(open, open->begin == NULL ? NULL : SL_DB_COMMIT, err);
     sl_tx_free(&open);
     return rc;
 }

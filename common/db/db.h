@@ -53,13 +53,15 @@ struct sl_db *sl_db_open(const struct sl_db_options *options, struct sl_error *e
 void sl_db_free(struct sl_db **db);
 
 // Begins a READ COMMITTED transaction; BEGIN travels with the first statement. A connection that
-// broke is reopened, also when that statement is the first to notice. Plans that are 5 s old are
-// made again: those of a table's first seconds would stay as if it were empty. NULL with *err
-// filled (UNAVAILABLE).
+// broke is reopened, also when that statement is the first to notice. NULL with *err filled
+// (UNAVAILABLE).
 struct sl_tx *sl_tx_begin(struct sl_db *db, struct sl_error *err);
 
 // The same for reading only: every statement sees its own snapshot, nothing is to commit.
 struct sl_tx *sl_tx_begin_read(struct sl_db *db, struct sl_error *err);
+
+// The same for reading only by several statements: all see the snapshot of the first.
+struct sl_tx *sl_tx_begin_snapshot(struct sl_db *db, struct sl_error *err);
 
 // Commits and frees, in one round trip with what is queued; on failure the transaction is rolled
 // back, *err filled. Empties the pointer.

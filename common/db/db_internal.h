@@ -25,7 +25,7 @@ struct sl_statement {
 struct sl_tx {
     struct sl_db *db;                    // NULL when no transaction is open
     bool begun;                          // BEGIN was done, with the first statement
-    bool single;                         // each statement is its own transaction
+    const char *begin;                   // its first statement; NULL: each is its own transaction
     bool failed;                         // a statement was refused: only a rollback can follow
     struct sl_later *queue[SL_DB_QUEUE]; // statements that have not travelled, in order
     size_t queued;                       //

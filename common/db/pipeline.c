@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define PARAMS_MAX 64 // of one statement; our widest table has fewer columns
-#define BEGIN_SQL  "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 #define INT_TEXT   24 // bytes of an int64_t in decimal
 
 // Parameters as libpq takes them.
@@ -107,7 +106,7 @@ send_batch(const struct batch *batch)
     const struct sl_tx *tx = batch->tx;
     PGconn *conn = tx->db->conn;
     bool sent = PQpipelineStatus(conn) != PQ_PIPELINE_OFF || PQenterPipelineMode(conn) == 1;
-    sent = sent && (!batch->begins || send_text(conn, BEGIN_SQL));
+    sent = sent && (!batch->begins || send_text(conn, tx->begin));
     for (size_t i = 0; sent && i < tx->queued; i++) {
         sent = send_statement(tx->queue[i]);
     }
@@ -305,7 +304,7 @@ int
 sl_pipeline_flush(struct sl_tx *tx, const char *ending, struct sl_error *err)
 {
     assert(tx->db != NULL);
-    struct batch batch = {.tx = tx, .begins = !tx->begun && !tx->single, .ending = ending};
+    struct batch batch = {.tx = tx, .begins = !tx->begun && tx->begin != NULL, .ending = ending};
     bool fresh = !tx->begun && ending == NULL;
     exchange(&batch, err);
     if (tx->failed && fresh && tx->db->conn == NULL && sl_db_connect(tx->db, err) == 0) {

@@ -30,7 +30,7 @@ int engine_update(struct mutation *m, const struct resource *resource, const cha
 int engine_read(struct mutation *m, const struct resource *resource, const char *id,
                 struct sl_error *err) SL_MUST_CHECK;
 
-// Lists, in the transaction given.
+// Lists, in a transaction of one snapshot; commits it.
 int engine_list(struct mutation *m, const struct resource *resource, struct sl_str *ret_body,
                 struct sl_error *err) SL_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-// engine_list.c - lists: ids picked on the base table, the view joined for that page only.
+// engine_list.c - lists: ids picked on the base table, then the view read for that page only.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/buf.h"
@@ -130,7 +130,7 @@ engine_offset(const struct sl_command *command)
     return offset < 0 ? 0 : offset;
 }
 
-// A statement for how many rows there are: what the quota counts when nothing is filtered, else a
+// What is asked for how many rows there are: what the quota counts when nothing is filtered, else a
 // count. NULL when memory is out.
 static const char *
 total_sql(struct mutation *m, const struct resource *resource, struct query *query, bool filtered)
@@ -144,21 +144,44 @@ total_sql(struct mutation *m, const struct resource *resource, struct query *que
                                " $1 AND quota = $%zu AND scope = ''), 0)",
                                query->count);
     }
-    return sl_arena_printf(m->arena,
-                           "SELECT count(*) FROM %s t JOIN instance i ON i.id = t.instance_id"
-                           " WHERE t.instance_id = $1 AND i.project_id = $2%s",
+    return sl_arena_printf(m->arena, "SELECT count(*) FROM %s t WHERE t.instance_id = $1%s",
                            resource->table, query->where.ptr);
 }
 
-// The page and behind its columns the total, of one snapshot; a page without elements is one row
-// whose body is NULL.
+// The total, and the ids of the page in its order. This plan is made for the values asked for, at
+// every request: how many rows match depends on nothing more than on them. So no view is in it.
 //
-// `OFFSET 0` keeps PostgreSQL from two plans that fit its guess of what a page or a filter's value
-// matches, and not the values: walking a filtered list in its order, past everything that does not
-// match; and reading the view as a whole to join it with the page.
+// `OFFSET 0` keeps PostgreSQL from walking a filtered list in its order, past everything that does
+// not match, where it guesses that most rows do.
 static int
-queue_page(struct mutation *m, const struct resource *resource, struct query *query, bool filtered,
-           struct sl_later **ret_page, struct sl_error *err)
+queue_ids(struct mutation *m, const struct resource *resource, struct query *query, bool filtered,
+          struct sl_later **ret_ids, struct sl_error *err)
+{
+    const char *total = total_sql(m, resource, query, filtered);
+    size_t limit = query->count + 1;
+    query->params[query->count++] = SL_P_INT(engine_limit(m->command));
+    query->params[query->count++] = SL_P_INT(engine_offset(m->command));
+    const char *sql = sl_arena_printf(
+        m->arena,
+        "SELECT (%s), ARRAY(SELECT t.id FROM (SELECT t.* FROM %s t JOIN instance i"
+        " ON i.id = t.instance_id WHERE t.instance_id = $1 AND i.project_id = $2%s%s) t"
+        " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)::text[]",
+        total, resource->table, query->where.ptr, filtered ? " OFFSET 0" : "", resource->list_order,
+        limit, limit + 1);
+    if (sl_arena_check(m->arena, err) != 0) {
+        return -1;
+    }
+    struct sl_params params = {query->params, query->count};
+    return sl_sql_built_later(m->tx, m->arena, sql, params, ret_ids, err);
+}
+
+// The elements of a page, by its ids. Views take long to plan, so this plan is made once and serves
+// all pages: the array is hidden in a subquery, lest a plan for its length seem cheaper.
+//
+// `OFFSET 0` keeps PostgreSQL from reading the view as a whole to join it with the page.
+static int
+queue_elements(struct mutation *m, const struct resource *resource, const char *ids,
+               struct sl_later **ret_elements, struct sl_error *err)
 {
     const struct resource_hooks *hooks = resource->hooks;
     const char *column = "body";
@@ -168,48 +191,27 @@ queue_page(struct mutation *m, const struct resource *resource, struct query *qu
     bool secrets = resource->secret_columns[0] != '\0';
     const char *secret_join = sl_arena_printf(
         m->arena, " JOIN %s s ON s.instance_id = v.instance_id AND s.id = v.id", resource->table);
-    const char *total = total_sql(m, resource, query, filtered);
-    size_t limit = query->count + 1;
-    query->params[query->count++] = SL_P_INT(engine_limit(m->command));
-    query->params[query->count++] = SL_P_INT(engine_offset(m->command));
     const char *sql = sl_arena_printf(
         m->arena,
-        "WITH page AS MATERIALIZED (SELECT t.id, row_number() OVER (ORDER BY %s) AS n"
-        " FROM (SELECT t.* FROM %s t JOIN instance i ON i.id = t.instance_id"
-        " WHERE t.instance_id = $1 AND i.project_id = $2%s%s) t"
-        " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)"
-        " SELECT l.*, total.n FROM (%s) total (n) LEFT JOIN (page CROSS JOIN LATERAL"
-        " (SELECT v.%s::text%s FROM %s v%s WHERE v.instance_id = $1 AND v.id = page.id"
-        " OFFSET 0) l) ON true ORDER BY page.n",
-        resource->list_order, resource->table, query->where.ptr, filtered ? " OFFSET 0" : "",
-        resource->list_order, limit, limit + 1, total, column, resource->secret_columns,
-        resource->list_view, secrets ? secret_join : "");
+        "SELECT l.* FROM unnest((SELECT $2::text[])) WITH ORDINALITY page (id, n) CROSS JOIN"
+        " LATERAL (SELECT v.%s::text%s FROM %s v%s WHERE v.instance_id = $1 AND v.id = page.id"
+        " OFFSET 0) l ORDER BY page.n",
+        column, resource->secret_columns, resource->list_view, secrets ? secret_join : "");
     if (sl_arena_check(m->arena, err) != 0) {
         return -1;
     }
-    struct sl_params params = {query->params, query->count};
-    return sl_sql_built_later(m->tx, m->arena, sql, params, ret_page, err);
+    return sl_sql_built_later(m->tx, m->arena, sql,
+                              SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(ids)), ret_elements, err);
 }
 
-// The column of the total: behind the body and the secrets.
-static size_t
-total_column(const struct resource *resource)
-{
-    size_t column = 1;
-    while (resource->secrets[column - 1].field != NULL) {
-        column++;
-    }
-    return column;
-}
-
+// `rows` is NULL when the page has no elements.
 static int
-write_page(struct mutation *m, const struct resource *resource, const struct sl_rows *rows,
-           struct sl_str *ret_body, struct sl_error *err)
+write_page(struct mutation *m, const struct resource *resource, int64_t total,
+           const struct sl_rows *rows, struct sl_str *ret_body, struct sl_error *err)
 {
     SL_AUTO_BUF buf;
     sl_buf_init(&buf, SL_MESSAGE_MAX);
-    size_t count = sl_rows_is_null(rows, 0, 0) ? 0 : sl_rows_count(rows);
-    int64_t total = sl_rows_int(rows, 0, total_column(resource));
+    size_t count = rows == NULL ? 0 : sl_rows_count(rows);
     sl_buf_addf(&buf, "{\"total\":%lld,\"size\":%zu,\"%s\":[", (long long)total, count,
                 resource->list_key);
     for (size_t i = 0; i < count; i++) {
@@ -232,12 +234,29 @@ write_page(struct mutation *m, const struct resource *resource, const struct sl_
 }
 
 static int
+read_page(struct mutation *m, const struct resource *resource, const struct sl_rows *ids,
+          struct sl_str *ret_body, struct sl_error *err)
+{
+    struct sl_later *elements = NULL;
+    struct sl_rows *rows = NULL;
+    const char *list = sl_rows_text(ids, 0, 1);
+    if (strcmp(list, "{}") != 0 && queue_elements(m, resource, list, &elements, err) != 0) {
+        return -1;
+    }
+    if (sl_tx_commit(&m->tx, err) != 0 ||
+        (elements != NULL && sl_sql_rows(elements, &rows, err) != 0)) {
+        return -1;
+    }
+    return write_page(m, resource, sl_rows_int(ids, 0, 0), rows, ret_body, err);
+}
+
+static int
 run_list(struct mutation *m, const struct resource *resource, struct query *query,
          struct sl_str *ret_body, struct sl_error *err)
 {
     bool filtered = false;
     struct owner owner;
-    struct sl_later *page = NULL;
+    struct sl_later *ids = NULL;
     struct sl_rows *rows = NULL;
     sl_buf_adds(&query->where, "");
     add_filters(m, resource, query, &filtered);
@@ -245,12 +264,11 @@ run_list(struct mutation *m, const struct resource *resource, struct query *quer
         return sl_fail(err, SL_E_INTERNAL);
     }
     if (engine_owner_later(m, resource, NULL, &owner, err) != 0 ||
-        queue_page(m, resource, query, filtered, &page, err) != 0 ||
-        engine_owner_check(resource, NULL, &owner, err) != 0 ||
-        sl_sql_rows(page, &rows, err) != 0) {
+        queue_ids(m, resource, query, filtered, &ids, err) != 0 ||
+        engine_owner_check(resource, NULL, &owner, err) != 0 || sl_sql_rows(ids, &rows, err) != 0) {
         return -1;
     }
-    return write_page(m, resource, rows, ret_body, err);
+    return read_page(m, resource, rows, ret_body, err);
 }
 
 int

@@ -9,6 +9,11 @@
 
 #define WAKE_TOPIC "wake/publisher"
 
+// What differs between commands that only read: their transaction, and how they ask for the
+// gateway.
+typedef struct sl_tx *begin_fn(struct sl_db *db, struct sl_error *err);
+typedef int guard_fn(struct mutation *m, mutation_work_fn *work, struct sl_error *err);
+
 static const char instance_sql[] = "SELECT 1 FROM instance WHERE id = $1 AND project_id = $2";
 
 static const char instance_lock_sql[] =
@@ -246,18 +251,18 @@ work_and_explain(struct mutation *m, mutation_work_fn *work, struct sl_error *er
 }
 
 static int
-run_query(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work, bool lookup,
-          struct sl_error *err)
+run_query(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work, begin_fn *begin,
+          guard_fn *guard, struct sl_error *err)
 {
     struct mutation *m = mutation_of(call, err);
     if (m == NULL) {
         return -1;
     }
-    m->tx = sl_tx_begin_read(m->registry->db, err);
+    m->tx = begin(m->registry->db, err);
     if (m->tx == NULL) {
         return -1;
     }
-    int rc = (lookup ? work_and_explain : check_and_work)(m, work, err);
+    int rc = guard(m, work, err);
     sl_tx_free(&m->tx);
     if (rc == 0) {
         rc = sl_arena_check(m->arena, err);
@@ -270,14 +275,21 @@ int
 query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
           struct sl_error *err)
 {
-    return run_query(call, reply, work, false, err);
+    return run_query(call, reply, work, sl_tx_begin_read, check_and_work, err);
+}
+
+int
+snapshot_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+             struct sl_error *err)
+{
+    return run_query(call, reply, work, sl_tx_begin_snapshot, check_and_work, err);
 }
 
 int
 lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
            struct sl_error *err)
 {
-    return run_query(call, reply, work, true, err);
+    return run_query(call, reply, work, sl_tx_begin_read, work_and_explain, err);
 }
 
 int

@@ -67,6 +67,11 @@ int mutation_open(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;
 int query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
               struct sl_error *err) SL_MUST_CHECK;
 
+// The same for work in several statements: all see one snapshot, and the work itself commits, with
+// the last of them.
+int snapshot_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                 struct sl_error *err) SL_MUST_CHECK;
+
 // The same for work that finds one row by gateway and project, or refuses: the gateway is asked for
 // only when it refuses.
 int lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,

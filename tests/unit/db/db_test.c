@@ -511,6 +511,36 @@ a_refused_statement_of_a_queue_answers_whoever_took_it_along(void **state)
 }
 
 static void
+a_snapshot_sees_nothing_that_others_commit_and_writes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_rows *rows = NULL;
+    struct sl_later *later = NULL;
+    struct fixture other = {.db = open_db(&f->err), .arena = f->arena};
+    const char *count = "SELECT count(*) FROM thing";
+    struct sl_tx *tx = sl_tx_begin_snapshot(f->db, &f->err);
+    assert_int_equal(sl_sql(tx, f->arena, count, SL_NO_PARAMS, &rows, &f->err), 0);
+    assert_int_equal(sl_rows_int(rows, 0, 0), 0);
+    run_sql(&other, "INSERT INTO thing (name) VALUES ('late')");
+    assert_int_equal(sl_sql_later(tx, f->arena, count, SL_NO_PARAMS, &later, &f->err), 0);
+    assert_int_equal(sl_tx_commit(&tx, &f->err), 0);
+    assert_int_equal(sl_sql_rows(later, &rows, &f->err), 0);
+    assert_int_equal(sl_rows_int(rows, 0, 0), 0);
+    tx = sl_tx_begin_snapshot(f->db, &f->err);
+    assert_int_equal(add_thing(f, tx, "early", 1), -1);
+    sl_tx_free(&tx);
+    sl_db_free(&other.db);
+}
+
+// What PostgreSQL would compile often takes longer than it runs.
+static void
+a_dear_plan_is_not_compiled(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(count_of(f, "SELECT (current_setting('jit') = 'off')::int"), 1);
+}
+
+static void
 more_texts_than_the_table_holds_still_run(void **state)
 {
     struct fixture *f = *state;
@@ -560,6 +590,9 @@ main(void)
             a_transaction_of_queued_statements_alone_is_one_with_its_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_refused_statement_of_a_queue_answers_whoever_took_it_along, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_snapshot_sees_nothing_that_others_commit_and_writes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_dear_plan_is_not_compiled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_texts_than_the_table_holds_still_run, set_up,
                                         tear_down),
     };

@@ -202,6 +202,29 @@ lists_page_in_a_stable_order(void **state)
     assert_int_equal(fixture_number(f, "size"), 0);
 }
 
+// The view's plan takes longer than reading a page of it.
+static void
+the_elements_of_a_list_are_planned_once_for_all_pages(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        fixture_create(f, "group.create", "",
+                       sl_arena_printf(f->arena, "{\"name\": \"grp_%d\"}", i));
+    }
+    for (int i = 0; i < 20; i++) {
+        const char *query =
+            sl_arena_printf(f->arena, "{\"name\": \"grp_%d\", \"limit\": %d}", i % 4, i);
+        assert_int_equal(fixture_call(f, "group.list", "", i % 2 == 0 ? query : "", ""), 0);
+        assert_int_equal(fixture_number(f, "size"), i % 2 == 0 ? 1 : 5);
+    }
+    const char *made = "SELECT sum(custom_plans) FROM pg_prepared_statements"
+                       " WHERE statement LIKE 'SELECT l%api_group_json v%'";
+    const char *reused = "SELECT sum(generic_plans) FROM pg_prepared_statements"
+                         " WHERE statement LIKE 'SELECT l%api_group_json v%'";
+    assert_int_equal(fixture_count(f, made), 5); // before PostgreSQL thinks of one for all
+    assert_int_equal(fixture_count(f, reused), 15);
+}
+
 static int64_t
 groups_found(struct fixture *f, const char *query)
 {
@@ -351,6 +374,7 @@ main(void)
         FIXTURE_TEST(a_refused_command_leaves_nothing_and_may_be_repeated),
         FIXTURE_TEST(every_mutation_is_recorded_without_secrets),
         FIXTURE_TEST(lists_page_in_a_stable_order),
+        FIXTURE_TEST(the_elements_of_a_list_are_planned_once_for_all_pages),
         FIXTURE_TEST(filters_find_parts_of_names_unless_asked_to_be_precise),
         FIXTURE_TEST(a_quota_refuses_and_a_deletion_makes_room),
         FIXTURE_TEST(of_two_creates_of_one_name_one_wins),
