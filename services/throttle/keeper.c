@@ -15,9 +15,11 @@
 #include "common/crypto/crypto.h"
 #include "services/throttle/keeper_state.h"
 
-#define RENEW_MS    300  // between renewals of the lease
-#define TURN_MS     100  // between looks at what is to be done
-#define PATIENCE_MS 1500 // that buses are waited for
+#define RENEW_MS    300 // between renewals of the lease
+#define TURN_MS     100 // between looks at what is to be done
+#define EXPECT_MS   20  // the same while shards change hands: nobody grants from them in between
+#define NOTICE_MS   (RENEW_MS + TURN_MS) // after which others know that shards come
+#define PATIENCE_MS 1500                 // that buses are waited for, and who takes the shards
 #define MARGIN_MS   200  // of the lease that is not used: a grant takes a moment to leave
 #define NODES_MS    1000 // between looks at the nodes
 #define FLUSH_MS    5000 // between writes of usage
@@ -249,17 +251,30 @@ note_return(struct keeper *keeper, int64_t now_ms)
     }
 }
 
+// What an owner has at most among so many, at least one.
+static size_t
+fair_part(size_t owners)
+{
+    return (SL_SHARDS + owners - 1) / owners;
+}
+
+bool
+keeper_lacks(size_t owned, size_t owners)
+{
+    return owned + (owners - 1) * fair_part(owners) < SL_SHARDS;
+}
+
 // Gives back what exceeds our part of the shards, or takes what it lacks of those that are free.
 static int
 even_out(struct keeper *keeper, bool takes, struct sl_error *err)
 {
     const struct shards_state *state = &keeper->state;
-    size_t fair = (SL_SHARDS + state->live - 1) / (state->live > 0 ? state->live : 1);
+    size_t fair = fair_part(state->live);
     if (state->own.count > fair) {
         return give_shards(keeper, state->own.count - fair, err);
     }
     size_t free = state->free + (sl_mono_ms() >= keeper->grace_ms ? state->orphans : 0);
-    keeper->expects = state->own.count < SL_SHARDS / (state->live > 0 ? state->live : 1);
+    keeper->expects = keeper_lacks(state->own.count, state->live);
     if (state->own.count < fair && free > 0 && takes) {
         return take_shards(keeper, fair - state->own.count, err);
     }
@@ -272,7 +287,7 @@ renew(struct keeper *keeper, struct sl_error *err)
     struct shards_state *state = &keeper->state;
     int64_t before_ms = sl_mono_ms();
     note_return(keeper, before_ms);
-    bool takes = takes_shards(keeper);
+    bool takes = !keeper->leaves && takes_shards(keeper);
     if (shards_renew(keeper->db, keeper->arena, keeper->worker, takes, state, err) != 0) {
         return -1;
     }
@@ -285,7 +300,7 @@ renew(struct keeper *keeper, struct sl_error *err)
     if (keeper_owned(keeper) < state->own.count && adopt(keeper, &state->own, false, err) != 0) {
         return -1;
     }
-    return even_out(keeper, takes, err);
+    return keeper->leaves ? 0 : even_out(keeper, takes, err);
 }
 
 // -- threads
@@ -307,7 +322,7 @@ keeper_renewal_is_due(const struct keeper *keeper)
     int64_t renewed_ms = atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS;
     int64_t now_ms = sl_mono_ms();
     return keeper->was_down || now_ms >= keeper->state.next_end_ms ||
-           now_ms >= renewed_ms + (keeper->expects ? TURN_MS : RENEW_MS);
+           now_ms >= renewed_ms + (keeper->expects || keeper->leaves ? EXPECT_MS : RENEW_MS);
 }
 
 static int
@@ -346,7 +361,7 @@ wait_turn(struct keeper *keeper, int64_t ms)
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&keeper->lock);
     int timed_out = 0;
-    while (!keeper->is_urgent && !keeper->stops && timed_out == 0) {
+    while (!keeper->is_urgent && (!keeper->stops || keeper->leaves) && timed_out == 0) {
         timed_out = pthread_cond_timedwait(&keeper->wake, &keeper->lock, &until);
     }
     keeper->is_urgent = false;
@@ -359,29 +374,65 @@ wait_turn(struct keeper *keeper, int64_t ms)
 static int64_t
 next_turn_ms(const struct keeper *keeper)
 {
+    int64_t turn_ms = keeper->expects ? EXPECT_MS : TURN_MS;
     int64_t left_ms = keeper->state.next_end_ms - sl_mono_ms();
-    return left_ms > 0 && left_ms < TURN_MS ? left_ms : TURN_MS;
+    return left_ms > 0 && left_ms < turn_ms ? left_ms : turn_ms;
+}
+
+// Does what is due; -1 when the database does not answer, which the log says once.
+static int
+take_turn(struct keeper *keeper)
+{
+    struct sl_error err;
+    int failed = keep_once(keeper, &err);
+    if (failed != 0 && !keeper->was_down) {
+        sl_log_error(SL_WARNING, "the database does not answer: nothing is granted", &err);
+    } else if (failed == 0 && keeper->was_down) {
+        sl_log(SL_INFO, "the database answers again");
+    }
+    keeper->was_down = failed != 0;
+    sl_arena_clear(keeper->arena);
+    return failed;
+}
+
+// Whether the shards are not to be kept any longer: others look out for them, or nobody is there.
+// Who only starts is waited for.
+static bool
+may_leave(struct keeper *keeper, int64_t since_ms)
+{
+    const struct shards_state *state = &keeper->state;
+    int64_t passed_ms = sl_mono_ms() - since_ms;
+    return state->others == 0 || keeper_owned(keeper) == 0 || passed_ms >= PATIENCE_MS ||
+           (state->live > 1 && passed_ms >= NOTICE_MS);
+}
+
+// Grants on until the shards may be given back: a node that finds no owner lets nobody wait.
+static void
+leave(struct keeper *keeper)
+{
+    struct sl_error err;
+    int64_t since_ms = sl_mono_ms();
+    keeper->leaves = true;
+    while (take_turn(keeper) == 0 && !may_leave(keeper, since_ms)) {
+        wait_turn(keeper, EXPECT_MS);
+    }
+    if (keeper->db != NULL && give_shards(keeper, SL_SHARDS, &err) != 0) {
+        sl_log_error(SL_WARNING, "shards were not given back: their lease has to end", &err);
+    }
+    sl_arena_clear(keeper->arena);
+    pthread_mutex_lock(&keeper->lock);
+    keeper->has_left = true;
+    pthread_mutex_unlock(&keeper->lock);
 }
 
 static void *
 keep(void *arg)
 {
     struct keeper *keeper = arg;
-    struct sl_error err;
     do {
-        int failed = keep_once(keeper, &err);
-        if (failed != 0 && !keeper->was_down) {
-            sl_log_error(SL_WARNING, "the database does not answer: nothing is granted", &err);
-        } else if (failed == 0 && keeper->was_down) {
-            sl_log(SL_INFO, "the database answers again");
-        }
-        keeper->was_down = failed != 0;
-        sl_arena_clear(keeper->arena);
+        take_turn(keeper);
     } while (wait_turn(keeper, next_turn_ms(keeper)));
-    if (keeper->db != NULL && give_shards(keeper, SL_SHARDS, &err) != 0) {
-        sl_log_error(SL_WARNING, "shards were not given back: their lease has to end", &err);
-    }
-    sl_arena_clear(keeper->arena);
+    leave(keeper);
     return NULL;
 }
 
@@ -395,7 +446,7 @@ tick(void *arg)
         pthread_mutex_lock(&keeper->lock);
         account_lease(keeper->account, keeper_has_lease(keeper));
         account_tick(keeper->account, keeper_clock_ms(keeper));
-        goes_on = !keeper->stops;
+        goes_on = !keeper->has_left;
         pthread_mutex_unlock(&keeper->lock);
     }
     return NULL;

@@ -21,7 +21,8 @@ struct keeper {
     bool wants_nodes;                // a node spoke that is not known
     pthread_cond_t wake;             // the keeping thread has something to do
     bool is_urgent;                  // it has
-    bool stops;                      // both threads end
+    bool stops;                      // the keeping thread ends
+    bool has_left;                   // it has given back the shards: the other thread ends too
     _Atomic int64_t lease_until_ms;  // mono: end of the lease
     _Atomic int64_t clock_offset_ms; // accounting clock less monotonic clock
     pthread_t keeping, ticking;      //
@@ -33,7 +34,8 @@ struct keeper {
     int64_t grace_ms;          // mono: until then nothing is taken from those whose lease ended
     int64_t session;           // of the last renewal; 0: there was none
     int64_t patience_ms;       // mono: until then the buses are waited for before shards are taken
-    bool expects;              // shards will be given back for this process: it looks more often
+    bool expects;              // shards change hands soon: it looks more often
+    bool leaves;               // others take the shards before this process ends
     int64_t nodes_ms;          // mono: last look at the nodes
     int64_t flushed_ms;        // mono: last flush
     bool was_down;             // for the log
@@ -54,6 +56,9 @@ int64_t keeper_clock_ms(const struct keeper *keeper);
 
 // Whether the lease is to be renewed before anything else, or another's has ended by now.
 bool keeper_renewal_is_due(const struct keeper *keeper);
+
+// Whether an owner of so many shards among so many owners (at least one) is to get more.
+bool keeper_lacks(size_t owned, size_t owners);
 
 // How far the accounting clock is ahead of the monotonic clock from here on: `offset_ms` moved a
 // quarter of the way to what was seen. A clock more than a second off is set at once, as is the

@@ -35,7 +35,7 @@ static const char renew_sql[] =
 static const char look_sql[] =
     "WITH live AS MATERIALIZED (SELECT w.worker, w.takes, w.lease FROM throttle_worker w "
     "WHERE " LIVES ") SELECT (SELECT count(*) FROM live WHERE takes OR worker = $1), "
-    "count(*) FILTER (WHERE s.owner IS NULL), "
+    "(SELECT count(*) FROM live WHERE worker <> $1), count(*) FILTER (WHERE s.owner IS NULL), "
     "count(*) FILTER (WHERE s.owner IS NOT NULL AND l.worker IS NULL), "
     "(extract(epoch FROM min(l.lease) FILTER (WHERE l.worker <> $1) - clock_timestamp()) "
     "* 1000)::bigint FROM throttle_shard s "
@@ -174,10 +174,11 @@ shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, bool 
         return -1;
     }
     ret_state->next_end_ms =
-        sl_rows_is_null(rows, 0, 3) ? INT64_MAX : looked_ms + sl_rows_int(rows, 0, 3) + TRIP_MS;
+        sl_rows_is_null(rows, 0, 4) ? INT64_MAX : looked_ms + sl_rows_int(rows, 0, 4) + TRIP_MS;
     ret_state->live = (size_t)sl_rows_int(rows, 0, 0);
-    ret_state->free = (size_t)sl_rows_int(rows, 0, 1);
-    ret_state->orphans = (size_t)sl_rows_int(rows, 0, 2);
+    ret_state->others = (size_t)sl_rows_int(rows, 0, 1);
+    ret_state->free = (size_t)sl_rows_int(rows, 0, 2);
+    ret_state->orphans = (size_t)sl_rows_int(rows, 0, 3);
     if (sl_sql(tx, arena, own_sql, SL_PARAMS(SL_P_TEXT(worker)), &rows, err) != 0) {
         return -1;
     }

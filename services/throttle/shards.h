@@ -34,6 +34,7 @@ struct shards_state {
     struct shards_clock clock;
     int64_t session;        // number of the database session that it came by
     size_t live;            // workers with a lease that take shards, and this one
+    size_t others;          // workers with a lease but this one, whether they take shards or not
     size_t free;            // shards that were given back
     size_t orphans;         // shards whose owner is dead: its lease or its session is over
     int64_t next_end_ms;    // mono: when the first lease of another owner ends unless it is renewed
@@ -56,7 +57,8 @@ struct shards_vouch {
     const int64_t *alone;
 };
 
-// Renews the lease of `worker` and looks around. `takes`: others may give shards back for it.
+// Renews the lease of `worker` and looks around. `takes`: others may give shards back for it; not:
+// what it has is theirs soon.
 int shards_renew(struct sl_db *db, struct sl_arena *arena, const char *worker, bool takes,
                  struct shards_state *ret_state, struct sl_error *err) SL_MUST_CHECK;
 

@@ -1,10 +1,9 @@
-// keeper_test.c - owners of shards against a PostgreSQL: taking, sharing, dying, exchanging.
+// keeper_test.c - owners of shards against a PostgreSQL: dying, coming back, exchanging.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/test.h"
+#include "tests/unit/throttle/keepers.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,139 +11,9 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/crypto/crypto.h"
-#include "common/db/db.h"
-#include "common/db/migrate.h"
 #include "common/runtime/counter.h"
-#include "services/throttle/keeper_state.h"
 
-#define GATEWAY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define BOOT    "cccccccccccccccccccccccccccccccc"
-#define KEY     "t/0123456789abcdef0123456789abcdef/*/a/3600"
-#define WAIT_MS 8000
-
-struct fixture {
-    struct sl_db *db;          //
-    struct sl_arena *arena;    //
-    _Atomic int offered;       // shards on offer now
-    _Atomic int events;        // published
-    _Atomic bool is_cut_off;   // no bus reaches the keepers that ask
-    struct keeper *keepers[2]; //
-    int64_t report;            // number of the last request
-    const char *boot;          // the node's memory
-};
-
-static void
-count_event(void *arg, const char *topic, struct sl_str body)
-{
-    struct fixture *f = arg;
-    assert_true(strncmp(topic, "node/", 5) == 0 && body.len > 0);
-    atomic_fetch_add(&f->events, 1);
-}
-
-static void
-count_offer(void *arg, uint32_t shard, bool is_ours)
-{
-    struct fixture *f = arg;
-    assert_true(shard < SL_SHARDS);
-    atomic_fetch_add(&f->offered, is_ours ? 1 : -1);
-}
-
-static bool
-is_reachable(void *arg)
-{
-    struct fixture *f = arg;
-    return !atomic_load(&f->is_cut_off);
-}
-
-static struct keeper *
-start_keeper(struct fixture *f, const char *name)
-{
-    struct sl_error err;
-    struct keeper *keeper =
-        keeper_new(&(struct keeper_options){.database = getenv("SLUICE_TEST_DB"),
-                                            .name = name,
-                                            .publish = count_event,
-                                            .offer = count_offer,
-                                            .is_reachable = is_reachable,
-                                            .arg = f},
-                   &err);
-    assert_non_null(keeper);
-    assert_int_equal(0, keeper_start(keeper, &err));
-    return keeper;
-}
-
-static void
-run_sql(struct fixture *f, const char *sql)
-{
-    struct sl_error err;
-    SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &err);
-    assert_non_null(tx);
-    assert_int_equal(0, sl_sql(tx, f->arena, sql, SL_NO_PARAMS, NULL, &err));
-    assert_int_equal(0, sl_tx_commit(&tx, &err));
-}
-
-static int64_t
-read_number(struct fixture *f, const char *sql)
-{
-    struct sl_error err;
-    struct sl_rows *rows;
-    SL_AUTO(sl_tx) tx = sl_tx_begin(f->db, &err);
-    assert_non_null(tx);
-    assert_int_equal(0, sl_sql(tx, f->arena, sql, SL_NO_PARAMS, &rows, &err));
-    return sl_rows_int(rows, 0, 0);
-}
-
-static int
-setup(void **state)
-{
-    static struct fixture fixture;
-    struct sl_error err;
-    memset(&fixture, 0, sizeof(fixture));
-    fixture.arena = sl_arena_new(16 * 1024 * 1024);
-    fixture.db = sl_db_open(&(struct sl_db_options){.conninfo = getenv("SLUICE_TEST_DB")}, &err);
-    assert_non_null(fixture.db);
-    run_sql(&fixture, "UPDATE throttle_shard SET owner = NULL, epoch = 0");
-    run_sql(&fixture, "DELETE FROM throttle_worker");
-    run_sql(&fixture, "DELETE FROM throttle_contact");
-    run_sql(&fixture, "DELETE FROM throttle_usage");
-    fixture.boot = BOOT;
-    *state = &fixture;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct fixture *f = *state;
-    for (size_t i = 0; i < 2; i++) {
-        if (f->keepers[i] != NULL) {
-            keeper_stop(f->keepers[i]);
-            keeper_free(&f->keepers[i]);
-        }
-    }
-    sl_db_free(&f->db);
-    sl_arena_free(&f->arena);
-    return 0;
-}
-
-static void
-wait_owned(struct keeper *keeper, uint32_t count)
-{
-    int64_t end_ms = sl_mono_ms() + WAIT_MS;
-    while (keeper_owned(keeper) != count && sl_mono_ms() < end_ms) {
-        usleep(10000);
-    }
-    assert_int_equal(count, keeper_owned(keeper));
-}
-
-// Starts the first keeper, and waits until it owns all shards.
-static void
-own_all(struct fixture *f, const char *name)
-{
-    f->keepers[0] = start_keeper(f, name);
-    wait_owned(f->keepers[0], SL_SHARDS);
-}
+#define KEY "t/0123456789abcdef0123456789abcdef/*/a/3600"
 
 // A report of node-1: it wants a unit of KEY. Answers what it is allowed, -1: nothing was said.
 static int64_t
@@ -155,7 +24,7 @@ want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed
     json_t *reply;
     int64_t now_ms = sl_wall_ms();
     json_int_t window = sl_counter_window(now_ms, 3600);
-    int64_t epoch = read_number(f, "SELECT max(epoch) FROM throttle_shard");
+    int64_t epoch = keepers_number(f, "SELECT max(epoch) FROM throttle_shard");
     json_t *request = json_pack(
         "{sssIsIsIsIsIs[[iiIIb]]s[{sssIsIsIs[[IIIII]]}]}", "boot", f->boot, "inc", (json_int_t)1,
         "n", (json_int_t)++f->report, "membership", (json_int_t)1, "members", (json_int_t)2,
@@ -173,84 +42,6 @@ want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed
     return grant != NULL ? json_integer_value(json_array_get(grant, 2)) : -1;
 }
 
-static void
-one_owner_takes_all_shards_and_two_take_half_each(void **state)
-{
-    struct fixture *f = *state;
-    own_all(f, "one");
-    f->keepers[1] = start_keeper(f, "two");
-    wait_owned(f->keepers[1], SL_SHARDS / 2);
-    wait_owned(f->keepers[0], SL_SHARDS / 2);
-    assert_int_equal(SL_SHARDS, atomic_load(&f->offered));
-    assert_int_equal(2, read_number(f, "SELECT count(DISTINCT owner) FROM throttle_shard"));
-    assert_int_equal(2, read_number(f, "SELECT max(epoch) FROM throttle_shard"));
-}
-
-// Waits for the first row of the worker to appear.
-static void
-wait_lease(const struct keeper *keeper)
-{
-    int64_t end_ms = sl_mono_ms() + WAIT_MS;
-    while (!keeper_has_lease(keeper) && sl_mono_ms() < end_ms) {
-        usleep(5000);
-    }
-    assert_true(keeper_has_lease(keeper));
-}
-
-static void
-nothing_is_given_back_for_a_worker_that_nodes_do_not_reach_yet(void **state)
-{
-    struct fixture *f = *state;
-    own_all(f, "one");
-    atomic_store(&f->is_cut_off, true);
-    f->keepers[1] = start_keeper(f, "two");
-    wait_lease(f->keepers[1]);
-    int64_t end_ms = sl_mono_ms() + 800; // over two renewals of the first
-    while (sl_mono_ms() < end_ms) {
-        assert_int_equal(SL_SHARDS, keeper_owned(f->keepers[0]));
-        assert_int_equal(0, keeper_owned(f->keepers[1]));
-        usleep(10000);
-    }
-    atomic_store(&f->is_cut_off, false);
-    wait_owned(f->keepers[1], SL_SHARDS / 2);
-    assert_int_equal(SL_SHARDS / 2, keeper_owned(f->keepers[0]));
-}
-
-static void
-a_bus_that_stays_away_is_not_waited_for(void **state)
-{
-    struct fixture *f = *state;
-    atomic_store(&f->is_cut_off, true);
-    own_all(f, "one");
-}
-
-// The shards in between, which nobody grants from, are few and soon taken.
-static void
-what_is_given_back_is_taken_within_a_moment(void **state)
-{
-    struct fixture *f = *state;
-    own_all(f, "one");
-    f->keepers[1] = start_keeper(f, "two");
-    int64_t given_ms = 0;
-    while (keeper_owned(f->keepers[1]) < SL_SHARDS / 2) {
-        bool is_given = keeper_owned(f->keepers[0]) == SL_SHARDS / 2;
-        given_ms = is_given && given_ms == 0 ? sl_mono_ms() : given_ms;
-        assert_true(given_ms == 0 || sl_mono_ms() - given_ms < 1000); // 100 to 200 where it is idle
-        usleep(1000);
-    }
-}
-
-static void
-an_owner_that_stops_leaves_its_shards_at_once(void **state)
-{
-    struct fixture *f = *state;
-    own_all(f, "one");
-    keeper_stop(f->keepers[0]);
-    assert_int_equal(0, read_number(f, "SELECT count(*) FROM throttle_shard "
-                                       "WHERE owner IS NOT NULL"));
-    assert_int_equal(0, atomic_load(&f->offered));
-}
-
 // Kills an owner of all shards, without a word to anybody.
 static void
 kill_an_owner(struct fixture *f)
@@ -258,12 +49,12 @@ kill_an_owner(struct fixture *f)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        start_keeper(f, "killed");
+        keepers_start(f, "killed");
         pause();
         _exit(0);
     }
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
-    while (read_number(f, "SELECT count(owner) FROM throttle_shard") < SL_SHARDS &&
+    while (keepers_number(f, "SELECT count(owner) FROM throttle_shard") < SL_SHARDS &&
            sl_mono_ms() < end_ms) {
         usleep(10000);
     }
@@ -276,10 +67,10 @@ a_killed_owner_loses_its_shards_long_before_its_lease_ends(void **state)
 {
     struct fixture *f = *state;
     kill_an_owner(f);
-    run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 hour'");
-    own_all(f, "heir");
-    assert_int_equal(2, read_number(f, "SELECT min(epoch) FROM throttle_shard"));
-    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_worker"));
+    keepers_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 hour'");
+    keepers_own_all(f, "heir");
+    assert_int_equal(2, keepers_number(f, "SELECT min(epoch) FROM throttle_shard"));
+    assert_int_equal(1, keepers_number(f, "SELECT count(*) FROM throttle_worker"));
 }
 
 // A fail-over ends all sessions and a build that writes none has none: neither says who is dead.
@@ -292,10 +83,10 @@ without_its_session_an_owner_loses_its_shards_when_its_lease_ends(void **state)
         "UPDATE throttle_worker SET pid = NULL, since = NULL, server = NULL"};
     for (size_t i = 0; i < SL_COUNT(UNKNOWN); i++) {
         kill_an_owner(f);
-        run_sql(f, UNKNOWN[i]);
+        keepers_sql(f, UNKNOWN[i]);
         int64_t leased_ms = sl_mono_ms();
-        run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '700 milliseconds'");
-        own_all(f, "heir");
+        keepers_sql(f, "UPDATE throttle_worker SET lease = now() + interval '700 milliseconds'");
+        keepers_own_all(f, "heir");
         assert_true(sl_mono_ms() - leased_ms >= 600);
         keeper_stop(f->keepers[0]);
         keeper_free(&f->keepers[0]);
@@ -310,15 +101,15 @@ the_next_end_of_a_lease_is_known(void **state)
     struct sl_error err;
     assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
     assert_true(seen.next_end_ms == INT64_MAX); // nobody else owns anything
-    run_sql(f, "INSERT INTO throttle_worker (worker, lease) VALUES "
-               "('two', now() + interval '1 hour'), ('idle', now() + interval '1 minute')");
-    run_sql(f, "UPDATE throttle_shard SET owner = 'one' WHERE shard < 9");
-    run_sql(f, "UPDATE throttle_shard SET owner = 'two' WHERE shard > 9");
+    keepers_sql(f, "INSERT INTO throttle_worker (worker, lease) VALUES "
+                   "('two', now() + interval '1 hour'), ('idle', now() + interval '1 minute')");
+    keepers_sql(f, "UPDATE throttle_shard SET owner = 'one' WHERE shard < 9");
+    keepers_sql(f, "UPDATE throttle_shard SET owner = 'two' WHERE shard > 9");
     int64_t before_ms = sl_mono_ms();
     assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
     assert_true(seen.next_end_ms > before_ms + 3000000);
-    run_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 second' "
-               "WHERE worker = 'two'");
+    keepers_sql(f, "UPDATE throttle_worker SET lease = now() + interval '1 second' "
+                   "WHERE worker = 'two'");
     assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
     assert_true(seen.next_end_ms <= sl_mono_ms() + 1010 || seen.next_end_ms == INT64_MAX);
 }
@@ -330,18 +121,18 @@ when_all_sessions_end_owners_come_back_to_their_shards(void **state)
     static const char EPOCHS[] = "SELECT sum(epoch) FROM throttle_shard";
     static const char SESSIONS[] = "SELECT count(DISTINCT pid) FROM throttle_worker w "
                                    "JOIN pg_stat_activity a USING (pid) WHERE a.pid IS NOT NULL";
-    f->keepers[0] = start_keeper(f, "one");
-    f->keepers[1] = start_keeper(f, "two");
-    wait_owned(f->keepers[0], SL_SHARDS / 2);
-    wait_owned(f->keepers[1], SL_SHARDS / 2);
-    int64_t epochs = read_number(f, EPOCHS);
-    run_sql(f, "SELECT pg_terminate_backend(pid) FROM throttle_worker");
+    f->keepers[0] = keepers_start(f, "one");
+    f->keepers[1] = keepers_start(f, "two");
+    keepers_wait_owned(f->keepers[0], SL_SHARDS / 2);
+    keepers_wait_owned(f->keepers[1], SL_SHARDS / 2);
+    int64_t epochs = keepers_number(f, EPOCHS);
+    keepers_sql(f, "SELECT pg_terminate_backend(pid) FROM throttle_worker");
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
-    while (read_number(f, SESSIONS) < 2 && sl_mono_ms() < end_ms) {
+    while (keepers_number(f, SESSIONS) < 2 && sl_mono_ms() < end_ms) {
         usleep(5000);
     }
-    assert_int_equal(2, read_number(f, SESSIONS));
-    assert_int_equal(epochs, read_number(f, EPOCHS));
+    assert_int_equal(2, keepers_number(f, SESSIONS));
+    assert_int_equal(epochs, keepers_number(f, EPOCHS));
 }
 
 static void
@@ -366,8 +157,8 @@ who_was_taken_for_dead_writes_nothing_before_it_renews(void **state)
         assert_int_equal(SL_E_UNAVAILABLE, err.code);
         assert_int_equal(expected, shards_write_ceilings(f->db, f->arena, &ceilings, &row, &err));
         assert_int_equal(SL_E_UNAVAILABLE, err.code);
-        assert_int_equal(renews, read_number(f, "SELECT count(*) FROM throttle_contact"));
-        assert_int_equal(renews, read_number(f, "SELECT count(*) FROM throttle_usage"));
+        assert_int_equal(renews, keepers_number(f, "SELECT count(*) FROM throttle_contact"));
+        assert_int_equal(renews, keepers_number(f, "SELECT count(*) FROM throttle_usage"));
         node.contact.vouched = vouched;
     }
     assert_int_equal(2, row.ceiling);
@@ -390,29 +181,29 @@ static void
 a_node_gets_units_once_its_row_is_written(void **state)
 {
     struct fixture *f = *state;
-    own_all(f, "one");
+    keepers_own_all(f, "one");
     int64_t allowed = wait_units(f, f->keepers[0], WAIT_MS);
     assert_true(allowed >= 1 && allowed <= 3);
-    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact "
-                                       "WHERE node_id = 'node-1' AND boot = '" BOOT "'"));
+    assert_int_equal(1, keepers_number(f, "SELECT count(*) FROM throttle_contact "
+                                          "WHERE node_id = 'node-1' AND boot = '" BOOT "'"));
 }
 
 static void
 what_is_granted_is_covered_by_a_durable_ceiling(void **state)
 {
     struct fixture *f = *state;
-    own_all(f, "one");
+    keepers_own_all(f, "one");
     int64_t allowed = wait_units(f, f->keepers[0], WAIT_MS);
     assert_true(allowed >= 1);
-    int64_t ceiling = read_number(f, "SELECT ceiling FROM throttle_usage WHERE key = '" KEY "'");
+    int64_t ceiling = keepers_number(f, "SELECT ceiling FROM throttle_usage WHERE key = '" KEY "'");
     assert_true(ceiling >= allowed && ceiling <= 3);
-    run_sql(f, "ALTER TABLE throttle_usage RENAME COLUMN ceiling TO gone");
+    keepers_sql(f, "ALTER TABLE throttle_usage RENAME COLUMN ceiling TO gone");
     int64_t last = 0; // what the ceiling allows may still be granted, and no more
     for (int i = 0; i < 40; i++) {
         last = want_unit(f, f->keepers[0], 0, 0, 0);
         usleep(5000);
     }
-    run_sql(f, "ALTER TABLE throttle_usage RENAME COLUMN gone TO ceiling");
+    keepers_sql(f, "ALTER TABLE throttle_usage RENAME COLUMN gone TO ceiling");
     assert_true(last <= ceiling);
 }
 
@@ -420,13 +211,13 @@ what_is_granted_is_covered_by_a_durable_ceiling(void **state)
 static int64_t
 units_of_an_heir(struct fixture *f, const char *ceiling)
 {
-    own_all(f, "one");
+    keepers_own_all(f, "one");
     assert_true(wait_units(f, f->keepers[0], WAIT_MS) >= 1);
     keeper_stop(f->keepers[0]);
     keeper_free(&f->keepers[0]);
-    run_sql(f, ceiling);
+    keepers_sql(f, ceiling);
     f->boot = "dddddddddddddddddddddddddddddddd";
-    own_all(f, "heir");
+    keepers_own_all(f, "heir");
     return wait_units(f, f->keepers[0], 2000);
 }
 
@@ -461,16 +252,17 @@ a_lost_memory_leaves_what_it_vouched_for(void **state)
 {
     struct fixture *f = *state;
     units_of_an_heir(f, "UPDATE throttle_contact SET vouched = array_fill(7::bigint, ARRAY[1024])");
-    assert_int_equal(1,
-                     read_number(f, "SELECT count(*) FROM throttle_contact WHERE 7 = ALL (alone) "
-                                    "AND node_id = 'node-1' AND lost_until_ms > 0"));
-    run_sql(f, "UPDATE throttle_contact SET vouched = array_fill(5::bigint, ARRAY[1024])");
+    assert_int_equal(
+        1, keepers_number(f, "SELECT count(*) FROM throttle_contact WHERE 7 = ALL (alone) "
+                             "AND node_id = 'node-1' AND lost_until_ms > 0"));
+    keepers_sql(f, "UPDATE throttle_contact SET vouched = array_fill(5::bigint, ARRAY[1024])");
     keeper_stop(f->keepers[0]);
     keeper_free(&f->keepers[0]);
     f->boot = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
-    own_all(f, "third");
+    keepers_own_all(f, "third");
     wait_units(f, f->keepers[0], 1000);
-    assert_int_equal(1, read_number(f, "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone)"
+    assert_int_equal(1,
+                     keepers_number(f, "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone)"
                                        " AND boot LIKE 'eee%'"));
 }
 
@@ -480,20 +272,20 @@ an_unknown_node_is_refused_and_looked_for(void **state)
     struct fixture *f = *state;
     struct sl_error err;
     struct sl_str packed;
-    own_all(f, "one");
+    keepers_own_all(f, "one");
     json_t *request = json_pack("{sssI}", "boot", BOOT, "inc", (json_int_t)1);
     assert_int_equal(-1,
                      keeper_exchange(f->keepers[0], f->arena, "node-9", request, &packed, &err));
     assert_int_equal(SL_E_UNAVAILABLE, err.code);
-    run_sql(f, "INSERT INTO node (instance_id, id, public_key) VALUES ('" GATEWAY
-               "', 'node-9', 'key-9')");
+    keepers_sql(f, "INSERT INTO node (instance_id, id, public_key) VALUES ('" GATEWAY
+                   "', 'node-9', 'key-9')");
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
     while (keeper_exchange(f->keepers[0], f->arena, "node-9", request, &packed, &err) != 0 &&
            sl_mono_ms() < end_ms) {
         usleep(5000);
     }
     json_decref(request);
-    run_sql(f, "DELETE FROM node WHERE id = 'node-9'");
+    keepers_sql(f, "DELETE FROM node WHERE id = 'node-9'");
     assert_true(packed.len > 0);
 }
 
@@ -501,9 +293,9 @@ static void
 without_the_database_the_lease_ends_and_nothing_is_granted(void **state)
 {
     struct fixture *f = *state;
-    own_all(f, "one");
+    keepers_own_all(f, "one");
     want_unit(f, f->keepers[0], 0, 0, 0);
-    run_sql(f, "ALTER TABLE throttle_worker RENAME TO throttle_gone");
+    keepers_sql(f, "ALTER TABLE throttle_worker RENAME TO throttle_gone");
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
     while (keeper_has_lease(f->keepers[0]) && sl_mono_ms() < end_ms) {
         usleep(10000);
@@ -511,35 +303,10 @@ without_the_database_the_lease_ends_and_nothing_is_granted(void **state)
     assert_false(keeper_has_lease(f->keepers[0]));
     int64_t allowed = want_unit(f, f->keepers[0], 0, 0, 0);
     assert_int_equal(allowed, want_unit(f, f->keepers[0], 0, 0, 0));
-    run_sql(f, "ALTER TABLE throttle_gone RENAME TO throttle_worker");
-    wait_lease(f->keepers[0]);
+    keepers_sql(f, "ALTER TABLE throttle_gone RENAME TO throttle_worker");
+    keepers_wait_lease(f->keepers[0]);
     assert_int_equal(SL_SHARDS, keeper_owned(f->keepers[0]));
-    assert_int_equal(1, read_number(f, "SELECT max(epoch) FROM throttle_shard"));
-}
-
-static int
-migrate(void **state)
-{
-    (void)state;
-    char directory[512];
-    struct sl_error err;
-    snprintf(directory, sizeof(directory), "%s/proto/sql", getenv("SLUICE_SOURCE"));
-    sl_crypto_init();
-    if (sl_migrate(getenv("SLUICE_TEST_DB"), directory, NULL, &err) != 0) {
-        print_error("%s\n", err.detail);
-        return -1;
-    }
-    struct fixture f = {.arena = sl_arena_new(1024 * 1024)};
-    f.db = sl_db_open(&(struct sl_db_options){.conninfo = getenv("SLUICE_TEST_DB")}, &err);
-    run_sql(&f, "INSERT INTO domain (id, name) VALUES ('d', 'd')");
-    run_sql(&f, "INSERT INTO project (id, domain_id, name) VALUES ('p', 'd', 'p')");
-    run_sql(&f, "INSERT INTO instance (id, project_id, name, domain_suffix) VALUES ('" GATEWAY
-                "', 'p', 'g', 'test')");
-    run_sql(&f, "INSERT INTO node (instance_id, id, public_key) VALUES ('" GATEWAY
-                "', 'node-1', 'key-1'), ('" GATEWAY "', 'node-2', 'key-2')");
-    sl_db_free(&f.db);
-    sl_arena_free(&f.arena);
-    return 0;
+    assert_int_equal(1, keepers_number(f, "SELECT max(epoch) FROM throttle_shard"));
 }
 
 // A host that was cut off asks as soon as it is back, and its first answer may be seconds late.
@@ -570,14 +337,9 @@ a_late_answer_does_not_move_the_accounting_clock(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, keepers_setup, keepers_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_late_answer_does_not_move_the_accounting_clock),
-        T(one_owner_takes_all_shards_and_two_take_half_each),
-        T(nothing_is_given_back_for_a_worker_that_nodes_do_not_reach_yet),
-        T(a_bus_that_stays_away_is_not_waited_for),
-        T(what_is_given_back_is_taken_within_a_moment),
-        T(an_owner_that_stops_leaves_its_shards_at_once),
         T(a_killed_owner_loses_its_shards_long_before_its_lease_ends),
         T(without_its_session_an_owner_loses_its_shards_when_its_lease_ends),
         T(the_next_end_of_a_lease_is_known),
@@ -593,5 +355,5 @@ main(void)
         T(an_unknown_node_is_refused_and_looked_for),
         T(without_the_database_the_lease_ends_and_nothing_is_granted),
     };
-    return cmocka_run_group_tests(tests, migrate, NULL);
+    return cmocka_run_group_tests(tests, keepers_migrate, NULL);
 }
