@@ -7,6 +7,8 @@ from row import AFTER_S, BEFORE_S, Row
 from stack import wait_until
 
 ORDER = ("front", "registry", "identity", "publisher", "throttle", "bus", "node", "nginx")
+NODES = "nodes"  # of a change of builds: agents and their nginx
+FORWARD = (*ORDER[:-2], NODES)
 LOST_S = 63  # a row of lost memory, and the windows granted ahead
 LONG_S = 4  # what a call takes that must not be lost: longer than anybody drains
 
@@ -72,35 +74,53 @@ def drain(kind, health, port, ask):
     return strike
 
 
-def upgrade(scene):
-    """Every process goes over to the other build, one at a time, and back.
+def change(scene, kind, build):
+    """The processes of a kind go over to a build, one at a time."""
+    for unit in scene.cluster.kind(kind):
+        scene.cluster.use(unit, build)
+        scene.drain(unit)
+        # A new owner grants what begins in 2 s.
+        scene.lasts(AFTER_S if kind == "throttle" else 0)
+
+
+def change_nodes(scene, build):
+    """Nodes go over to a build, one at a time.
 
     A node is changed while its nginx is stopped: a reload would mix two modules in one process.
     """
     cluster = scene.cluster
-    for build in (cluster.other, cluster.build):
-        for kind in ORDER[:-2]:
-            for unit in cluster.kind(kind):
-                cluster.use(unit, build)
-                scene.drain(unit)
-                # A new owner grants what begins in 2 s.
-                scene.lasts(AFTER_S if kind == "throttle" else 0)
-        for agent, nginx in zip(cluster.kind("node"), cluster.kind("nginx")):
-            nginx.stop()
-            cluster.use(agent, build)
-            agent.restart()
-            wait_until(scene.api.live, 30, f"{agent.name} to follow again")
-            nginx.start()
-            nginx.wait(30)
-            wait_until(cluster.balanced, 20, "the balancers to use every server")
-        wait_until(scene.api.live, 30, "a publication live on every node")
-        odd = [unit.name for unit in cluster.units.values() if any(s > 0 for s in unit.ends)]
-        scene.check(not odd, f"did not stay up on {build}: {odd}")
-        scene.note(f"every process ran {'this build' if build == cluster.build else 'the other build'}")
-        # Workers of the build before write down that for a minute they do not know what nodes lost
-        # by their change: who replaces one of them meanwhile grants nothing for a second.
-        scene.lasts(LOST_S if build != cluster.build else 0)
-    scene.healed()
+    for agent, nginx in zip(cluster.kind("node"), cluster.kind("nginx")):
+        nginx.stop()
+        cluster.use(agent, build)
+        agent.restart()
+        wait_until(scene.api.live, 30, f"{agent.name} to follow again")
+        nginx.start()
+        nginx.wait(30)
+        wait_until(cluster.balanced, 20, "the balancers to use every server")
+
+
+def upgrade(*order):
+    """The strike that changes every process to the other build, one at a time, and back."""
+    def strike(scene):
+        cluster = scene.cluster
+        for build in (cluster.other, cluster.build):
+            for kind in order:
+                if kind == NODES:
+                    change_nodes(scene, build)
+                    # Owners that are changed next would not know what nodes lost by their change.
+                    scene.lasts(0 if kind == order[-1] else LOST_S)
+                else:
+                    change(scene, kind, build)
+            wait_until(scene.api.live, 30, "a publication live on every node")
+            odd = [unit.name for unit in cluster.units.values() if any(s > 0 for s in unit.ends)]
+            scene.check(not odd, f"did not stay up on {build}: {odd}")
+            this = "this build" if build == cluster.build else "the other build"
+            scene.note(f"every process ran {this}")
+            # Workers of the build before write down that for a minute they do not know what nodes
+            # lost by their change: who replaces one of them meanwhile grants nothing for a second.
+            scene.lasts(LOST_S if build != cluster.build else 0)
+        scene.healed()
+    return strike
 
 
 def has_other(cluster):
@@ -111,4 +131,7 @@ STRIKES = {"front": drain("front", PORTS["front_health"], PORTS["front"], slow_w
            "nginx": drain("nginx", PORTS["node_health"], PORTS["http"], slow_call)}
 ROWS = [Row(f"rolling restart of every {kind}", STRIKES.get(kind) or restart(kind), refused=0)
         for kind in ORDER]
-ROWS.append(Row("rolling change to another build and back", upgrade, refused=0, needs=has_other))
+ROWS += [
+    Row("rolling change to another build and back", upgrade(*FORWARD), refused=0, needs=has_other),
+    Row("rolling change to another build and back, nodes first", upgrade(*reversed(FORWARD)),
+        refused=0, needs=has_other)]
