@@ -15,7 +15,7 @@ PROMISED = {"second": 95.0}  # percent of min(offered, limit); others:
 PROMISED_LONG = 98.0
 FEW = 50  # possible units below which one unit is more than the promise's slack
 MINUTE_S, MARGIN_S = 60, 3
-SECONDS = 6  # that a policy by the second is called on real nodes
+SECONDS, SHORT_SECONDS = 6, 1  # that a policy by the second is called on real nodes; with --smoke
 # What is called on real nodes, by unit: limits and how many times as much is offered.
 REAL = {"second": ((3, 10), (0.5, 1, 2)), "minute": ((3, 10, 100), (0.5, 1, 2))}
 
@@ -87,14 +87,14 @@ def call_steadily(world, name, pick, rate, until):
     return calls, admitted
 
 
-def by_the_second(world, row):
-    """SECONDS whole seconds of the clock; admitted, possible, beyond the most there may be."""
+def by_the_second(world, row, seconds):
+    """So many whole seconds of the clock; admitted, possible, beyond the most there may be."""
     name, limit, pick, offer = row
     stacks.wait_until(lambda: time.time() % 1 < 0.05, 2, "a second's begin")
     started = time.time()
-    calls, admitted = call_steadily(world, name, pick, limit * offer, started + SECONDS)
+    calls, admitted = call_steadily(world, name, pick, limit * offer, started + seconds)
     touched = int(time.time()) - int(started) + 2  # windows that a call may have been counted in, either clock's edge
-    return admitted, min(calls, limit * SECONDS), max(0, admitted - limit * touched)
+    return admitted, min(calls, limit * seconds), max(0, admitted - limit * touched)
 
 
 def by_the_minute(world, row, until):
@@ -106,57 +106,64 @@ def by_the_minute(world, row, until):
 
 def at_once(work, rows):
     """Runs work(row) for each row in a thread of its own; answers what they say, in order."""
-    with concurrent.futures.ThreadPoolExecutor(len(rows)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(rows))) as pool:
         return list(pool.map(work, rows))
 
 
-def one_minute(world, nodes, found):
+def minute_end():
+    """When to stop calling: waits for a minute of the clock to begin."""
+    stacks.wait_until(lambda: 1 < time.time() % MINUTE_S < 2, MINUTE_S + 2, "the next minute")
+    return time.time() - time.time() % MINUTE_S + MINUTE_S - MARGIN_S
+
+
+def one_minute(world, nodes, found, options):
     """Every row once, on this many nodes: those by the minute all in one minute of the clock, those by the second meanwhile, in turn."""
+    length = SHORT_SECONDS if options.smoke else SECONDS
     rows = {unit: [(f"{unit[0]}{limit}_{spread}_{int(offer * 10)}_{nodes}", limit, pick, offer, spread) for limit in limits for offer in offers
-                   for spread, pick in picks(nodes).items()] for unit, (limits, offers) in REAL.items()}
+                   for spread, pick in picks(nodes).items()] for unit, (limits, offers) in REAL.items() if unit in options.units}
     for unit, of_unit in rows.items():
         for name, limit, *_ in of_unit:
             world.api(name)
             world.publish(name)
             world.throttle(f"t_{name}", api_call_limits=limit, time_unit=unit.upper())
             world.binding(name, f"t_{name}")
-    world.settle(rows["minute"][-1][0])
-    stacks.wait_until(lambda: 1 < time.time() % MINUTE_S < 2, MINUTE_S + 2, "the next minute")
-    until = time.time() - time.time() % MINUTE_S + MINUTE_S - MARGIN_S
+    world.settle(name)
+    by_second, by_minute = rows.get("second", []), rows.get("minute", [])
+    until = minute_end() if by_minute else None
     with concurrent.futures.ThreadPoolExecutor(1) as beside:
-        minutes = beside.submit(at_once, lambda row: by_the_minute(world, row[:4], until), rows["minute"])
+        minutes = beside.submit(at_once, lambda row: by_the_minute(world, row[:4], until), by_minute)
         seconds = []
-        for first in range(0, len(rows["second"]), len(picks(nodes))):
-            seconds += at_once(lambda row: by_the_second(world, row[:4]), rows["second"][first:first + len(picks(nodes))])
+        for first in range(0, len(by_second), len(picks(nodes))):
+            seconds += at_once(lambda row: by_the_second(world, row[:4], length), by_second[first:first + len(picks(nodes))])
         answers = {"second": seconds, "minute": minutes.result()}
     for unit, of_unit in rows.items():
         for (_, limit, _, offer, spread), answer in zip(of_unit, answers[unit]):
             found[unit, limit, offer][nodes, spread] = answer
 
 
-def real(build, var, node_counts):
+def real(options, node_counts):
     """The table on real nodes, the most of them first; answers the cells above their limit."""
-    stack, world = gateway.start(build, var)
+    stack, world = gateway.start(options.build, options.var)
     try:
         world.group("g")
         found = collections.defaultdict(dict)
         with several.Nodes(stack, world) as nodes:
             for count in sorted(node_counts, reverse=True):
                 nodes.become(count)
-                one_minute(world, count, found)
+                one_minute(world, count, found, options)
         return report(dict(sorted(found.items(), key=lambda item: item[0][0], reverse=True)), sorted(node_counts))
     finally:
         stack.quickstart("clean")
 
 
 def run(options):
-    units = options.units or ["second", "minute", "hour", "day"]
+    units = options.units = options.units or ["second", "minute", "hour", "day"]
     print(gateway.heading(options.build))
     print(f"run:       simulated: {', '.join(units)}; 2 owners; messages 1 to 3 ms, a request waits 20 ms\n")
     over = [] if options.real else simulated(options.build, units)
     node_counts = options.nodes or NODES
     if not options.simulated:
         print(f"\nreal processes, {', '.join(map(str, node_counts))} nodes; by the minute all rows in one minute of the clock, by the second "
-              f"{SECONDS} of its seconds:\n", flush=True)
-        over += real(options.build, options.var, node_counts)
+              f"{SHORT_SECONDS if options.smoke else SECONDS} of its seconds:\n", flush=True)
+        over += real(options, node_counts)
     return over

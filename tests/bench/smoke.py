@@ -21,6 +21,8 @@ BENCHES = [
     ["memory", "--apis", "10", *SHORT],
     ["management", "--apis", "2000", *SHORT],
     ["keys", "--keys", "2000", *SHORT],
+    ["limits", "--real", "--units", "second", "--nodes", "2", *SHORT],
+    ["accounting", "--nodes", "2", *SHORT],
 ]
 NEEDS = {"peers": ["/usr/bin/caddy", "/usr/lib/nginx/modules/ngx_http_lua_module.so"], "shapes": ["/usr/bin/h2load"]}
 AT_ONCE = 4
