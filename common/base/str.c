@@ -3,10 +3,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/str.h"
 
+#include "common/base/hash.h"
+
 #include <ctype.h>
 #include <endian.h>
 #include <string.h>
-#include <strings.h>
 
 struct sl_str
 sl_str(const char *text)
@@ -14,10 +15,47 @@ sl_str(const char *text)
     return (struct sl_str){text, text == NULL ? 0 : strlen(text)};
 }
 
+// Eight bytes at once. The difference may be the bit of the case, where both are letters.
+static bool
+words_equal_nocase(uint64_t a, uint64_t b)
+{
+    const uint64_t each = 0x0101010101010101ULL;
+    uint64_t difference = a ^ b;
+    if (difference == 0) { // most often
+        return true;
+    }
+    uint64_t lower = a | each * 0x20;
+    uint64_t low_bits = lower & each * 0x7f;
+    uint64_t from_a = low_bits + each * (0x80 - 'a');  // the high bit says: at least 'a'
+    uint64_t after_z = low_bits + each * (0x7f - 'z'); // the high bit says: beyond 'z'
+    uint64_t letters = from_a & ~after_z & ~lower & each * 0x80;
+    return (difference & ~(letters >> 2)) == 0;
+}
+
+static uint64_t
+load_word(const char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return word;
+}
+
 bool
 sl_str_equal_nocase(struct sl_str a, struct sl_str b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+    if (a.len != b.len) {
+        return false;
+    }
+    if (a.len < sizeof(uint64_t)) {
+        return words_equal_nocase(hash_tail(a.ptr, a.len), hash_tail(b.ptr, b.len));
+    }
+    for (size_t i = 0; i + sizeof(uint64_t) <= a.len; i += sizeof(uint64_t)) {
+        if (!words_equal_nocase(load_word(a.ptr + i), load_word(b.ptr + i))) {
+            return false;
+        }
+    }
+    size_t last = a.len - sizeof(uint64_t); // overlaps what was compared
+    return words_equal_nocase(load_word(a.ptr + last), load_word(b.ptr + last));
 }
 
 bool

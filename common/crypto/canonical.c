@@ -1,7 +1,7 @@
 // canonical.c - see canonical.h.
 //
-// On the path of every signed request: one allocation for the text, bounded beforehand, and one for
-// the query's parameters.
+// On the path of every signed request: one allocation for the text, bounded beforehand, and two for
+// a query's parameters.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/crypto/canonical.h"
@@ -17,10 +17,24 @@ struct param {
     struct sl_str encoded_value;
 };
 
-// RFC 3986 section 2.3.
-static const uint8_t unreserved[256] = {
-    ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1, ['-'] = 1,
-    ['.'] = 1,         ['_'] = 1,         ['~'] = 1,
+// A name of SignedHeaders, and the headers that it means.
+struct naming {
+    struct sl_str name;
+    size_t first; // the first of them
+    size_t count; // how many there are
+};
+
+// RFC 3986 section 2.3; and the slash, which paths keep.
+enum {
+    RESERVED,
+    UNRESERVED,
+    SLASH
+};
+static const uint8_t kinds[256] = {
+    ['0' ... '9'] = UNRESERVED, ['A' ... 'Z'] = UNRESERVED,
+    ['a' ... 'z'] = UNRESERVED, ['-'] = UNRESERVED,
+    ['.'] = UNRESERVED,         ['_'] = UNRESERVED,
+    ['~'] = UNRESERVED,         ['/'] = SLASH,
 };
 
 static int
@@ -53,14 +67,15 @@ decode(struct sl_str raw, bool plus_is_space, char *out)
     return out;
 }
 
-// Percent-encodes into `out` all but unreserved bytes and `keep`. Answers the end.
+// Percent-encodes into `out` all but unreserved bytes, and slashes where they are kept. Answers the
+// end.
 static char *
-encode(struct sl_str text, char keep, char *out)
+encode(struct sl_str text, bool keep_slash, char *out)
 {
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = (uint8_t)text.ptr[i];
-        if (unreserved[c] || (keep != '\0' && c == (uint8_t)keep)) {
+        if (kinds[c] == UNRESERVED || (keep_slash && kinds[c] == SLASH)) {
             *out++ = (char)c;
         } else {
             *out++ = '%';
@@ -106,8 +121,16 @@ static char *
 put_path(struct sl_str raw, char *scratch, char *out)
 {
     char *start = out;
-    struct sl_str decoded = {scratch, (size_t)(decode(raw, false, scratch) - scratch)};
-    out = encode(decoded, '/', out);
+    size_t plain = 0; // bytes that stay as they are: most often all
+    while (plain < raw.len && kinds[(uint8_t)raw.ptr[plain]] != RESERVED) {
+        plain++;
+    }
+    out = put((struct sl_str){raw.ptr, plain}, out);
+    if (plain < raw.len) {
+        struct sl_str rest = {raw.ptr + plain, raw.len - plain};
+        struct sl_str decoded = {scratch, (size_t)(decode(rest, false, scratch) - scratch)};
+        out = encode(decoded, true, out);
+    }
     if (out == start || out[-1] != '/') {
         *out++ = '/';
     }
@@ -159,7 +182,7 @@ recode(struct sl_str raw, bool plus_is_space, char **scratch, struct sl_str ret[
 {
     char *end = decode(raw, plus_is_space, *scratch);
     ret[0] = (struct sl_str){*scratch, (size_t)(end - *scratch)};
-    *scratch = encode(ret[0], '\0', end);
+    *scratch = encode(ret[0], false, end);
     ret[1] = (struct sl_str){end, (size_t)(*scratch - end)};
 }
 
@@ -212,61 +235,74 @@ put_query(const struct param *params, size_t count, char *out)
     return out;
 }
 
-// One line `name:value`; several headers of the name are joined by ','. NULL when there is none.
-static char *
-put_header(const struct sl_sign_request *request, struct sl_str name, char *out)
+// Finds what a name means; false when no header has it.
+static bool
+resolve(const struct sl_sign_request *request, struct sl_str name, struct naming *ret_naming,
+        size_t *bytes)
 {
-    out = put_lower(name, out);
-    *out++ = ':';
-    size_t found = 0;
+    ret_naming->name = name;
+    ret_naming->count = 0;
     for (size_t i = 0; i < request->header_count; i++) {
-        if (!sl_str_equal_nocase(request->headers[i].name, name)) {
+        if (request->headers[i].name.len != name.len ||
+            !sl_str_equal_nocase(request->headers[i].name, name)) {
             continue;
         }
-        if (found++ > 0) {
-            *out++ = ',';
+        if (ret_naming->count++ == 0) {
+            ret_naming->first = i;
         }
-        out = put(sl_str_trim(request->headers[i].value), out);
+        *bytes += request->headers[i].value.len + 1;
     }
-    *out++ = '\n';
-    return found > 0 ? out : NULL;
+    *bytes += name.len + 2;
+    return ret_naming->count > 0;
 }
 
-// How long the text can become at most. A header may be named at most SL_SIGN_HEADERS_MAX times,
-// and each naming costs all headers of that name; so each header is counted once a naming.
+// Finds what the names mean, and how long the text can become at most: each naming costs all
+// headers of that name. False when a name is empty or absent, or there are too many.
 static bool
-bound(const struct sl_sign_request *request, struct sl_str signed_headers,
-      const struct canonical_variant *variant, size_t *ret_bytes)
+resolve_all(const struct sl_sign_request *request, struct sl_str signed_headers,
+            struct naming ret_namings[SL_SIGN_HEADERS_MAX], size_t *ret_count, size_t *bytes)
 {
-    size_t bytes = request->method.len + request->raw_path.len * 3 + request->raw_query.len * 3 +
-                   2 * count_params(request->raw_query) + signed_headers.len +
-                   variant->payload.len + 16;
-    size_t names = 0;
+    size_t count = 0;
     struct sl_str rest = signed_headers;
     while (rest.ptr != NULL) {
         struct sl_str name = sl_str_split(&rest, ';');
-        if (name.len == 0 || ++names > SL_SIGN_HEADERS_MAX) {
+        if (name.len == 0 || count == SL_SIGN_HEADERS_MAX ||
+            !resolve(request, name, &ret_namings[count++], bytes)) {
             return false;
         }
-        bytes += name.len + 2;
-        for (size_t i = 0; i < request->header_count; i++) {
-            if (sl_str_equal_nocase(request->headers[i].name, name)) {
-                bytes += request->headers[i].value.len + 1;
-            }
-        }
     }
-    *ret_bytes = bytes;
+    *ret_count = count;
     return true;
 }
 
+// One line `name:value`; several headers of the name are joined by ','.
 static char *
-put_headers(const struct sl_sign_request *request, struct sl_str signed_headers, char *out)
+put_header(const struct sl_sign_request *request, const struct naming *naming, char *out)
 {
-    struct sl_str rest = signed_headers;
-    while (rest.ptr != NULL && out != NULL) {
-        out = put_header(request, sl_str_split(&rest, ';'), out);
+    size_t left = naming->count;
+    out = put_lower(naming->name, out);
+    *out++ = ':';
+    for (size_t i = naming->first; left > 0; i++) {
+        const struct sl_sign_header *header = &request->headers[i];
+        if (i > naming->first && !sl_str_equal_nocase(header->name, naming->name)) {
+            continue;
+        }
+        out = put(sl_str_trim(header->value), out);
+        if (--left > 0) {
+            *out++ = ',';
+        }
     }
+    *out++ = '\n';
     return out;
+}
+
+// What does not depend on which headers are signed.
+static size_t
+bytes_beside_headers(const struct sl_sign_request *request, struct sl_str signed_headers,
+                     const struct canonical_variant *variant)
+{
+    return request->method.len + request->raw_path.len * 3 + request->raw_query.len * 3 +
+           2 * count_params(request->raw_query) + signed_headers.len + variant->payload.len + 16;
 }
 
 bool
@@ -274,26 +310,34 @@ canonical_build(struct sl_arena *arena, const struct sl_sign_request *request,
                 struct sl_str signed_headers, const struct canonical_variant *variant,
                 struct sl_str *ret_text)
 {
-    size_t bytes = 0;
-    size_t count = 0;
-    if (signed_headers.len == 0 || !bound(request, signed_headers, variant, &bytes)) {
+    struct naming namings[SL_SIGN_HEADERS_MAX];
+    struct param *params = NULL;
+    size_t param_count = 0;
+    size_t name_count = 0;
+    size_t bytes = bytes_beside_headers(request, signed_headers, variant);
+    if (signed_headers.len == 0 ||
+        !resolve_all(request, signed_headers, namings, &name_count, &bytes)) {
         return false;
     }
-    struct param *params = parse_query(arena, request->raw_query, variant, &count);
-    char *scratch = sl_arena_alloc(arena, request->raw_path.len + 1);
-    char *text = sl_arena_alloc(arena, bytes);
-    if (params == NULL || scratch == NULL || text == NULL) {
+    if (request->raw_query.len > 0) {
+        params = parse_query(arena, request->raw_query, variant, &param_count);
+        if (params == NULL) {
+            return false;
+        }
+    }
+    // The path is decoded behind the text, where there is room for it.
+    char *text = sl_arena_alloc(arena, bytes + request->raw_path.len);
+    if (text == NULL) {
         return false;
     }
     char *out = put_upper(request->method, text);
     *out++ = '\n';
-    out = put_path(request->raw_path, scratch, out);
+    out = put_path(request->raw_path, text + bytes, out);
     *out++ = '\n';
-    out = put_query(params, count, out);
+    out = put_query(params, param_count, out);
     *out++ = '\n';
-    out = put_headers(request, signed_headers, out);
-    if (out == NULL) {
-        return false;
+    for (size_t i = 0; i < name_count; i++) {
+        out = put_header(request, &namings[i], out);
     }
     *out++ = '\n';
     out = put(signed_headers, out);
@@ -309,7 +353,8 @@ struct sl_str
 canonical_header(const struct sl_sign_request *request, struct sl_str name)
 {
     for (size_t i = 0; i < request->header_count; i++) {
-        if (sl_str_equal_nocase(request->headers[i].name, name)) {
+        if (request->headers[i].name.len == name.len &&
+            sl_str_equal_nocase(request->headers[i].name, name)) {
             struct sl_str value = sl_str_trim(request->headers[i].value);
             return value.ptr != NULL ? value : SL_STR("");
         }

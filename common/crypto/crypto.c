@@ -8,6 +8,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "common/crypto/crypto.h"
 
+#include <endian.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -18,7 +19,8 @@
 
 #include "common/crypto/fetched.h"
 
-#define BLOCK_LEN 64 // of SHA-256, bytes
+#define BLOCK_LEN  64 // of SHA-256, bytes
+#define LENGTH_LEN 8  // at the end of its last block: bits of the message
 
 struct sl_sha256_ctx {
     SHA256_CTX state;
@@ -68,13 +70,37 @@ sl_random_id(char ret_id[33])
     sl_hex_encode(bytes, sizeof(bytes), ret_id);
 }
 
+// The rest of a message, and its end: after `before` bytes, whole blocks of it, that the state has.
+// The padding is made here, so that OpenSSL sees whole blocks only and keeps none of them.
+static void
+finish(SHA256_CTX *state, size_t before, struct sl_str rest, uint8_t ret_digest[SL_SHA256_LEN])
+{
+    uint8_t last[2 * BLOCK_LEN] = {0};
+    size_t tail = rest.len % BLOCK_LEN;
+    size_t len = tail + 1 + LENGTH_LEN <= BLOCK_LEN ? BLOCK_LEN : 2 * BLOCK_LEN;
+    uint64_t bits = htobe64((uint64_t)(before + rest.len) * 8);
+    if (rest.len > tail) {
+        SHA256_Update(state, rest.ptr, rest.len - tail);
+    }
+    if (tail > 0) {
+        memcpy(last, rest.ptr + rest.len - tail, tail);
+    }
+    last[tail] = 0x80;
+    memcpy(last + len - LENGTH_LEN, &bits, LENGTH_LEN);
+    SHA256_Update(state, last, len);
+    for (size_t i = 0; i < SL_SHA256_LEN / sizeof(uint32_t); i++) {
+        uint32_t word = htobe32(state->h[i]);
+        memcpy(ret_digest + i * sizeof(word), &word, sizeof(word));
+    }
+    explicit_bzero(last, sizeof(last)); // the message may be a key
+}
+
 void
 sl_sha256(struct sl_str bytes, uint8_t ret_digest[SL_SHA256_LEN])
 {
     SHA256_CTX state;
     SHA256_Init(&state);
-    SHA256_Update(&state, bytes.ptr, bytes.len);
-    SHA256_Final(ret_digest, &state);
+    finish(&state, 0, bytes, ret_digest);
 }
 
 void
@@ -170,11 +196,9 @@ sl_hmac_sign(const struct sl_hmac *hmac, struct sl_str message, uint8_t ret_mac[
 {
     uint8_t digest[SL_SHA256_LEN];
     SHA256_CTX state = hmac->inner;
-    SHA256_Update(&state, message.ptr, message.len);
-    SHA256_Final(digest, &state);
+    finish(&state, BLOCK_LEN, message, digest);
     state = hmac->outer;
-    SHA256_Update(&state, digest, sizeof(digest));
-    SHA256_Final(ret_mac, &state);
+    finish(&state, BLOCK_LEN, (struct sl_str){(const char *)digest, sizeof(digest)}, ret_mac);
 }
 
 void
@@ -186,8 +210,21 @@ sl_wipe(void *bytes, size_t len)
 bool
 sl_crypto_equal(struct sl_str a, struct sl_str b)
 {
+    uint64_t difference = 0;
+    size_t i = 0;
     if (a.len != b.len) {
         return false;
     }
-    return a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
+    for (; i + sizeof(uint64_t) <= a.len; i += sizeof(uint64_t)) {
+        uint64_t words[2];
+        memcpy(&words[0], a.ptr + i, sizeof(words[0]));
+        memcpy(&words[1], b.ptr + i, sizeof(words[1]));
+        difference |= words[0] ^ words[1];
+        __asm__("" : "+r"(difference)); // the compiler must not see that it could stop here
+    }
+    for (; i < a.len; i++) {
+        difference |= (uint8_t)(a.ptr[i] ^ b.ptr[i]);
+        __asm__("" : "+r"(difference));
+    }
+    return difference == 0;
 }

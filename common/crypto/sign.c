@@ -52,19 +52,14 @@ sl_sign_parse(struct sl_str authorization, struct sl_sign_parts *ret_parts)
     return SL_SIGN_OK;
 }
 
-// Reads `len` digits at `at`; false when there are others.
-static bool
-digits(struct sl_str text, size_t at, size_t len, int *ret_value)
+// The number that two digits make; *bad is not 0 once one is none.
+static inline int
+two_digits(const char *at, unsigned *bad)
 {
-    int value = 0;
-    for (size_t i = at; i < at + len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-            return false;
-        }
-        value = value * 10 + (text.ptr[i] - '0');
-    }
-    *ret_value = value;
-    return true;
+    unsigned high = (unsigned char)at[0] - (unsigned)'0';
+    unsigned low = (unsigned char)at[1] - (unsigned)'0';
+    *bad |= (high > 9) | (low > 9);
+    return (int)(high * 10 + low);
 }
 
 // Days from 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that the leap
@@ -89,16 +84,18 @@ days_in_month(int year, int month)
 bool
 sl_sign_date(struct sl_str text, int64_t *ret_at_ms)
 {
-    int year = 0;
-    int month = 0;
-    int day = 0;
-    int hour = 0;
-    int minute = 0;
-    int second = 0;
-    if (text.len != DATE_LEN || text.ptr[8] != 'T' || text.ptr[15] != 'Z' ||
-        !digits(text, 0, 4, &year) || !digits(text, 4, 2, &month) || !digits(text, 6, 2, &day) ||
-        !digits(text, 9, 2, &hour) || !digits(text, 11, 2, &minute) ||
-        !digits(text, 13, 2, &second)) {
+    unsigned bad = 0;
+    if (text.len != DATE_LEN || text.ptr[8] != 'T' || text.ptr[15] != 'Z') {
+        return false;
+    }
+    int century = two_digits(text.ptr, &bad);
+    int year = century * 100 + two_digits(text.ptr + 2, &bad);
+    int month = two_digits(text.ptr + 4, &bad);
+    int day = two_digits(text.ptr + 6, &bad);
+    int hour = two_digits(text.ptr + 9, &bad);
+    int minute = two_digits(text.ptr + 11, &bad);
+    int second = two_digits(text.ptr + 13, &bad);
+    if (bad != 0) {
         return false;
     }
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) ||

@@ -92,7 +92,8 @@ ngx_http_sluice_scratch(void)
     return sign_arena;
 }
 
-// Collects the request's headers as they came; false when there are too many.
+// Collects the request's headers as they came, the names in lower case, as most signers write them:
+// so they compare at once. False when there are too many.
 static bool
 collect_headers(ngx_http_request_t *r, struct sl_sign_header *headers, size_t *ret_count)
 {
@@ -106,7 +107,8 @@ collect_headers(ngx_http_request_t *r, struct sl_sign_header *headers, size_t *r
             if (count == SIGN_HEADERS_MAX) {
                 return false;
             }
-            headers[count].name = ngx_http_sluice_view(&header[i].key);
+            headers[count].name =
+                (struct sl_str){(const char *)header[i].lowcase_key, header[i].key.len};
             headers[count].value = ngx_http_sluice_view(&header[i].value);
             count++;
         }

@@ -20,6 +20,37 @@ splitting_yields_each_part_and_then_ends(void **state)
     assert_null(rest.ptr);
 }
 
+// Each pair of bytes at each place of texts of each length: equal as tolower() has it.
+static void
+case_is_ignored_in_letters_of_ascii_alone(void **state)
+{
+    (void)state;
+    char a[20];
+    char b[20];
+    for (size_t len = 1; len <= sizeof(a); len++) {
+        memset(a, 'x', len);
+        memset(b, 'X', len);
+        assert_true(sl_str_equal_nocase((struct sl_str){a, len}, (struct sl_str){b, len}));
+        assert_false(sl_str_equal_nocase((struct sl_str){a, len}, (struct sl_str){b, len - 1}));
+    }
+    for (unsigned pair = 0; pair < 256 * 256; pair++) {
+        unsigned char one = (unsigned char)(pair & 255);
+        unsigned char other = (unsigned char)(pair >> 8);
+        size_t len = 1 + pair % sizeof(a);
+        size_t at = pair / sizeof(a) % len;
+        bool one_is_letter = (one | 0x20) >= 'a' && (one | 0x20) <= 'z';
+        bool expected = one == other || (one_is_letter && (one ^ other) == 0x20);
+        memset(a, 'x', len);
+        memset(b, 'X', len);
+        a[at] = (char)one;
+        b[at] = (char)other;
+        assert_int_equal(sl_str_equal_nocase((struct sl_str){a, len}, (struct sl_str){b, len}),
+                         expected);
+    }
+    assert_true(sl_str_equal_nocase(SL_STR(""), (struct sl_str){NULL, 0}));
+    assert_false(sl_str_equal_nocase(SL_STR("a\0b"), SL_STR("a\0c")));
+}
+
 static void
 integers_are_whole_and_in_range(void **state)
 {
@@ -120,6 +151,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splitting_yields_each_part_and_then_ends),
+        cmocka_unit_test(case_is_ignored_in_letters_of_ascii_alone),
         cmocka_unit_test(integers_are_whole_and_in_range),
         cmocka_unit_test(hex_is_right_for_every_byte_at_every_length),
         cmocka_unit_test(hex_survives_the_round_trip_and_refuses_other_characters),

@@ -36,6 +36,52 @@ a_running_digest_equals_the_whole(void **state)
     assert_memory_equal(whole, parts, sizeof(whole));
 }
 
+// The padding of the last block is our own: OpenSSL's judges it at every length about blocks' ends.
+static void
+sha256_in_one_piece_is_the_one_in_pieces(void **state)
+{
+    (void)state;
+    char message[4 * 64 + 1];
+    uint8_t whole[SL_SHA256_LEN];
+    uint8_t parts[SL_SHA256_LEN];
+    memset(message, 'm', sizeof(message));
+    for (size_t len = 0; len <= sizeof(message); len++) {
+        message[len > 0 ? len - 1 : 0] = (char)len;
+        struct sl_sha256_ctx *ctx = sl_sha256_new();
+        sl_sha256_update(ctx, (struct sl_str){message, len / 2});
+        sl_sha256_update(ctx, (struct sl_str){message + len / 2, len - len / 2});
+        sl_sha256_final(ctx, parts);
+        sl_sha256_free(&ctx);
+        sl_sha256((struct sl_str){message, len}, whole);
+        assert_memory_equal(whole, parts, sizeof(whole));
+    }
+}
+
+// RFC 2104, from a digest of ours that knows nothing of kept states.
+static void
+hmac_is_that_of_the_definition_at_every_length(void **state)
+{
+    (void)state;
+    char inner[64 + 140];
+    char outer[64 + SL_SHA256_LEN];
+    uint8_t expected[SL_SHA256_LEN];
+    uint8_t mac[SL_SHA256_LEN];
+    SL_AUTO(sl_hmac) hmac = sl_hmac_new(SL_STR("key"));
+    memset(inner, 0x36, 64);
+    memset(outer, 0x5c, 64);
+    for (size_t i = 0; i < 3; i++) {
+        inner[i] = (char)(0x36 ^ "key"[i]);
+        outer[i] = (char)(0x5c ^ "key"[i]);
+    }
+    for (size_t len = 0; len <= sizeof(inner) - 64; len++) {
+        memset(inner + 64, (int)len, len);
+        sl_sha256((struct sl_str){inner, 64 + len}, (uint8_t *)outer + 64);
+        sl_sha256((struct sl_str){outer, sizeof(outer)}, expected);
+        sl_hmac_sign(hmac, (struct sl_str){inner + 64, len}, mac);
+        assert_memory_equal(mac, expected, sizeof(mac));
+    }
+}
+
 struct vector {
     const char *key;     // hex
     const char *message; // hex
@@ -93,6 +139,16 @@ comparison_tells_length_and_every_byte(void **state)
     assert_true(sl_crypto_equal(SL_STR(""), (struct sl_str){NULL, 0}));
     assert_false(sl_crypto_equal(SL_STR("same"), SL_STR("samE")));
     assert_false(sl_crypto_equal(SL_STR("same"), SL_STR("sam")));
+    for (size_t len = 1; len <= 33; len++) {
+        char a[33] = {0};
+        char b[33] = {0};
+        assert_true(sl_crypto_equal((struct sl_str){a, len}, (struct sl_str){b, len}));
+        for (size_t bit = 0; bit < 8 * len; bit++) {
+            b[bit / 8] = (char)(1U << bit % 8);
+            assert_false(sl_crypto_equal((struct sl_str){a, len}, (struct sl_str){b, len}));
+            b[bit / 8] = 0;
+        }
+    }
 }
 
 static void
@@ -147,7 +203,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_of_abc_is_the_standards),
         cmocka_unit_test(a_running_digest_equals_the_whole),
+        cmocka_unit_test(sha256_in_one_piece_is_the_one_in_pieces),
         cmocka_unit_test(hmac_gives_the_vectors_of_rfc_4231),
+        cmocka_unit_test(hmac_is_that_of_the_definition_at_every_length),
         cmocka_unit_test(comparison_tells_length_and_every_byte),
         cmocka_unit_test(ids_are_32_hex_digits_and_differ),
         cmocka_unit_test(base64url_survives_the_round_trip_at_every_length),
