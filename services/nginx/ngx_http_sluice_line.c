@@ -11,7 +11,6 @@
 
 #define ID_LEN     32 // hex digits of an id
 #define DIGITS_MAX 20 // of the numbers that are written
-#define TEXT_ROOM  32 // bytes of a step's text
 
 static const char hex[] = "0123456789ABCDEF";
 static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
@@ -115,9 +114,9 @@ put(unsigned char *out, struct sl_str text)
 {
     if (text.len == ID_LEN) { // most texts are ids, and a fixed size is faster
         memcpy(out, text.ptr, ID_LEN);
-        return out + ID_LEN;
+    } else {
+        memcpy(out, text.ptr, text.len);
     }
-    memcpy(out, text.ptr, text.len);
     return out + text.len;
 }
 
@@ -288,20 +287,46 @@ escape_json(unsigned char *out, struct sl_str text, bool quoted)
     return out;
 }
 
+// Copies a text shorter than a block; the words of it that may overlap are judged as one block.
+static inline bool
+copy_short(unsigned char *out, struct sl_str text, bool quoted)
+{
+    union {
+        char block[sizeof(block_t)];
+        uint64_t longs[2];
+        uint32_t words[4];
+    } copy;
+
+    if (text.len >= sizeof(copy.longs[0])) {
+        memcpy(&copy.longs[0], text.ptr, sizeof(copy.longs[0]));
+        memcpy(&copy.longs[1], text.ptr + text.len - sizeof(copy.longs[0]), sizeof(copy.longs[0]));
+        memcpy(out, &copy.longs[0], sizeof(copy.longs[0]));
+        memcpy(out + text.len - sizeof(copy.longs[0]), &copy.longs[1], sizeof(copy.longs[0]));
+    } else if (text.len >= sizeof(copy.words[0])) {
+        memcpy(&copy.words[0], text.ptr, sizeof(copy.words[0]));
+        memcpy(&copy.words[1], text.ptr + text.len - sizeof(copy.words[0]), sizeof(copy.words[0]));
+        memcpy(out, &copy.words[0], sizeof(copy.words[0]));
+        memcpy(out + text.len - sizeof(copy.words[0]), &copy.words[1], sizeof(copy.words[0]));
+        copy.longs[1] = copy.longs[0];
+    } else {
+        memcpy(copy.block, harmless, sizeof(copy.block));
+        for (size_t i = 0; i < text.len; i++) {
+            out[i] = (unsigned char)(copy.block[i] = text.ptr[i]);
+        }
+    }
+    return are_harmless(copy.block, quoted);
+}
+
 static unsigned char *
 put_foreign(unsigned char *out, struct sl_str text, bool quoted, escape_fn escape)
 {
     size_t len;
 
+    if (text.len < sizeof(block_t) && copy_short(out, text, quoted)) {
+        return out + text.len;
+    }
     if (text.len > NGX_HTTP_SLUICE_TEXT_MAX) {
         text.len = NGX_HTTP_SLUICE_TEXT_MAX;
-    }
-    if (text.len < sizeof(block_t)) { // judged where it is going: there is room behind it
-        memcpy(out, harmless, sizeof(block_t));
-        memcpy(out, text.ptr, text.len);
-        if (are_harmless((const char *)out, quoted)) {
-            return out + text.len;
-        }
     }
     len = harmless_bytes(text, quoted);
     out = put(out, (struct sl_str){text.ptr, len});
@@ -368,7 +393,7 @@ put_tries_line(unsigned char *out, const struct ngx_http_sluice_record *record,
     return out;
 }
 
-static inline unsigned char *
+static inline __attribute__((always_inline)) unsigned char *
 put_line_value(unsigned char *out, const struct ngx_http_sluice_record *record,
                const struct field *field)
 {
@@ -391,69 +416,36 @@ put_line_value(unsigned char *out, const struct ngx_http_sluice_record *record,
     }
 }
 
-// A step of writing a line: a text, then a field's value. The fields that are absent from every
-// line are part of the texts, and so are spaces and quotes: half of the line is copied in a few
-// moves.
-struct step {
-    char text[TEXT_ROOM];
-    size_t len;
-    const struct field *field; // NULL: the text alone
-};
-
-static struct {
-    struct step steps[NGX_HTTP_SLUICE_FIELDS + 1];
-    size_t count; // 0: not made yet
-} program;
-
-static void
-append(struct step *step, char byte)
+// A field between its quotes and before the space that parts it from the next one.
+static inline __attribute__((always_inline)) unsigned char *
+put_line_field(unsigned char *out, const struct ngx_http_sluice_record *record,
+               const struct field *field)
 {
-    assert(step->len < sizeof(step->text));
-    step->text[step->len++] = byte;
-}
-
-// A process makes it once, from the table; its first line does.
-static void
-make_program(void)
-{
-    struct step *step = program.steps;
-
-    for (size_t i = 0; i < NGX_HTTP_SLUICE_FIELDS; i++) {
-        if (fields[i].quoted) {
-            append(step, '"');
-        }
-        if (fields[i].kind == ABSENT) {
-            append(step, '-');
-        } else {
-            step->field = &fields[i];
-            step++;
-        }
-        if (fields[i].quoted) {
-            append(step, '"');
-        }
-        if (i + 1 < NGX_HTTP_SLUICE_FIELDS) {
-            append(step, ' ');
-        }
+    if (field->quoted) {
+        *out++ = '"';
     }
-    program.count = (size_t)(step - program.steps) + 1;
+    if (field->kind == ABSENT) {
+        *out++ = '-';
+    } else {
+        out = put_line_value(out, record, field);
+    }
+    if (field->quoted) {
+        *out++ = '"';
+    }
+    *out++ = ' ';
+    return out;
 }
 
+// Unrolled, each field is code of its own: its kind, its place and what stands between it and the
+// next one are known to the compiler, and nothing is looked up in the table.
 unsigned char *
 ngx_http_sluice_line(unsigned char *out, const struct ngx_http_sluice_record *record)
 {
-    if (program.count == 0) {
-        make_program();
+#pragma GCC unroll 54
+    for (size_t i = 0; i < NGX_HTTP_SLUICE_FIELDS; i++) {
+        out = put_line_field(out, record, &fields[i]);
     }
-    for (size_t i = 0; i < program.count; i++) {
-        const struct step *step = &program.steps[i];
-
-        memcpy(out, step->text, sizeof(step->text)); // its whole room: a fixed size is faster
-        out += step->len;
-        if (step->field != NULL) {
-            out = put_line_value(out, record, step->field);
-        }
-    }
-    return out;
+    return out - 1; // the space after the last one
 }
 
 // -- JSON -----------------------------------------------------------------------------------------
