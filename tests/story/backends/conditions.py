@@ -20,6 +20,8 @@ ROWS = [
     ("ALL", [condition("source", "192.0.2.1, 127.0.0.0/8")], "", True), ("ALL", [ELSEWHERE], "", False),
     ("ALL", [condition("system", "/c", "pattern", sys_param_name="req_path")], "", True),
     ("ALL", [condition("system", "PUT,GET", "enum", sys_param_name="reqMethod")], "", True),
+    ("ALL", [condition("system", "/c", "exact", sys_param_name="reqPath")], "", False),
+    ("ALL", [condition("system", "POST", sys_param_name="req_method")], "", False),
     ("ALL", [GOLD, ELSEWHERE], "?kind=gold", False), ("ANY", [GOLD, ELSEWHERE], "?kind=gold", True),
 ]
 
@@ -46,6 +48,12 @@ def story(world):
             policy(secure, "first", "ALL", [GOLD], req_protocol="HTTPS", req_method="PUT", backend_params=sent),
             policy(backend, "second", "ALL", [GOLD])])
         world.publish("many")
+        # A default is there before the conditions are asked.
+        world.api("given", req_params=[{**KIND, "default_value": "gold"}], backend={"url_domain": backend.address, "req_uri": "/own"},
+                  policy_https=[policy(backend, "mine", "ALL", [GOLD])])
+        world.publish("given")
+        assert world.call("GET", "/given").json["target"] == "/mine?kind=gold"
+        assert world.call("GET", "/given?kind=red").json["target"] == "/own?kind=red"
         for node in (1, 2, "tls"):
             seen = world.call("GET", "/many?kind=gold", node).json
             assert (seen["method"], seen["target"], seen["headers"]["x-kind"]) == ("PUT", "/first?kind=gold", "gold"), seen

@@ -65,6 +65,14 @@ def refusals(world, caller):
     limited = refused(caller, "/pkg.Few/Echo", grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert limited.details().startswith("The throttling threshold has been reached"), limited
     host = {"Host": world.names["g"]["sl_domain"], "Content-Type": "application/grpc"}
+    # The statuses of HTTP that no call above has: what is malformed, who may not, what the gateway itself lacks.
+    hops = {**host, "X-Sluice-Hops": f"11 {world.instance}"}
+    for headers, target, status, code in ((host, "/pkg.Open/..%2fEcho", 400, "3"), (hops, "/pkg.Open/Echo", 500, "13")):
+        reply = client.request_h2(world.data_url("h2"), "POST", target, headers, b"")
+        assert (reply.status, reply.headers["grpc-status"]) == (status, code), f"{target}: {reply} {reply.headers}"
+    world.app("stranger")
+    reply = world.call("POST", "/pkg.Kept/Echo", "h2", headers=host, body=b"", app="stranger")
+    assert (reply.status, reply.headers["grpc-status"], reply.body) == (403, "7", b""), f"{reply} {reply.headers}"
     for node in (1, 2, "tls"):
         reply = world.call("POST", "/pkg.Open/Echo", node, headers=host)
         assert reply.status == 400 and reply.json["error_code"] == "APIG.0607", reply
