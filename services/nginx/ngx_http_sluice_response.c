@@ -78,6 +78,62 @@ add_debug_headers(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
     return NGX_OK;
 }
 
+// Takes every header called `name` out of the answer.
+static void
+hide(ngx_http_request_t *r, struct sl_str name)
+{
+    ngx_list_part_t *part = &r->headers_out.headers.part;
+
+    for (; part != NULL; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (sl_str_equal_nocase(ngx_http_sluice_view(&headers[i].key), name)) {
+                headers[i].hash = 0;
+            }
+        }
+    }
+}
+
+static void
+hide_named(ngx_http_request_t *r, struct sl_str names)
+{
+    while (names.ptr != NULL) {
+        struct sl_str name = sl_str_trim(sl_str_split(&names, ','));
+
+        if (name.len > 0) {
+            hide(r, name);
+        }
+    }
+}
+
+// What a backend says to its neighbour alone stays here: the headers that its Connection names, and
+// the offer of another protocol, which HTTP/2 forbids and clients trip over. The answer to a
+// WebSocket's handshake is made of both. nginx itself passes neither Connection nor Keep-Alive on.
+static void
+hide_hops(ngx_http_request_t *r)
+{
+    ngx_list_part_t *part;
+
+    if (r->upstream == NULL || r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS) {
+        return;
+    }
+    hide(r, SL_STR("upgrade"));
+    hide(r, SL_STR("proxy-connection"));
+    if (r->upstream->headers_in.connection == NULL) {
+        return;
+    }
+    for (part = &r->upstream->headers_in.headers.part; part != NULL; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (sl_str_equal_nocase(ngx_http_sluice_view(&headers[i].key), SL_STR("connection"))) {
+                hide_named(r, ngx_http_sluice_view(&headers[i].value));
+            }
+        }
+    }
+}
+
 static bool
 is_event_stream(const ngx_str_t *type)
 {
@@ -101,6 +157,7 @@ header_filter(ngx_http_request_t *r)
     if (ngx_http_sluice_function_header(r, ctx) == NGX_OK) {
         return NGX_OK;
     }
+    hide_hops(r);
     id = (ngx_str_t){sizeof(ctx->request_id) - 1, (u_char *)ctx->request_id};
     r->headers_out.server = add_header(r, server_name, sizeof(server_name) - 1, server);
     if (r->headers_out.server == NULL || add_header(r, id_name, sizeof(id_name) - 1, id) == NULL) {
