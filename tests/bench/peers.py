@@ -8,6 +8,7 @@ plain HTTP the key is an app's own with its secret, since an AppCode asks for TL
 import pathlib
 import subprocess
 
+import apisix
 import gateway
 import local
 import measure
@@ -15,7 +16,10 @@ from measure import Candidate, compared
 
 BUDGET_LUA = 0.77  # key and limits, over hand-written Lua
 MODULES = "/usr/lib/nginx/modules"
-NOT_RUN = "APISIX and Kong, which are not in Debian and stand on OpenResty and LuaRocks packages: not tried"
+BUDGET_APISIX = 0.29  # over APISIX, with one limit only
+HEAD = f"load_module {MODULES}/ndk_http_module.so;\nload_module {MODULES}/ngx_http_lua_module.so;\n"
+NOT_RUN_APISIX = "APISIX: no --apisix DIR"
+NOT_RUN_KONG = "Kong: it needs its own OpenResty, patched, with nginx modules of its own and a router written in Rust"
 
 # The 54 fields of ours in their order; `-` where Lua's nginx has no such thing, as ours writes where a value is absent.
 LOG_FORMAT = """
@@ -102,10 +106,9 @@ def lua(bed):
     """nginx with Lua: its processes, and the ports of the key over HTTP, with a log, over TLS, and of the signature."""
     ports = {name: next(bed.ports) for name in ("bare", "logged", "tls", "port")}
     place = bed.options.var / "lua"
-    head = f"load_module {MODULES}/ndk_http_module.so;\nload_module {MODULES}/ngx_http_lua_module.so;\n"
     pids = bed.nginx(place, LUA.format(here=pathlib.Path(__file__).parent, backend=bed.backend_port, cert=bed.cert,
                                        key=bed.key, ciphers=local.CIPHERS, log_format=LOG_FORMAT, dir=place, **ports),
-                     head=head)
+                     head=HEAD)
     return pids, ports
 
 
@@ -127,7 +130,7 @@ def caddy(bed):
     return measure.tree(process.pid), port
 
 
-def candidates(bed):
+def candidates(bed, options):
     keyed = bed.replay([local.request(1, headers=[("X-Apig-AppCode", local.CODE)])])
     signed = bed.replay([local.request(1, signed=True)])
     secret = bed.replay([local.request(1, headers=[("X-HW-ID", local.KEY), ("X-HW-AppKey", local.SECRET)])])
@@ -151,8 +154,13 @@ def candidates(bed):
     lua_tls = row("Lua: key + 2 limits, TLS", lua_pids, lua_ports["tls"], keyed, https, tls=True)
     signing = row("plain nginx, signed", bed.plain, bed.plain_port, signed)
     signed_lua = row("Lua: signature + 2 limits", lua_pids, lua_ports["port"], signed, signing)
+    own = row("ours: key + 2 limits", node.pids, node.http, secret, http, by_lua, budget=BUDGET_LUA)
+    others = []
+    if options.apisix:
+        others = [row("APISIX: key + 1 limit", *apisix.start(bed, options.apisix, HEAD), secret, http)]
+        compared(own, others[0], BUDGET_APISIX)
     return [
-        http, by_lua, row("ours: key + 2 limits", node.pids, node.http, secret, http, by_lua, budget=BUDGET_LUA),
+        http, by_lua, *others, own,
         lua_log, row("ours: key + 2 limits + log", logging.pids, logging.http, secret, http, lua_log),
         https, lua_tls, row("ours: AppCode + 2 limits, TLS", node.pids, node.https, keyed, https, lua_tls, tls=True),
         row("haproxy: key + 2 counters, TLS", pids, port, keyed, https, tls=True),
@@ -160,24 +168,25 @@ def candidates(bed):
         signing, signed_lua, row("ours: signature + 2 limits", node.pids, node.http, signed, signing, signed_lua)]
 
 
-def versions():
+def versions(options):
     def say(*command):
         done = subprocess.run(command, capture_output=True, text=True)
         return (done.stdout + done.stderr).strip().split("\n")[0]
     module = say("dpkg-query", "-W", "-f", "${Package} ${Version}", "libnginx-mod-http-lua")
-    return f"peers:     {say('haproxy', '-v')}; caddy {say('caddy', 'version')}; {module}"
+    more = f"; {apisix.version(options.apisix)}" if options.apisix else ""
+    return f"peers:     {say('haproxy', '-v')}; caddy {say('caddy', 'version')}; {module}{more}"
 
 
 def run(options):
     """Prints the table; answers the rows that missed their budget."""
     with local.Bed(options) as bed:
-        rows = candidates(bed)
+        rows = candidates(bed, options)
         measure.interleave(rows, options.rounds, options.seconds)
         lines, missed = measure.report(rows, options.slack)
     print(gateway.heading(options.build))
-    print(versions())
+    print(versions(options))
     print(f"run:       {options.rounds} rounds of {options.seconds} s a candidate, 64 connections, 100 APIs, 128-byte body; proxy "
           f"on core {measure.PROXY_CORE}, load and backend on core {measure.LOAD_CORE}\n")
     print(gateway.table(lines, measure.TITLES))
-    print(f"\nnot run: {NOT_RUN}")
+    print("\nnot run: " + "; ".join([NOT_RUN_KONG] if options.apisix else [NOT_RUN_APISIX, NOT_RUN_KONG]))
     return missed
