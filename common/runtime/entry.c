@@ -399,13 +399,25 @@ check_api(struct decoder *decoder, const struct sl_api *api)
     return 0;
 }
 
+static bool
+are_ids(const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(list[i]) != SL_ID_LEN) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int
 check_app(struct decoder *decoder, const struct sl_app *app)
 {
-    for (size_t i = 0; i < app->publish_id_count; i++) {
-        if (strlen(app->publish_ids[i]) != SL_ID_LEN) {
-            return broken(decoder, "publish_ids");
-        }
+    if (!are_ids(app->publish_ids, app->publish_id_count)) {
+        return broken(decoder, "publish_ids");
+    }
+    if (!are_ids(app->groups, app->group_count)) {
+        return broken(decoder, "groups");
     }
     for (size_t i = 0; i < app->acl_count; i++) {
         struct sl_range range;

@@ -154,6 +154,7 @@ static const struct entry_field app_fields[] = {
     {"acl_mode", FIELD_WORD, AT(sl_app, acl_mode), .words = acl_words},
     {"acl", FIELD_TEXTS, LIST_AT(sl_app, acl, acl_count)},
     {"quota", FIELD_MAP, AT(sl_app, quota), .sub = &app_quota_table},
+    {"groups", FIELD_TEXTS, LIST_AT(sl_app, groups, group_count)},
 };
 
 static const struct entry_field special_fields[] = {

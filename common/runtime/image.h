@@ -20,7 +20,7 @@
 #include "common/runtime/feature.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    7  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    8  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -111,6 +111,7 @@ struct sl_img_app {
     struct sl_img_list publish_ids; // char[SL_ID_LEN] each, sorted
     uint64_t secret_version;        // changes with the secret: caches of HMAC states key on it
     struct sl_img_list acl;         // struct sl_range: from where it may call
+    struct sl_img_list groups;      // char[SL_ID_LEN] each: of its APIs, while app_route is on
     char quota_id[SL_ID_LEN];       // zeros: none
     int64_t quota_limit;            // calls a window, over all APIs; 0: no quota
     uint32_t quota_window_s;        //
@@ -262,6 +263,12 @@ bool sl_image_has_env(struct sl_image *image, const char group_id[SL_ID_LEN],
 enum sl_route_result sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN],
                                     struct sl_str env_name, enum sl_method method,
                                     struct sl_str path, struct sl_route *ret_route);
+
+// The same among all APIs that the app may call, whatever their group. Between groups, too, the
+// nearer path wins, then the specific method, then the group that stands first.
+enum sl_route_result sl_image_route_app(struct sl_image *image, const struct sl_img_app *app,
+                                        struct sl_str env_name, enum sl_method method,
+                                        struct sl_str path, struct sl_route *ret_route);
 
 // What a call says that decides which API it reaches. `epoch` is sl_image_recall()'s.
 struct sl_image_call {

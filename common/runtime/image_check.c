@@ -176,6 +176,7 @@ app_valid(const struct bounds *bounds, const struct sl_img_app *app)
     return text_valid(bounds, &app->name) && text_valid(bounds, &app->key) &&
            text_valid(bounds, &app->secret) && text_valid(bounds, &app->domain_id) &&
            list_valid(bounds, &app->publish_ids, SL_ID_LEN, 1) &&
+           list_valid(bounds, &app->groups, SL_ID_LEN, 1) &&
            list_valid(bounds, &app->acl, sizeof(struct sl_range), 1);
 }
 

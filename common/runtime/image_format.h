@@ -147,6 +147,37 @@ image_host_key(struct sl_str name)
     return name.len > 0 && name.ptr[0] == '*' ? (struct sl_str){name.ptr + 1, name.len - 1} : name;
 }
 
+// How a declared segment matches. Order matters: it is the order of sorting, of laying out, and of
+// preference.
+enum image_piece {
+    IMAGE_PIECE_LITERAL,
+    IMAGE_PIECE_PARAM, // {name}
+    IMAGE_PIECE_PLUS,  // {name+}
+};
+
+// What is not a whole {name}, and a {name+} that is not last, is literal text.
+static inline enum image_piece
+image_piece_of(struct sl_str segment, bool is_last)
+{
+    if (segment.len < 3 || segment.ptr[0] != '{' || segment.ptr[segment.len - 1] != '}') {
+        return IMAGE_PIECE_LITERAL;
+    }
+    if (segment.ptr[segment.len - 2] != '+') {
+        return IMAGE_PIECE_PARAM;
+    }
+    return is_last && segment.len > 3 ? IMAGE_PIECE_PLUS : IMAGE_PIECE_LITERAL;
+}
+
+// The segments of a declared path. A trailing slash is a segment of its own, but not in a prefix.
+static inline struct sl_str
+image_declared(struct sl_str path, bool is_prefix)
+{
+    while (is_prefix && path.len > 0 && path.ptr[path.len - 1] == '/') {
+        path.len--;
+    }
+    return path;
+}
+
 // Writes the path of one file of an image: kind 'c' control, 'd' directory, 's' segment.
 void image_path(const char *name, char kind, uint64_t number, char ret_path[IMAGE_PATH_MAX]);
 

@@ -41,6 +41,21 @@ secret_version(uint64_t seed, const char *whose, const char *secret)
     return sl_hash(sl_hash(seed, whose, strlen(whose)), secret, strlen(secret));
 }
 
+// A list of ids in the order given.
+static int
+write_ids(struct image_writer *writer, struct sl_img_list *field, const char *const *list,
+          size_t count)
+{
+    char(*ids)[SL_ID_LEN] = image_put_list(writer, field, count, SL_ID_LEN, 1);
+    if (ids == NULL) {
+        return count == 0 ? 0 : -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        copy_id(ids[i], list[i]);
+    }
+    return 0;
+}
+
 static int
 write_app(struct shard *shard, const struct sl_app *app)
 {
@@ -51,16 +66,13 @@ write_app(struct shard *shard, const struct sl_app *app)
     }
     copy_id(record->id, app->id);
     record->secret_version = secret_version(shard->seed, app->id, app->secret);
-    char(*ids)[SL_ID_LEN] =
-        image_put_list(writer, &record->publish_ids, app->publish_id_count, SL_ID_LEN, 1);
-    if (ids == NULL && app->publish_id_count > 0) {
+    if (write_ids(writer, &record->publish_ids, app->publish_ids, app->publish_id_count) != 0 ||
+        write_ids(writer, &record->groups, app->groups, app->group_count) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < app->publish_id_count; i++) {
-        copy_id(ids[i], app->publish_ids[i]);
-    }
     if (app->publish_id_count > 0) {
-        qsort(ids, app->publish_id_count, SL_ID_LEN, compare_ids);
+        qsort((char *)&record->publish_ids + record->publish_ids.off, app->publish_id_count,
+              SL_ID_LEN, compare_ids);
     }
     struct sl_range *ranges =
         image_put_list(writer, &record->acl, app->acl_count, sizeof(*ranges), 1);

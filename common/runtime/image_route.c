@@ -9,10 +9,11 @@
 
 struct walk {
     uint64_t seed;                                   // of the segment
+    const struct sl_img_app *app;                    // only what it may call; NULL: all
     enum sl_method method;                           // wanted
     struct sl_route *route;                          // answer; captures[] is also the walk's stack
     size_t captured;                                 // values on the stack
-    bool path_known;                                 // some API has the path
+    bool path_known;                                 // some API that counts has the path
     const struct sl_img_api *prefix;                 // the best prefix API so far
     size_t prefix_depth;                             // declared segments of it
     struct sl_str remainder;                         // what follows it
@@ -22,16 +23,21 @@ struct walk {
 
 // The API of the list that takes the method: its own before ANY.
 static const struct sl_img_api *
-pick(const struct sl_img_list *list, enum sl_method method)
+pick(struct walk *walk, const struct sl_img_list *list)
 {
     const struct image_method *methods = sl_img_items(list);
     const struct sl_img_api *any = NULL;
     for (uint32_t i = 0; i < list->count; i++) {
-        if (methods[i].method == method) {
-            return image_follow(&methods[i].api);
+        const struct sl_img_api *api = image_follow(&methods[i].api);
+        if (walk->app != NULL && !sl_img_app_may_call(walk->app, api->publish_id)) {
+            continue;
+        }
+        walk->path_known = true;
+        if (methods[i].method == walk->method) {
+            return api;
         }
         if (methods[i].method == SL_METHOD_ANY && any == NULL) {
-            any = image_follow(&methods[i].api);
+            any = api;
         }
     }
     return any;
@@ -40,14 +46,10 @@ pick(const struct sl_img_list *list, enum sl_method method)
 static void
 consider_prefix(struct walk *walk, const struct image_node *node, struct sl_str rest, size_t depth)
 {
-    if (node->prefix.count == 0) {
+    if (node->prefix.count == 0 || (walk->prefix != NULL && depth <= walk->prefix_depth)) {
         return;
     }
-    walk->path_known = true;
-    if (walk->prefix != NULL && depth <= walk->prefix_depth) {
-        return;
-    }
-    const struct sl_img_api *api = pick(&node->prefix, walk->method);
+    const struct sl_img_api *api = pick(walk, &node->prefix);
     if (api == NULL) {
         return;
     }
@@ -64,8 +66,7 @@ take_exact(struct walk *walk, const struct image_node *node)
     if (node->exact.count == 0) {
         return false;
     }
-    walk->path_known = true;
-    const struct sl_img_api *api = pick(&node->exact, walk->method);
+    const struct sl_img_api *api = pick(walk, &node->exact);
     if (api == NULL) {
         return false;
     }
@@ -166,16 +167,17 @@ sl_image_has_env(struct sl_image *image, const char group_id[SL_ID_LEN], struct 
     return image_routes_find(image, group_id, env_name) != NULL;
 }
 
-enum sl_route_result
-sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl_str env_name,
-               enum sl_method method, struct sl_str path, struct sl_route *ret_route)
+// Walks one segment; `app` NULL: every API counts.
+static enum sl_route_result
+route_in(const struct image_segment *segment, const struct sl_img_app *app, enum sl_method method,
+         struct sl_str path, struct sl_route *ret_route)
 {
-    const struct image_segment *segment = image_routes_find(image, group_id, env_name);
     if (segment == NULL || path.len == 0 || path.ptr[0] != '/') {
         return SL_ROUTE_NO_PATH;
     }
     struct walk walk;
     walk.seed = segment->seed;
+    walk.app = app;
     walk.method = method;
     walk.route = ret_route;
     walk.captured = 0;
@@ -192,4 +194,70 @@ sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl
     ret_route->remainder = walk.remainder;
     memcpy(ret_route->captures, walk.prefix_values, walk.prefix_captured * sizeof(struct sl_str));
     return SL_ROUTE_FOUND;
+}
+
+enum sl_route_result
+sl_image_route(struct sl_image *image, const char group_id[SL_ID_LEN], struct sl_str env_name,
+               enum sl_method method, struct sl_str path, struct sl_route *ret_route)
+{
+    return route_in(image_routes_find(image, group_id, env_name), NULL, method, path, ret_route);
+}
+
+// -- over groups
+
+static size_t
+count_labels(struct sl_str path)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < path.len; i++) {
+        count += path.ptr[i] == '/' ? 1 : 0;
+    }
+    return count;
+}
+
+// Whether `a` is the better answer for a path that both match: as the walk has it in one segment.
+static bool
+is_nearer(const struct sl_img_api *a, const struct sl_img_api *b)
+{
+    bool is_prefix = a->match_mode == SL_MATCH_SWA;
+    struct sl_str left = image_declared(sl_img_text(&a->path), is_prefix);
+    struct sl_str right = image_declared(sl_img_text(&b->path), is_prefix);
+    if (a->match_mode != b->match_mode) {
+        return !is_prefix;
+    }
+    if (is_prefix && count_labels(left) != count_labels(right)) {
+        return count_labels(left) > count_labels(right);
+    }
+    while (left.len > 0 && right.len > 0) {
+        struct sl_str one = next_label(&left);
+        struct sl_str other = next_label(&right);
+        enum image_piece kind = image_piece_of(one, left.len == 0);
+        enum image_piece than = image_piece_of(other, right.len == 0);
+        if (kind != than) {
+            return kind < than;
+        }
+    }
+    return a->method != SL_METHOD_ANY && b->method == SL_METHOD_ANY;
+}
+
+enum sl_route_result
+sl_image_route_app(struct sl_image *image, const struct sl_img_app *app, struct sl_str env_name,
+                   enum sl_method method, struct sl_str path, struct sl_route *ret_route)
+{
+    const char *group_id = sl_img_items(&app->groups);
+    enum sl_route_result best = SL_ROUTE_NO_PATH;
+    for (uint32_t i = 0; i < app->groups.count; i++, group_id += SL_ID_LEN) {
+        struct sl_route route;
+        enum sl_route_result result =
+            route_in(image_routes_find(image, group_id, env_name), app, method, path, &route);
+        if (result == SL_ROUTE_FOUND &&
+            (best != SL_ROUTE_FOUND || is_nearer(route.api, ret_route->api))) {
+            *ret_route = route;
+            best = result;
+        }
+        if (result == SL_ROUTE_NO_METHOD && best == SL_ROUTE_NO_PATH) {
+            best = result;
+        }
+    }
+    return best;
 }

@@ -8,15 +8,8 @@
 
 #include <stdlib.h>
 
-// Order matters: it is the order of sorting, and so of laying out.
-enum piece_kind {
-    PIECE_LITERAL,
-    PIECE_PARAM, // {name}
-    PIECE_PLUS,  // {name+}
-};
-
 struct piece {
-    enum piece_kind kind;
+    enum image_piece kind;
     struct sl_str text; // LITERAL: the segment; else the name
 };
 
@@ -33,31 +26,14 @@ struct layout {
     struct route *routes; // sorted
 };
 
-// A path's segments. A trailing slash is a segment of its own, but not in a prefix.
-static struct sl_str
-segments_of(const struct sl_api *api)
-{
-    struct sl_str path = sl_str(api->path);
-    while (api->match_mode == SL_MATCH_SWA && path.len > 0 && path.ptr[path.len - 1] == '/') {
-        path.len--;
-    }
-    return path;
-}
-
-// What is not a whole {name}, and a {name+} that is not last, is literal text.
 static struct piece
 piece_of(struct sl_str segment, bool is_last)
 {
-    struct piece literal = {PIECE_LITERAL, segment};
-    if (segment.len < 3 || segment.ptr[0] != '{' || segment.ptr[segment.len - 1] != '}') {
-        return literal;
-    }
-    struct sl_str name = {segment.ptr + 1, segment.len - 2};
-    if (name.ptr[name.len - 1] != '+') {
-        return (struct piece){PIECE_PARAM, name};
-    }
-    name.len--;
-    return is_last && name.len > 0 ? (struct piece){PIECE_PLUS, name} : literal;
+    enum image_piece kind = image_piece_of(segment, is_last);
+    size_t around = kind == IMAGE_PIECE_PLUS ? 3 : 2; // {+} or {}
+    return kind == IMAGE_PIECE_LITERAL
+               ? (struct piece){kind, segment}
+               : (struct piece){kind, {segment.ptr + 1, segment.len - around}};
 }
 
 bool
@@ -73,7 +49,8 @@ image_path_valid(const char *path)
 static int
 split_path(struct sl_arena *arena, struct route *route)
 {
-    struct sl_str path = segments_of(route->api);
+    struct sl_str path =
+        image_declared(sl_str(route->api->path), route->api->match_mode == SL_MATCH_SWA);
     size_t count = 0;
     for (size_t i = 0; i < path.len; i++) {
         count += path.ptr[i] == '/' ? 1 : 0;
@@ -110,7 +87,7 @@ compare_pieces(const struct piece *a, const struct piece *b)
     if (a->kind != b->kind) {
         return a->kind < b->kind ? -1 : 1;
     }
-    return a->kind == PIECE_LITERAL ? compare_text(a->text, b->text) : 0;
+    return a->kind == IMAGE_PIECE_LITERAL ? compare_text(a->text, b->text) : 0;
 }
 
 static int
@@ -137,13 +114,13 @@ write_captures(struct image_writer *writer, struct sl_img_api *record, const str
 {
     size_t count = 0;
     for (size_t i = 0; i < route->count; i++) {
-        count += route->pieces[i].kind == PIECE_LITERAL ? 0 : 1;
+        count += route->pieces[i].kind == IMAGE_PIECE_LITERAL ? 0 : 1;
     }
     struct sl_img_str *names = image_put_list(writer, &record->captures, count, sizeof(*names),
                                               _Alignof(struct sl_img_str));
     for (size_t i = 0, at = 0; names != NULL && i < route->count; i++) {
         const struct piece *piece = &route->pieces[i];
-        if (piece->kind == PIECE_LITERAL) {
+        if (piece->kind == IMAGE_PIECE_LITERAL) {
             continue;
         }
         char *copy = image_place(writer, piece->text.len, 1);
@@ -229,7 +206,7 @@ static size_t
 count_literals(const struct layout *layout, size_t lo, size_t hi, size_t depth)
 {
     size_t count = 0;
-    while (lo < hi && layout->routes[lo].pieces[depth].kind == PIECE_LITERAL) {
+    while (lo < hi && layout->routes[lo].pieces[depth].kind == IMAGE_PIECE_LITERAL) {
         count++;
         lo = run_end(layout, lo, hi, depth);
     }
@@ -255,11 +232,11 @@ write_children(struct layout *layout, struct image_node *node, size_t lo, size_t
         if (child == NULL) {
             return -1;
         }
-        if (piece->kind == PIECE_LITERAL) {
+        if (piece->kind == IMAGE_PIECE_LITERAL) {
             image_table_add(table, places, sl_hash(layout->seed, piece->text.ptr, piece->text.len),
                             child);
         } else {
-            image_link(piece->kind == PIECE_PARAM ? &node->param : &node->plus, child);
+            image_link(piece->kind == IMAGE_PIECE_PARAM ? &node->param : &node->plus, child);
         }
         lo = end;
     }
@@ -274,7 +251,7 @@ write_node(struct layout *layout, size_t lo, size_t hi, size_t depth)
     if (node == NULL) {
         return NULL;
     }
-    if (depth > 0 && layout->routes[lo].pieces[depth - 1].kind == PIECE_LITERAL) {
+    if (depth > 0 && layout->routes[lo].pieces[depth - 1].kind == IMAGE_PIECE_LITERAL) {
         struct sl_str label = layout->routes[lo].pieces[depth - 1].text;
         char *copy = image_place(layout->writer, label.len, 1);
         if (copy == NULL) {

@@ -201,6 +201,8 @@ struct sl_app {
     const char *const *acl;    // ranges (range.h)
     size_t acl_count;
     struct sl_app_quota quota;
+    const char *const *groups; // of its APIs, while app_route is on: the first authorised first
+    size_t group_count;        //
 };
 
 // One special throttle: replaces the app's or the user's limit.

@@ -107,7 +107,9 @@ some_app(void)
                                      SL_ACL_DENY,
                                      acl,
                                      2,
-                                     {ID_2, 3, 3600, 60}}};
+                                     {ID_2, 3, 3600, 60},
+                                     publish_ids,
+                                     2}};
 }
 
 static struct sl_entry
@@ -320,6 +322,7 @@ a_copy_stands_on_its_own(void **state)
     assert_non_null(copy);
     assert_string_equal(copy->app.codes[1], "code-b");
     assert_string_equal(copy->app.publish_ids[1], ID_2);
+    assert_string_equal(copy->app.groups[0], ID_1);
     assert_ptr_not_equal(copy->app.codes, app.app.codes);
     free(copy);
 }

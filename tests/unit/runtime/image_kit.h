@@ -121,6 +121,15 @@ kit_api(struct kit *kit, const char *group, unsigned number, enum sl_method meth
     return id;
 }
 
+// The number that kit_api() gave an API.
+static inline int
+kit_number(const struct sl_img_api *api)
+{
+    char id[SL_ID_SIZE] = {0};
+    memcpy(id, api->publish_id, SL_ID_LEN);
+    return (int)strtol(id, NULL, 16);
+}
+
 // Number of the API that a request reaches; -1 no path, -2 no method.
 static inline int
 kit_route(struct kit *kit, enum sl_method method, const char *path, struct sl_route *ret_route)
@@ -132,11 +141,8 @@ kit_route(struct kit *kit, enum sl_method method, const char *path, struct sl_ro
         return -1;
     case SL_ROUTE_NO_METHOD:
         return -2;
-    default: {
-        char id[SL_ID_SIZE] = {0};
-        memcpy(id, route->api->publish_id, SL_ID_LEN);
-        return (int)strtol(id, NULL, 16);
-    }
+    default:
+        return kit_number(route->api);
     }
 }
 

@@ -10,6 +10,9 @@
 #define POST   SL_METHOD_POST
 #define ANY    SL_METHOD_ANY
 
+#define GROUP_3 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"
+#define APP_1   "00000000000000000000000000000a01"
+
 static void
 one_api(struct kit *kit, enum sl_match_mode mode, const char *path)
 {
@@ -186,6 +189,7 @@ struct naive_route {
     char path[64];
     enum sl_match_mode mode;
     enum sl_method method;
+    bool hidden; // does not count
 };
 
 // How well a declared path matches, better is greater, compared as text: one letter a segment, then
@@ -253,7 +257,7 @@ naive_route(const struct naive_route *routes, enum sl_method method, const char 
     char best_rank[64] = "";
     for (int i = 0; i < PROPERTY_ROUTES; i++) {
         char rank[64];
-        if (!naive_match(&routes[i], path, rank)) {
+        if (routes[i].hidden || !naive_match(&routes[i], path, rank)) {
             continue;
         }
         if (routes[i].method != method && routes[i].method != ANY) {
@@ -313,45 +317,158 @@ is_taken(const struct naive_route *routes, int count, const struct naive_route *
     return false;
 }
 
+// Draws routes that differ.
+static void
+draw_routes(unsigned *seed, struct naive_route *routes)
+{
+    static const enum sl_method methods[] = {GET, POST, ANY};
+    for (int i = 0; i < PROPERTY_ROUTES; i++) {
+        struct naive_route *route = &routes[i];
+        do {
+            random_path(seed, true, route->path);
+            route->mode = random_below(seed, 3) == 0 ? SWA : NORMAL;
+            route->method = methods[random_below(seed, 3)];
+            route->hidden = false;
+            size_t len = strlen(route->path);
+            if (route->mode == SWA && len > 1 && route->path[len - 1] == '/') {
+                route->path[len - 1] = '\0'; // not significant
+            }
+            for (char *at = route->path; (at = strstr(at, "{q}")) != NULL;) {
+                at[1] = 'p';
+            }
+        } while (is_taken(routes, i, route));
+    }
+}
+
+// What a lookup finds, as a number like kit_route()'s.
+typedef int lookup_fn(struct kit *kit, enum sl_method method, const char *path);
+
+static int
+by_group(struct kit *kit, enum sl_method method, const char *path)
+{
+    return kit_route(kit, method, path, NULL);
+}
+
+static int
+by_app(struct kit *kit, enum sl_method method, const char *path)
+{
+    struct sl_route route;
+    const struct sl_img_app *app = sl_image_app(kit->image, APP_1);
+    assert_non_null(app);
+    switch (sl_image_route_app(kit->image, app, SL_STR("RELEASE"), method, sl_str(path), &route)) {
+    case SL_ROUTE_NO_PATH:
+        return -1;
+    case SL_ROUTE_NO_METHOD:
+        return -2;
+    default:
+        return kit_number(route.api);
+    }
+}
+
+static void
+agree(struct kit *kit, unsigned *seed, const struct naive_route *routes, lookup_fn *lookup)
+{
+    static const enum sl_method methods[] = {GET, POST};
+    for (int i = 0; i < PROPERTY_LOOKUPS; i++) {
+        char path[64];
+        random_path(seed, false, path);
+        enum sl_method method = methods[random_below(seed, 2)];
+        int expected = naive_route(routes, method, path);
+        int found = lookup(kit, method, path);
+        if (found != expected) {
+            fail_msg("%s: trie %d (%s), matcher %d (%s)", path, found,
+                     found < 0 ? "" : routes[found].path, expected,
+                     expected < 0 ? "" : routes[expected].path);
+        }
+    }
+}
+
 static void
 the_trie_agrees_with_a_matcher_that_tries_every_api(void **state)
 {
     struct kit *kit = *state;
-    static const enum sl_method methods[] = {GET, POST, ANY};
     unsigned seed = 20240730;
     for (int round = 0; round < PROPERTY_ROUNDS; round++) {
         struct naive_route routes[PROPERTY_ROUTES];
         sl_image_builder_reset(kit->builder);
+        draw_routes(&seed, routes);
         for (int i = 0; i < PROPERTY_ROUTES; i++) {
-            struct naive_route *route = &routes[i];
-            do {
-                random_path(&seed, true, route->path);
-                route->mode = random_below(&seed, 3) == 0 ? SWA : NORMAL;
-                route->method = methods[random_below(&seed, 3)];
-                size_t len = strlen(route->path);
-                if (route->mode == SWA && len > 1 && route->path[len - 1] == '/') {
-                    route->path[len - 1] = '\0'; // not significant
-                }
-                for (char *at = route->path; (at = strstr(at, "{q}")) != NULL;) {
-                    at[1] = 'p';
-                }
-            } while (is_taken(routes, i, route));
-            kit_api(kit, GROUP_1, (unsigned)i, route->method, route->mode, route->path);
+            kit_api(kit, GROUP_1, (unsigned)i, routes[i].method, routes[i].mode, routes[i].path);
         }
         kit_commit(kit, (uint64_t)round + 1);
-        for (int i = 0; i < PROPERTY_LOOKUPS; i++) {
-            char path[64];
-            random_path(&seed, false, path);
-            enum sl_method method = methods[random_below(&seed, 2)];
-            int expected = naive_route(routes, method, path);
-            int found = kit_route(kit, method, path, NULL);
-            if (found != expected) {
-                fail_msg("round %d: %s: trie %d (%s), matcher %d (%s)", round, path, found,
-                         found < 0 ? "" : routes[found].path, expected,
-                         expected < 0 ? "" : routes[expected].path);
+        agree(kit, &seed, routes, by_group);
+    }
+}
+
+// -- among the APIs of an app
+
+static void
+put_app(struct kit *kit, const char *const *publish_ids, size_t publish_id_count,
+        const char *const *groups, size_t group_count)
+{
+    struct sl_entry entry = {.kind = SL_KIND_APP,
+                             .app = {.id = APP_1,
+                                     .name = "shop",
+                                     .key = "key",
+                                     .secret = "secret",
+                                     .domain_id = "",
+                                     .publish_ids = publish_ids,
+                                     .publish_id_count = publish_id_count,
+                                     .quota = {.id = ""},
+                                     .groups = groups,
+                                     .group_count = group_count}};
+    kit_put(kit, APP_1, &entry);
+}
+
+static void
+an_app_s_apis_are_routed_as_if_they_were_one_group(void **state)
+{
+    static const char *const groups[] = {GROUP_1, GROUP_2, GROUP_3};
+    struct kit *kit = *state;
+    unsigned seed = 20250218;
+    for (int round = 0; round < PROPERTY_ROUNDS; round++) {
+        struct naive_route routes[PROPERTY_ROUTES];
+        char ids[PROPERTY_ROUTES][SL_ID_SIZE];
+        const char *may[PROPERTY_ROUTES];
+        size_t count = 0;
+        sl_image_builder_reset(kit->builder);
+        draw_routes(&seed, routes);
+        for (int i = 0; i < PROPERTY_ROUTES; i++) {
+            const char *id = kit_api(kit, groups[random_below(&seed, 3)], (unsigned)i,
+                                     routes[i].method, routes[i].mode, routes[i].path);
+            routes[i].hidden = random_below(&seed, 4) == 0;
+            memcpy(ids[i], id, SL_ID_SIZE);
+            if (!routes[i].hidden) {
+                may[count++] = ids[i];
             }
         }
+        put_app(kit, may, count, groups, SL_COUNT(groups));
+        kit_commit(kit, (uint64_t)round + 1);
+        agree(kit, &seed, routes, by_app);
     }
+}
+
+static void
+what_is_equally_near_is_of_the_group_that_stands_first(void **state)
+{
+    static const char *const ids[] = {"00000000000000000000000000000001",
+                                      "00000000000000000000000000000002"};
+    static const char *const orders[][2] = {{GROUP_1, GROUP_2}, {GROUP_2, GROUP_1}};
+    struct kit *kit = *state;
+    kit_api(kit, GROUP_1, 1, GET, NORMAL, "/a/{p}");
+    kit_api(kit, GROUP_2, 2, GET, NORMAL, "/a/{q}");
+    for (size_t i = 0; i < SL_COUNT(orders); i++) {
+        put_app(kit, ids, 2, orders[i], 2);
+        kit_commit(kit, i + 1);
+        assert_int_equal(by_app(kit, GET, "/a/b"), (int)i + 1);
+    }
+    put_app(kit, &ids[0], 1, orders[1], 2); // the other one is not the app's
+    kit_commit(kit, 3);
+    assert_int_equal(by_app(kit, GET, "/a/b"), 1);
+    assert_int_equal(by_app(kit, POST, "/a/b"), -2);
+    put_app(kit, ids, 2, NULL, 0); // app_route is off
+    kit_commit(kit, 4);
+    assert_int_equal(by_app(kit, GET, "/a/b"), -1);
 }
 
 int
@@ -376,6 +493,10 @@ main(void)
         cmocka_unit_test_setup_teardown(groups_and_environments_do_not_see_each_other, kit_open,
                                         kit_close),
         cmocka_unit_test_setup_teardown(the_trie_agrees_with_a_matcher_that_tries_every_api,
+                                        kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(an_app_s_apis_are_routed_as_if_they_were_one_group,
+                                        kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(what_is_equally_near_is_of_the_group_that_stands_first,
                                         kit_open, kit_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
