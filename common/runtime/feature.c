@@ -13,6 +13,7 @@ static const char *const names[SL_FEATURE_COUNT] = {
     [SL_FEATURE_APP_BASIC] = "app_basic",
     [SL_FEATURE_APP_JWT_HEADER] = "app_jwt.auth_header",
     [SL_FEATURE_APP_JWT] = "app_jwt.enable",
+    [SL_FEATURE_APP_ROUTE] = "app_route",
     [SL_FEATURE_APP_SECRET] = "app_secret",
     [SL_FEATURE_APP_TOKEN_LIFE] = "app_token.app_token_expire_time",
     [SL_FEATURE_APP_TOKEN_KEY] = "app_token.app_token_key",

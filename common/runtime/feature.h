@@ -18,6 +18,7 @@ enum sl_feature {
     SL_FEATURE_APP_BASIC,           // "on": Authorization: Basic
     SL_FEATURE_APP_JWT_HEADER,      // where a JWT stands; Authorization
     SL_FEATURE_APP_JWT,             // "on": a JWT beside Timestamp
+    SL_FEATURE_APP_ROUTE,           // "on": a call by address may reach any API of its app
     SL_FEATURE_APP_SECRET,          // "on": X-HW-ID and X-HW-AppKey
     SL_FEATURE_APP_TOKEN_LIFE,      // seconds of an access token; 3600
     SL_FEATURE_APP_TOKEN_KEY,       // what tokens are sealed with

@@ -48,6 +48,17 @@ static const char app_publications_sql[] =
     "AND p.env_id = a.env_id "
     "WHERE a.instance_id = $1 AND a.app_id = $2 ORDER BY p.publish_id COLLATE \"C\"";
 
+// The groups of what the app may call, while calls are routed by their app: the first authorised
+// first, which decides where two are equally near.
+static const char app_groups_sql[] =
+    "SELECT v.definition ->> 'group_id' FROM app_auth a "
+    "JOIN publication p ON p.instance_id = a.instance_id AND p.api_id = a.api_id "
+    "AND p.env_id = a.env_id "
+    "JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = p.version_id "
+    "WHERE a.instance_id = $1 AND a.app_id = $2 AND EXISTS (SELECT FROM feature f "
+    "WHERE f.instance_id = $1 AND f.name = 'app_route' AND f.enable AND f.config = 'on') "
+    "GROUP BY 1 ORDER BY min(a.auth_time), 1";
+
 static int
 fetch(const struct compile *c, const char *sql, const char *key, struct sl_rows **ret_rows,
       struct sl_error *err)
@@ -276,6 +287,7 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
 {
     struct sl_rows *rows = NULL;
     struct sl_rows *publications = NULL;
+    struct sl_rows *groups = NULL;
     if (fetch(c, app_sql, key, &rows, err) != 0) {
         return -1;
     }
@@ -291,12 +303,15 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
     app->secret = open_text(c, "app_secret", app->id, sl_rows_bytes(rows, 0, 3), err);
     if (app->secret == NULL || open_codes(c, key, app, err) != 0 ||
         read_acl(c, key, app, err) != 0 || read_quota(c, key, app, err) != 0 ||
-        fetch(c, app_publications_sql, key, &publications, err) != 0) {
+        fetch(c, app_publications_sql, key, &publications, err) != 0 ||
+        fetch(c, app_groups_sql, key, &groups, err) != 0) {
         return -1;
     }
     app->publish_ids = compile_list(c->arena, publications, 0);
     app->publish_id_count = sl_rows_count(publications);
-    return 0;
+    app->groups = compile_list(c->arena, groups, 0);
+    app->group_count = sl_rows_count(groups);
+    return sl_arena_check(c->arena, err);
 }
 
 static compile_fn *const by_kind[SL_KIND_COUNT] = {

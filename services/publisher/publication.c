@@ -49,12 +49,18 @@ static const char version_sql[] =
     "remark) VALUES ($1, $2, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSMS'), "
     "$3, $4, $5::jsonb, $6)";
 
-// xmax is 0 on a row that was inserted: the pair is published for the first time.
+// xmax is 0 on a row that was inserted: the pair is published for the first time. The last column
+// says whether its group is another than it was; nothing online had none.
 static const char online_sql[] =
+    "WITH was AS (SELECT v.definition ->> 'group_id' AS group_id FROM publication p "
+    "JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = p.version_id "
+    "WHERE p.instance_id = $1 AND p.api_id = $3 AND p.env_id = $4) "
     "INSERT INTO publication (instance_id, publish_id, api_id, env_id, version_id, remark) "
     "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (instance_id, api_id, env_id) DO UPDATE SET "
     "version_id = excluded.version_id, remark = excluded.remark, publish_time = now() "
-    "RETURNING publish_id, api_time(publish_time), xmax = 0";
+    "RETURNING publish_id, api_time(publish_time), xmax = 0, (SELECT group_id FROM was) "
+    "IS DISTINCT FROM (SELECT v.definition ->> 'group_id' FROM api_version v "
+    "WHERE v.instance_id = $1 AND v.version_id = $5)";
 
 static const char offline_sql[] =
     "UPDATE publication p SET version_id = NULL FROM publication old "
@@ -72,10 +78,13 @@ static const char prune_sql[] =
     "(SELECT FROM publication p WHERE p.instance_id = $1 AND p.api_id = v.api_id "
     "AND p.env_id = v.env_id AND p.version_id = v.version_id)";
 
-// Apps that were authorised before the pair had a publish_id.
+// Apps that were authorised before the pair had a publish_id ($4); with app_route, apps know the
+// groups of their APIs, too.
 static const char authorised_sql[] =
     "INSERT INTO runtime_change (gateway_id, kind, key) SELECT instance_id, 'app', app_id "
-    "FROM app_auth WHERE instance_id = $1 AND api_id = $2 AND env_id = $3";
+    "FROM app_auth WHERE instance_id = $1 AND api_id = $2 AND env_id = $3 AND ($4::boolean OR "
+    "EXISTS (SELECT FROM feature f WHERE f.instance_id = $1 AND f.name = 'app_route' AND f.enable "
+    "AND f.config = 'on'))";
 
 // What a change leaves behind, for the reply.
 struct outcome {
@@ -152,7 +161,7 @@ serve_version(const struct publication *p, const char *version_id, struct outcom
               struct sl_error *err)
 {
     struct sl_param list[3];
-    struct sl_params pair = pair_of(p, list);
+    (void)pair_of(p, list);
     struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
     struct sl_rows *rows = NULL;
     char publish_id[SL_ID_SIZE];
@@ -165,8 +174,12 @@ serve_version(const struct publication *p, const char *version_id, struct outcom
     outcome->publish_id = sl_rows_text(rows, 0, 0);
     outcome->time = sl_rows_text(rows, 0, 1);
     outcome->version_id = sl_arena_dup(p->arena, version_id);
-    bool is_first = sl_rows_bool(rows, 0, 2);
-    return is_first ? sl_sql_later(p->tx, p->arena, authorised_sql, pair, NULL, err) : 0;
+    if (!sl_rows_bool(rows, 0, 2) && !sl_rows_bool(rows, 0, 3)) {
+        return 0;
+    }
+    const char *is_first = sl_rows_bool(rows, 0, 2) ? "true" : "false";
+    return sl_sql_later(p->tx, p->arena, authorised_sql,
+                        SL_PARAMS(list[0], list[1], list[2], SL_P_TEXT(is_first)), NULL, err);
 }
 
 static int

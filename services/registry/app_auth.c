@@ -1,7 +1,8 @@
 // app_auth.c - 3.10.1: authorising apps for published APIs, a result a pair.
 //
 // Unknown apps, APIs or environments refuse the whole command. A pair whose API is not online in
-// the environment fails alone; one that was authorised before is skipped.
+// the environment fails alone; one that was authorised before is skipped. While app_route is on, an
+// app has one API a method and path in an environment: another one fails, too.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/commands.h"
@@ -26,11 +27,50 @@ static const char insert_sql[] =
     " AND u.version_id IS NOT NULL ORDER BY p.x, u.api_id"
     " ON CONFLICT ON CONSTRAINT app_auth_pair_key DO NOTHING RETURNING id, app_id";
 
-// $5 the ids just made, $6 and $7 code and text for pairs that have none.
+static const char is_routed_sql[] =
+    "SELECT 1 FROM feature WHERE instance_id = $1 AND name = 'app_route' AND enable"
+    " AND config = 'on'";
+
+// Authorisations of one app wait for each other.
+static const char lock_sql[] =
+    "SELECT id FROM app WHERE instance_id = $1 AND id = ANY (ARRAY"
+    " (SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR NO KEY UPDATE";
+
+// insert_sql less what clashes with what an app has, or with what stands before it in the list. An
+// API that is offline holds its place with what it would be published as.
+static const char routed_sql[] =
+    "WITH app AS (SELECT DISTINCT x AS id FROM jsonb_array_elements_text($2::jsonb) x),"
+    " wanted AS MATERIALIZED (SELECT u.api_id, v.definition ->> 'req_method' AS method,"
+    " v.definition ->> 'req_uri_shape' AS shape, min(a.n) AS n"
+    " FROM jsonb_array_elements_text($3::jsonb) WITH ORDINALITY a (x, n)"
+    " JOIN publication u ON u.instance_id = $1 AND u.api_id = a.x AND u.env_id = $4"
+    " JOIN api_version v ON v.instance_id = u.instance_id AND v.version_id = u.version_id"
+    " GROUP BY 1, 2, 3),"
+    " taken AS MATERIALIZED (SELECT t.app_id, t.api_id,"
+    " coalesce(v.definition ->> 'req_method', b.req_method) AS method,"
+    " coalesce(v.definition ->> 'req_uri_shape', b.req_uri_shape) AS shape"
+    " FROM app_auth t JOIN app ON app.id = t.app_id"
+    " JOIN api b ON b.instance_id = t.instance_id AND b.id = t.api_id"
+    " LEFT JOIN publication u ON u.instance_id = t.instance_id AND u.api_id = t.api_id"
+    " AND u.env_id = t.env_id"
+    " LEFT JOIN api_version v ON v.instance_id = u.instance_id AND v.version_id = u.version_id"
+    " WHERE t.instance_id = $1 AND t.env_id = $4)"
+    " INSERT INTO app_auth (instance_id, id, app_id, api_id, env_id)"
+    " SELECT $1, replace(gen_random_uuid()::text, '-', ''), app.id, w.api_id, $4"
+    " FROM app CROSS JOIN wanted w WHERE NOT EXISTS (SELECT FROM wanted o"
+    " WHERE o.method = w.method AND o.shape = w.shape AND o.n < w.n)"
+    " AND NOT EXISTS (SELECT FROM taken t WHERE t.app_id = app.id AND t.api_id <> w.api_id"
+    " AND t.method = w.method AND t.shape = w.shape) ORDER BY app.id, w.api_id"
+    " ON CONFLICT ON CONSTRAINT app_auth_pair_key DO NOTHING RETURNING id, app_id";
+
+// $5 the ids just made; code and text for pairs that have none: $6 and $7 where the API is not
+// online, else $8 and $9.
 static const char result_sql[] =
     "SELECT jsonb_build_object('auths', jsonb_agg(CASE WHEN u.id IS NULL THEN"
     " jsonb_build_object('api_id', a.id, 'app_id', p.id, 'auth_result',"
-    " jsonb_build_object('status', 'FAILED', 'error_code', $6::text, 'error_msg', $7::text,"
+    " jsonb_build_object('status', 'FAILED',"
+    " 'error_code', CASE WHEN o.api_id IS NULL THEN $6::text ELSE $8::text END,"
+    " 'error_msg', CASE WHEN o.api_id IS NULL THEN $7::text ELSE $9::text END,"
     " 'api_name', a.name, 'app_name', p.name))"
     " ELSE v.body || jsonb_build_object('auth_result', jsonb_build_object('status',"
     " CASE WHEN $5::jsonb ? u.id THEN 'SUCCESS' ELSE 'SKIPPED' END)) END ORDER BY x.n, y.n))::text"
@@ -40,6 +80,8 @@ static const char result_sql[] =
     " JOIN app p ON p.instance_id = $1 AND p.id = y.id"
     " LEFT JOIN app_auth u ON u.instance_id = $1 AND u.app_id = p.id AND u.api_id = a.id"
     " AND u.env_id = $4"
+    " LEFT JOIN publication o ON o.instance_id = $1 AND o.api_id = a.id AND o.env_id = $4"
+    " AND o.version_id IS NOT NULL"
     " LEFT JOIN app_auth_json v ON v.instance_id = u.instance_id AND v.id = u.id";
 
 #define FORGET_SQL(column)                                                                         \
@@ -160,27 +202,47 @@ made_ids(struct mutation *m, const struct sl_rows *made, const char **ret_text,
     return sl_arena_check(m->arena, err);
 }
 
+// Makes the records (id, app_id) that are new and may be.
+static int
+insert_pairs(struct mutation *m, const struct pairs *pairs, struct sl_rows **ret_made,
+             struct sl_error *err)
+{
+    struct sl_param list[] = {SL_P_TEXT(m->instance), SL_P_TEXT(pairs->apps),
+                              SL_P_TEXT(pairs->apis), SL_P_TEXT(pairs->env)};
+    struct sl_rows *rows = NULL;
+    if (sl_sql(m->tx, m->arena, is_routed_sql, (struct sl_params){list, 1}, &rows, err) != 0) {
+        return -1;
+    }
+    bool is_routed = sl_rows_count(rows) > 0;
+    if (is_routed &&
+        sl_sql(m->tx, m->arena, lock_sql, (struct sl_params){list, 2}, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_sql(m->tx, m->arena, is_routed ? routed_sql : insert_sql,
+                  (struct sl_params){list, SL_COUNT(list)}, ret_made, err);
+}
+
 static int
 create_work(struct mutation *m, struct sl_error *err)
 {
     struct pairs pairs = {0};
     struct sl_rows *rows = NULL;
     const char *ids = NULL;
-    char failed[SL_ERROR_ARG_MAX];
+    char not_online[SL_ERROR_ARG_MAX];
+    char taken[SL_ERROR_ARG_MAX];
     struct sl_error offline = {.code = SL_E_PUBLICATION_NOT_FOUND};
-    if (read_pairs(m, &pairs, err) != 0 ||
-        sl_sql(m->tx, m->arena, insert_sql,
-               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(pairs.apps), SL_P_TEXT(pairs.apis),
-                         SL_P_TEXT(pairs.env)),
-               &rows, err) != 0 ||
+    struct sl_error clash = {.code = SL_E_APP_AUTH_EXISTS};
+    if (read_pairs(m, &pairs, err) != 0 || insert_pairs(m, &pairs, &rows, err) != 0 ||
         settle_apps(m, rows, err) != 0 || made_ids(m, rows, &ids, err) != 0) {
         return -1;
     }
-    sl_error_message(&offline, failed, sizeof(failed));
+    sl_error_message(&offline, not_online, sizeof(not_online));
+    sl_error_message(&clash, taken, sizeof(taken));
     if (sl_sql(m->tx, m->arena, result_sql,
                SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(pairs.apps), SL_P_TEXT(pairs.apis),
                          SL_P_TEXT(pairs.env), SL_P_TEXT(ids),
-                         SL_P_TEXT(sl_error_wire(offline.code)), SL_P_TEXT(failed)),
+                         SL_P_TEXT(sl_error_wire(offline.code)), SL_P_TEXT(not_online),
+                         SL_P_TEXT(sl_error_wire(clash.code)), SL_P_TEXT(taken)),
                &rows, err) != 0) {
         return -1;
     }

@@ -22,6 +22,9 @@ static const char set_sql[] =
     " config = excluded.config, secret = excluded.secret, update_time = now()"
     " WHERE f.update_time <= now() - make_interval(secs => $6::bigint) RETURNING id";
 
+static const char apps_sql[] = "INSERT INTO runtime_change (gateway_id, kind, key)"
+                               " SELECT instance_id, 'app', id FROM app WHERE instance_id = $1";
+
 // Seals the secret members, as the publisher opens them.
 static int
 seal(struct mutation *m, const char *name, const char *secret, struct sl_param *ret_param,
@@ -73,7 +76,9 @@ set_work(struct mutation *m, struct sl_error *err)
     }
     m->outcome.object_id = sl_rows_text(rows, 0, 0);
     const struct resource *resource = resource_find("feature", strlen("feature"));
-    if (mutation_touch(m, "gateway", m->instance, err) != 0 ||
+    if ((feature->is_of_apps &&
+         sl_sql(m->tx, m->arena, apps_sql, SL_PARAMS(SL_P_TEXT(m->instance)), NULL, err) != 0) ||
+        mutation_touch(m, "gateway", m->instance, err) != 0 ||
         engine_read(m, resource, m->outcome.object_id, err) != 0) {
         return -1;
     }

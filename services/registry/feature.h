@@ -40,6 +40,7 @@ struct feature {
     const char *name;
     const struct feature_part *parts; // ends in FEATURE_END; NULL: there is no configuration
     bool is_switched;                 // without parts: `enable` alone sets it; else it is fixed
+    bool is_of_apps;                  // the entries of apps depend on it
     feature_check_fn *check;          // of an object as a whole; NULL: its members are enough
 };
 

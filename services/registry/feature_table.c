@@ -300,6 +300,7 @@ const struct feature feature_table[] = {
     {.name = "app_basic", .parts = on_off},
     {.name = "app_jwt", .parts = app_jwt},
     {.name = "app_quota"},
+    {.name = "app_route", .parts = on_off, .is_of_apps = true},
     {.name = "app_secret", .parts = on_off},
     {.name = "app_token", .parts = app_token},
     {.name = "backend_client_certificate",
@@ -327,7 +328,6 @@ const size_t feature_count = SL_COUNT(feature_table);
 
 // What the document knows besides, sorted.
 static const char *const others[] = {
-    "app_route",
     "authorizer_context_support_num_bool",
     "breaker",
     "breakerv2",

@@ -270,6 +270,108 @@ each_pair_of_app_and_api_has_its_own_result(void **state)
     assert_int_equal(json_integer_value(json_object_get(listed, "bind_num")), 1);
 }
 
+// Switches app_route as the operator does, whenever the last change was.
+static void
+route_by_app(struct fixture *f, const char *enable)
+{
+    fixture_sql(f, "UPDATE feature SET update_time = now() - interval '1 hour'");
+    const char *body = sl_arena_printf(
+        f->arena, "{\"name\": \"app_route\", \"enable\": %s, \"config\": \"on\"}", enable);
+    assert_int_equal(fixture_call(f, "feature.set", "", "", body), 0);
+}
+
+static const char *
+auth_code(const struct fixture *f, size_t at)
+{
+    return json_string_value(
+        json_object_get(json_object_get(auth_at(f, at), "auth_result"), "error_code"));
+}
+
+static void
+with_app_route_an_app_has_one_api_a_method_and_path(void **state)
+{
+    struct fixture *f = *state;
+    const char *one = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *two = fixture_create(f, "group.create", "", "{\"name\": \"g02\"}");
+    const char *first = fixture_api(f, one, "Api_one", "/a", true);
+    const char *same = fixture_api(f, two, "Api_two", "/a", true);
+    const char *other = fixture_api(f, two, "Api_three", "/b", true);
+    const char *app = new_app(f, "app_demo");
+    route_by_app(f, "true");
+    // Within one command the one that stands first has the place.
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, first, same)), 0);
+    assert_string_equal(auth_status(f, 0), "SUCCESS");
+    assert_string_equal(auth_status(f, 1), "FAILED");
+    assert_string_equal(auth_code(f, 1), "APIG.3316");
+    // Later, too, whatever else stands beside it; what the app has already is skipped.
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, same, other)), 0);
+    assert_string_equal(auth_code(f, 0), "APIG.3316");
+    assert_string_equal(auth_status(f, 1), "SUCCESS");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, first, first)),
+                     0);
+    assert_string_equal(auth_status(f, 0), "SKIPPED");
+    // An app that has neither is free to take the second.
+    const char *fresh = new_app(f, "app_fresh");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, fresh, same, other)),
+                     0);
+    assert_string_equal(auth_status(f, 0), "SUCCESS");
+}
+
+static void
+what_is_published_holds_the_place_and_the_draft_once_it_is_offline(void **state)
+{
+    struct fixture *f = *state;
+    const char *one = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *two = fixture_create(f, "group.create", "", "{\"name\": \"g02\"}");
+    const char *moved = fixture_api(f, one, "Api_one", "/a", true);
+    const char *a = fixture_api(f, two, "Api_two", "/a", true);
+    const char *b = fixture_api(f, two, "Api_three", "/b", true);
+    const char *app = new_app(f, "app_demo");
+    route_by_app(f, "true");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, moved, moved)),
+                     0);
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "UPDATE api SET req_uri = '/b', req_uri_shape = '/b'"
+                                   " WHERE id = '%s'",
+                                   moved));
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, a, a)), 0);
+    assert_string_equal(auth_code(f, 0), "APIG.3316");
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "UPDATE publication SET version_id = NULL WHERE api_id = '%s'",
+                                   moved));
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, a, b)), 0);
+    assert_string_equal(auth_status(f, 0), "SUCCESS");
+    assert_string_equal(auth_code(f, 1), "APIG.3316");
+}
+
+static void
+clashes_that_are_there_do_not_keep_app_route_from_being_switched_on(void **state)
+{
+    struct fixture *f = *state;
+    const char *one = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *two = fixture_create(f, "group.create", "", "{\"name\": \"g02\"}");
+    const char *first = fixture_api(f, one, "Api_one", "/a", true);
+    const char *same = fixture_api(f, two, "Api_two", "/a", true);
+    const char *app = new_app(f, "app_demo");
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, first, same)), 0);
+    assert_string_equal(auth_status(f, 1), "SUCCESS");
+    fixture_sql(f, "DELETE FROM runtime_change");
+    route_by_app(f, "true");
+    // The apps' entries say which groups they have; they are made anew.
+    const char *touched = sl_arena_printf(
+        f->arena, "SELECT count(*) FROM runtime_change WHERE kind = 'app' AND key = '%s'", app);
+    assert_int_equal(fixture_count(f, touched), 1);
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, first, same)), 0);
+    assert_string_equal(auth_status(f, 0), "SKIPPED");
+    assert_string_equal(auth_status(f, 1), "SKIPPED");
+    route_by_app(f, "false");
+    const char *third = fixture_api(f, fixture_create(f, "group.create", "", "{\"name\": \"g03\"}"),
+                                    "Api_3", "/a", true);
+    assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, third, third)),
+                     0);
+    assert_string_equal(auth_status(f, 0), "SUCCESS");
+}
+
 static void
 an_authorisation_is_taken_back_once(void **state)
 {
@@ -383,6 +485,9 @@ main(void)
         FIXTURE_TEST(authorisations_are_listed_by_app_and_by_api),
         FIXTURE_TEST(each_pair_of_app_and_api_has_its_own_result),
         FIXTURE_TEST(an_authorisation_is_taken_back_once),
+        FIXTURE_TEST(with_app_route_an_app_has_one_api_a_method_and_path),
+        FIXTURE_TEST(what_is_published_holds_the_place_and_the_draft_once_it_is_offline),
+        FIXTURE_TEST(clashes_that_are_there_do_not_keep_app_route_from_being_switched_on),
         FIXTURE_TEST(unknown_parts_of_an_authorisation_are_named),
         FIXTURE_TEST(a_deleted_api_gives_its_authorisations_back),
     };
