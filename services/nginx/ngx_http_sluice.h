@@ -113,6 +113,7 @@ struct ngx_http_sluice_ctx_s {
 
     // Copies: valid for the whole request.
     char group_id[SL_ID_LEN];   // of the API's group
+    char route_id[SL_ID_LEN];   // of the app whose APIs the call was routed among; by_app says if
     char publish_id[SL_ID_LEN]; // of the (API, environment) pair
     char api_id[SL_ID_LEN];     //
     char app_id[SL_ID_LEN];     // of the caller; has_app says whether there is one
@@ -176,6 +177,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned has_user : 1;       // user_id is set
     unsigned host_is_debug : 1;  // the host is a debugging domain: its daily limit counts
     unsigned debug : 1;          // X-Apig-Mode: debug
+    unsigned by_app : 1;         // routed among the APIs of an app, whatever their group
     unsigned routed : 1;         // publish_id, api_id, env_id are set
     unsigned suspended : 1;      // a resume is awaited
     unsigned reading : 1;        // the body reader will resume

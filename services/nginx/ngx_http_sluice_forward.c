@@ -142,6 +142,9 @@ value_of(const u_char *line, const u_char *end)
 void
 ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 {
+    if (ctx->by_app) {
+        hide_all(r, "x-hw-appkey", sizeof("x-hw-appkey") - 1);
+    }
     if (ctx->secret_header.len > 0) {
         hide_all(r, ctx->secret_header.ptr, ctx->secret_header.len);
     }

@@ -169,6 +169,60 @@ take_api(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return rc == NGX_OK ? check_protocol(r, ctx) : rc;
 }
 
+// Whether the call may be routed by its app: it names no domain.
+static bool
+may_route_by_app(const ngx_http_sluice_ctx_t *ctx)
+{
+    return sl_img_feature_on(ctx->gateway, SL_FEATURE_APP_ROUTE) && !ctx->debug_call &&
+           (ctx->host.len == 0 || is_address(ctx->host));
+}
+
+// Routes among what the app of X-HW-ID and X-HW-AppKey may call; NGX_DECLINED when that is nothing.
+// Who calls is judged again by what the API asks for.
+static ngx_int_t
+route_by_app(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, enum sl_route_result *ret_result)
+{
+    struct sl_image *image = image_of(r);
+    const struct sl_img_app *app;
+    ngx_int_t rc = ngx_http_sluice_app_secret(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+    app = ctx->app;
+    ctx->app = NULL;
+    ctx->app_name = (struct sl_str){NULL, 0};
+    ctx->has_app = 0;
+    ctx->proof = NGX_HTTP_SLUICE_PROOF_NONE;
+    *ret_result =
+        sl_image_route_app(image, app, ctx->env_name, ctx->method, ctx->path, &ctx->route);
+    if (*ret_result != SL_ROUTE_FOUND) {
+        return NGX_DECLINED;
+    }
+    ctx->group = sl_image_group(image, ctx->route.api->group_id);
+    if (ctx->group == NULL) {
+        return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG);
+    }
+    ngx_memcpy(ctx->route_id, app->id, SL_ID_LEN);
+    ctx->by_app = 1;
+    return take_api(r, ctx);
+}
+
+// Nothing of the host's group, if it has one, takes the call.
+static ngx_int_t
+route_elsewhere(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, enum sl_route_result result)
+{
+    enum sl_route_result of_app = SL_ROUTE_NO_PATH;
+    ngx_int_t rc = may_route_by_app(ctx) ? route_by_app(r, ctx, &of_app) : NGX_DECLINED;
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+    return result == SL_ROUTE_NO_METHOD || of_app == SL_ROUTE_NO_METHOD
+               ? ngx_http_sluice_fail(ctx, SL_E_GW_NO_METHOD)
+               : ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+}
+
 // The environment: what X-Stage names, or, of a call that the publisher had the agent make, one
 // that only this call knows.
 static ngx_int_t
@@ -197,6 +251,7 @@ ngx_int_t
 ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct sl_image *image = image_of(r);
+    enum sl_route_result result;
 
     ctx->gateway = ngx_http_sluice_gateway(r);
     if (ctx->gateway == NULL) {
@@ -225,7 +280,7 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     }
     ctx->group = group_of(image, ctx);
     if (ctx->group == NULL) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+        return route_elsewhere(r, ctx, SL_ROUTE_NO_PATH);
     }
     if (ctx->debug_call && !sl_image_has_env(image, ctx->group->id, ctx->env_name)) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_DEBUG_AUTH);
@@ -233,21 +288,31 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ngx_http_sluice_is_token_call(ctx)) {
         return ngx_http_sluice_token(r, ctx);
     }
-    switch (
-        sl_image_route(image, ctx->group->id, ctx->env_name, ctx->method, ctx->path, &ctx->route)) {
-    case SL_ROUTE_FOUND:
-        break;
-    case SL_ROUTE_NO_METHOD:
-        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_METHOD);
-    case SL_ROUTE_NO_PATH:
-    default:
-        return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
+    result =
+        sl_image_route(image, ctx->group->id, ctx->env_name, ctx->method, ctx->path, &ctx->route);
+    if (result != SL_ROUTE_FOUND) {
+        return route_elsewhere(r, ctx, result);
     }
     if (ctx->route.capture_count == 0 && ctx->route.remainder.len == 0) {
         answer = (struct sl_image_answer){ctx->group, ctx->route.api, ctx->host_is_debug};
         sl_image_remember(image, &call, &answer);
     }
     return take_api(r, ctx);
+}
+
+// Routes a call that was routed before.
+static enum sl_route_result
+route_again(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
+{
+    const struct sl_img_app *app = ctx->by_app ? sl_image_app(image, ctx->route_id) : NULL;
+
+    if (!ctx->by_app) {
+        return sl_image_route(image, ctx->group_id, ctx->env_name, ctx->method, ctx->path,
+                              &ctx->route);
+    }
+    return app == NULL
+               ? SL_ROUTE_NO_PATH
+               : sl_image_route_app(image, app, ctx->env_name, ctx->method, ctx->path, &ctx->route);
 }
 
 ngx_int_t
@@ -259,9 +324,7 @@ ngx_http_sluice_relookup(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->group = sl_image_group(image, ctx->group_id);
     ctx->app = ctx->has_app ? sl_image_app(image, ctx->app_id) : NULL;
     // Routed anew: what the path's parts are called may have changed with the API.
-    if (ctx->gateway == NULL || ctx->group == NULL ||
-        sl_image_route(image, ctx->group_id, ctx->env_name, ctx->method, ctx->path, &ctx->route) !=
-            SL_ROUTE_FOUND ||
+    if (ctx->gateway == NULL || ctx->group == NULL || route_again(image, ctx) != SL_ROUTE_FOUND ||
         ngx_memcmp(ctx->route.api->publish_id, ctx->publish_id, SL_ID_LEN) != 0) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_API);
     }
