@@ -38,9 +38,18 @@ static const struct entry_field http_fields[] = {
 static const struct entry_table http_table = {http_fields, SL_COUNT(http_fields),
                                               sizeof(struct sl_http_backend)};
 
+static const struct entry_field mock_header_fields[] = {
+    {"name", FIELD_TEXT, .required = true, AT(sl_mock_header, name)},
+    {"value", FIELD_TEXT, AT(sl_mock_header, value)},
+};
+static const struct entry_table mock_header_table = {
+    mock_header_fields, SL_COUNT(mock_header_fields), sizeof(struct sl_mock_header)};
+
 static const struct entry_field mock_fields[] = {
     {"body", FIELD_TEXT, AT(sl_mock_backend, body)},
     {"status", FIELD_INT, AT(sl_mock_backend, status), .min = 100, .max = 599},
+    {"headers", FIELD_LIST, LIST_AT(sl_mock_backend, headers, header_count),
+     .sub = &mock_header_table},
 };
 static const struct entry_table mock_table = {mock_fields, SL_COUNT(mock_fields),
                                               sizeof(struct sl_mock_backend)};

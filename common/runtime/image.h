@@ -20,7 +20,7 @@
 #include "common/runtime/feature.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    8  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    9  // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -59,11 +59,16 @@ struct sl_img_backend_param {
     int16_t req_param;        // index of the request parameter it takes; -1: none
 };
 
+struct sl_img_header {
+    struct sl_img_str name, value;
+};
+
 // Where calls go: the API's own backend, or that of a policy.
 struct sl_img_target {
     struct sl_img_str host, path, mock_body;
     struct sl_img_str authority; // the backend's own Host: `host`, its port unless the scheme's
     struct sl_img_list backend_params;
+    struct sl_img_list mock_headers; // struct sl_img_header
     uint32_t timeout_ms;
     int32_t retry_count;
     uint16_t port, mock_status;

@@ -76,11 +76,27 @@ req_param_valid(const struct sl_img_api *api, int16_t index)
 }
 
 static bool
+headers_valid(const struct bounds *bounds, const struct sl_img_list *field)
+{
+    if (!list_valid(bounds, field, sizeof(struct sl_img_header), _Alignof(struct sl_img_header))) {
+        return false;
+    }
+    const struct sl_img_header *headers = sl_img_items(field);
+    for (uint32_t i = 0; i < field->count; i++) {
+        if (!text_valid(bounds, &headers[i].name) || !text_valid(bounds, &headers[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 target_valid(const struct bounds *bounds, const struct sl_img_api *api,
              const struct sl_img_target *target)
 {
     if (!text_valid(bounds, &target->host) || !text_valid(bounds, &target->authority) ||
         !text_valid(bounds, &target->path) || !text_valid(bounds, &target->mock_body) ||
+        !headers_valid(bounds, &target->mock_headers) ||
         !list_valid(bounds, &target->backend_params, sizeof(struct sl_img_backend_param),
                     _Alignof(struct sl_img_backend_param))) {
         return false;

@@ -104,6 +104,24 @@ write_authority(struct image_writer *writer, struct sl_img_str *field,
 }
 
 static int
+write_mock_headers(struct image_writer *writer, struct sl_img_list *field,
+                   const struct sl_mock_backend *mock)
+{
+    struct sl_img_header *headers = image_put_list(
+        writer, field, mock->header_count, sizeof(*headers), _Alignof(struct sl_img_header));
+    if (headers == NULL) {
+        return mock->header_count == 0 ? 0 : -1;
+    }
+    for (size_t i = 0; i < mock->header_count; i++) {
+        if (image_put_text(writer, &headers[i].name, mock->headers[i].name) != 0 ||
+            image_put_text(writer, &headers[i].value, mock->headers[i].value) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
 write_target(struct image_writer *writer, struct sl_img_target *target, const struct sl_api *api,
              const struct backend *backend)
 {
@@ -118,7 +136,8 @@ write_target(struct image_writer *writer, struct sl_img_target *target, const st
     if (image_put_text(writer, &target->host, backend->http->host) != 0 ||
         write_authority(writer, &target->authority, backend->http) != 0 ||
         image_put_text(writer, &target->path, backend->http->path) != 0 ||
-        image_put_text(writer, &target->mock_body, backend->mock->body) != 0) {
+        image_put_text(writer, &target->mock_body, backend->mock->body) != 0 ||
+        write_mock_headers(writer, &target->mock_headers, backend->mock) != 0) {
         return -1;
     }
     return write_backend_params(writer, &target->backend_params, api, backend);

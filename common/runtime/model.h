@@ -103,9 +103,16 @@ struct sl_http_backend {
     bool async;              // FUNCTION: nobody waits for the function's end
 };
 
+struct sl_mock_header {
+    const char *name;
+    const char *value;
+};
+
 struct sl_mock_backend {
     const char *body;
     uint16_t status;
+    const struct sl_mock_header *headers;
+    size_t header_count;
 };
 
 // What decides between a policy's backend and the API's own.

@@ -169,6 +169,7 @@ struct ngx_http_sluice_ctx_s {
     ngx_uint_t hops;             // times that the call passed this gateway, this one included
     ngx_str_t mock_body;         // copied: MOCK answers run after the decision
     ngx_uint_t mock_status;      //
+    ngx_array_t *mock_headers;   // of ngx_table_elt_t; NULL: none
     ngx_uint_t gzip_level;       // of the answer, 0: none
     ngx_msec_t body_timeout_ms;  // of the gateway's own; 0: nginx.conf's
     unsigned raw_path : 1;       // escapes of `path` stay as they are
@@ -507,7 +508,9 @@ void ngx_http_sluice_function_init(void);
 
 // _mock.c: the media type of a body that nobody named one for.
 struct sl_str ngx_http_sluice_type_of(struct sl_str body);
-// Content handler of MOCK backends.
+// Keeps what the chosen MOCK backend answers: the image may move before it does.
+ngx_int_t ngx_http_sluice_mock_take(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Content handler of MOCK backends, with what was taken.
 ngx_int_t ngx_http_sluice_mock(ngx_http_request_t *r);
 
 // _error.c: content handler that renders ctx->error, or the error that nginx itself found.

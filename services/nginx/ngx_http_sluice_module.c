@@ -220,13 +220,8 @@ dispatch(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ctx->api->backend_type != SL_BACKEND_MOCK) {
         return ngx_http_sluice_backend(r, ctx);
     }
-    ctx->mock_body = ngx_http_sluice_copy(r->pool, sl_img_text(&ctx->target->mock_body));
-    if (ctx->mock_body.data == NULL) {
-        return NGX_ERROR;
-    }
-    ctx->mock_status = ctx->target->mock_status;
     r->content_handler = ngx_http_sluice_mock;
-    return NGX_OK;
+    return ngx_http_sluice_mock_take(r, ctx);
 }
 
 static ngx_int_t

@@ -105,12 +105,24 @@ compile_http(struct sl_arena *arena, const json_t *from, const struct variables 
     return is_variable(from) && err->code != SL_E_INTERNAL ? 0 : -1;
 }
 
-static struct sl_mock_backend
-compile_mock(struct sl_arena *arena, const json_t *from)
+static int
+compile_mock(struct sl_arena *arena, const json_t *from, struct sl_mock_backend *mock,
+             struct sl_error *err)
 {
     json_int_t status = json_integer_value(json_object_get(from, "status_code"));
-    return (struct sl_mock_backend){.body = compile_text(arena, from, "result_content"),
-                                    .status = status > 0 ? (uint16_t)status : MOCK_STATUS};
+    const json_t *list = json_object_get(from, "header");
+    size_t count = json_array_size(list);
+    struct sl_mock_header *headers = sl_arena_array(arena, count + 1, sizeof(*headers));
+    for (size_t i = 0; headers != NULL && i < count; i++) {
+        const json_t *header = json_array_get(list, i);
+        headers[i] = (struct sl_mock_header){compile_text(arena, header, "key"),
+                                             compile_text(arena, header, "value")};
+    }
+    *mock = (struct sl_mock_backend){.body = compile_text(arena, from, "result_content"),
+                                     .status = status > 0 ? (uint16_t)status : MOCK_STATUS,
+                                     .headers = headers,
+                                     .header_count = count};
+    return sl_arena_check(arena, err);
 }
 
 // What the left side of a condition is called: the parameter, the cookie, or the system value.
@@ -175,9 +187,9 @@ compile_policy(struct sl_arena *arena, const json_t *from, enum sl_backend_type 
     }
     policy->name = compile_text(arena, from, "name");
     policy->any = any == 1;
-    if (type == SL_BACKEND_MOCK) {
-        policy->mock = compile_mock(arena, from);
-    } else if (compile_remote(arena, type, from, variables, &policy->http, err) != 0) {
+    if ((type == SL_BACKEND_MOCK
+             ? compile_mock(arena, from, &policy->mock, err)
+             : compile_remote(arena, type, from, variables, &policy->http, err)) != 0) {
         return -1;
     }
     return compile_conditions(arena, json_object_get(from, "conditions"), policy, err) != 0
@@ -210,9 +222,9 @@ compile_backend(struct sl_arena *arena, const json_t *definition, const struct v
                 struct sl_api *api, struct sl_error *err)
 {
     const json_t *own = json_object_get(definition, columns[api->backend_type].own);
-    if (api->backend_type == SL_BACKEND_MOCK) {
-        api->mock = compile_mock(arena, own);
-    } else if (compile_remote(arena, api->backend_type, own, variables, &api->http, err) != 0) {
+    if ((api->backend_type == SL_BACKEND_MOCK
+             ? compile_mock(arena, own, &api->mock, err)
+             : compile_remote(arena, api->backend_type, own, variables, &api->http, err)) != 0) {
         return -1;
     }
     return compile_backend_params(arena, json_object_get(definition, "backend_params"),

@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/api_function.h"
+#include "services/registry/api_mock.h"
 #include "services/registry/api_params.h"
 #include "services/registry/api_policy.h"
 #include "services/registry/commands.h"
@@ -112,7 +113,12 @@ prepare_web(struct change *change, json_t *backend, struct sl_error *err)
 static int
 prepare_mock(struct change *change, json_t *mock, struct sl_error *err)
 {
-    return mock != NULL ? stamp_object(change, "mock_info", mock, err) : 0;
+    if (mock == NULL) {
+        return 0;
+    }
+    return api_mock_check(change, mock, "mock_info", err) != 0
+               ? -1
+               : stamp_object(change, "mock_info", mock, err);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include "common/crypto/crypto.h"
 #include "common/runtime/range.h"
 #include "services/registry/api_function.h"
+#include "services/registry/api_mock.h"
 #include "services/registry/api_params.h"
 
 #include <pcre2.h>
@@ -191,6 +192,9 @@ prepare_policy(struct change *change, json_t *policy, const json_t *stored, stru
     }
     if (json_object_get(policy, "function_urn") != NULL &&
         api_function_check(change, policy, "policy_functions", err) != 0) {
+        return -1;
+    }
+    if (api_mock_check(change, policy, "policy_mocks", err) != 0) {
         return -1;
     }
     keep_id(policy, old);

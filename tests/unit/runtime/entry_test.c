@@ -284,7 +284,8 @@ a_decoded_entry_encodes_to_the_same_bytes(void **state)
     struct sl_entry mock = some_api();
     mock.api.backend_type = SL_BACKEND_MOCK;
     memset(&mock.api.http, 0, sizeof(mock.api.http));
-    mock.api.mock = (struct sl_mock_backend){"hello", 200};
+    static const struct sl_mock_header headers[] = {{"Content-Type", "text/html"}, {"X-A", ""}};
+    mock.api.mock = (struct sl_mock_backend){"hello", 200, headers, 2};
     struct sl_entry group = {.kind = SL_KIND_GROUP, .group = {ID_1, "g", true, true}};
     struct sl_entry host = {.kind = SL_KIND_HOST, .host = {"*.example.com", ID_1, false}};
     struct sl_entry entries[] = {
