@@ -16,8 +16,10 @@ import gateway
 import local
 import measure
 import publish
+import signer
 import stack as stacks
 
+RESET_MS, SWITCH_MS = 300, 1000  # what apps' and APIs' owners were promised
 P99_MS, BYTES_MAX, SLOWER_MS = 100, 65536, 1.0  # slowest of 4 nodes; a node and change; a request's p99 by publishes
 NODES = 4
 CONNECTIONS = 100  # that share the load
@@ -81,10 +83,10 @@ def apart(bed, node):
         keep_to({*rest, *node.workers}, measure.CORES)
 
 
-def until_live(nodes, host, path, served, change):
+def until_live(nodes, host, path, served, change, **headers):
     """ms from the request and from the reply of `change()` until the last node answers `served`."""
-    pollers = [publish.Poller(node.url, host, path, time.monotonic() + LIVE_S, served, **{"X-Apig-Mode": "debug"})
-               for node in nodes]
+    headers.setdefault("X-Apig-Mode", "debug")
+    pollers = [publish.Poller(node.url, host, path, time.monotonic() + LIVE_S, served, **headers) for node in nodes]
     for poller in pollers:
         poller.start()
     for poller in pollers:
@@ -110,6 +112,56 @@ def quick(bed, nodes, count, lines, missed):
                       f"<= {P99_MS}" if judged else ""])
         if judged and p99 > P99_MS * bed.options.slack:
             missed.append(f"{count} APIs, {len(nodes)} nodes")
+
+
+def reset(bed, nodes):
+    """Gives the app another secret; ms from the reply until the slowest node refuses the old one."""
+    app, host = bed.world.names["owner"], bed.world.names["fresh"]["sl_domain"]
+    signed = signer.sign("GET", "/guarded", {"Host": host}, b"", app["app_key"], app["app_secret"])
+    del signed["Host"]
+
+    def change():
+        app["app_secret"] = publish.want(bed.world, "PUT", f"/apps/secret/{app['id']}", {})["app_secret"]
+    return until_live(nodes, host, "/guarded", lambda reply, _body: reply.status == 401, change, **signed)[1]
+
+
+def switch(bed, nodes, version, text):
+    """Lets the API serve another of its versions; ms from the reply until the slowest node answers with it."""
+    return until_live(nodes, bed.world.names["fresh"]["sl_domain"], "/switched", lambda _reply, body: body == text,
+                      lambda: publish.want(bed.world, "PUT", f"/apis/publish/{bed.world.names['switched']['id']}",
+                                           {"version_id": version}))[1]
+
+
+def owned(bed):
+    """An API that an app calls, and one with two versions: the id of each by what it answers."""
+    mock = {"group": "fresh", "backend_type": "MOCK", "backend_api": None}
+    bed.world.api("guarded", auth_type="APP", mock_info={"result_content": "{}"}, **mock)
+    bed.world.api("switched", mock_info={"result_content": "one"}, **mock)
+    bed.world.publish("guarded")
+    bed.world.app("owner")
+    bed.world.auth("owner", "guarded")
+    versions = {}
+    for text in ("one", "two"):
+        api = bed.world.names["switched"]
+        publish.want(bed.world, "PUT", f"/apis/{api['id']}", {**api["body"], "mock_info": {"result_content": text}})
+        bed.world.publish("switched")
+        versions[text.encode()] = api["version_id"]
+    bed.settle()
+    return versions
+
+
+def owners(bed, nodes, count, lines, missed):
+    """What owners change at once: a secret, and which version is served."""
+    bed.owned = getattr(bed, "owned", None) or itertools.cycle(owned(bed).items())
+    turns = list(itertools.islice(bed.owned, bed.options.publishes))
+    for what, budget_ms, times in (
+            ("secret reset: reply -> the old one refused", RESET_MS, [reset(bed, nodes) for _ in turns]),
+            ("version switched: reply -> answered", SWITCH_MS, [switch(bed, nodes, id_, text) for text, id_ in turns])):
+        p99 = measure.percentile(times, .99)
+        lines.append([count, len(nodes), f"{what} on the slowest", f"{measure.percentile(times, .5):.1f}", f"{p99:.1f}",
+                      f"{max(times):.1f}", f"<= {budget_ms}"])
+        if p99 > budget_ms * bed.options.slack:
+            missed.append(f"{what}, {count} APIs")
 
 
 def republish(bed, number):
@@ -259,6 +311,7 @@ def run(options):
             with bed.only(1) as nodes:
                 quick(bed, nodes, count, lines, missed)
             quick(bed, bed.nodes, count, lines, missed)
+            owners(bed, bed.nodes, count, lines, missed)
             size_row(bed, bed.nodes, "API", lambda turn: republish(bed, turn % bed.count), sizes, missed)
         with apart(bed, bed.nodes[-1]):
             under_load(bed, bed.nodes[-1], options, quiet, missed)

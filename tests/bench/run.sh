@@ -8,7 +8,8 @@
 #   memory   the image's bytes an API, and what a worker holds of its own
 #   publish  milliseconds from a publish to the first 200 on both nodes
 #   start    seconds from a node's cold start to /readyz: own store, living peer, publisher; memory
-#   changes  one change among up to 100,000 APIs on 1 and 4 nodes: time, bytes; under load; in a burst
+#   changes  one change, a secret's reset, a switch of versions among up to 100,000 APIs on 1 and 4 nodes: time, bytes;
+#            under load; in a burst
 #   websockets
 #            5,000 idle tunnels on each of two nodes through 1,000 publishes; what one costs
 #   instructions
