@@ -9,6 +9,7 @@
 
 #include "common/crypto/crypto.h"
 #include "services/front/auth_credential.h"
+#include "services/front/auth_look.h"
 #include "services/front/auth_policy.h"
 
 #define GATEWAY_ACTIONS "apig:instances:" // on a gateway, not on what it holds
@@ -18,6 +19,7 @@ struct auth {
     struct tokens *tokens;
     struct sl_bus_client *client;
     struct sl_follow *follow;
+    struct looks *looks;
 };
 
 // Starts following; what was made so far is freed by the caller.
@@ -42,7 +44,11 @@ start(struct auth *auth, const struct sl_peer *peer, struct sl_error *err)
     }
     const struct sl_follow_hooks hooks = entries_hooks(auth->entries);
     auth->follow = sl_follow_new(auth->client, ENTRIES_GATEWAY, &nothing, &hooks, err);
-    return auth->follow != NULL ? 0 : -1;
+    if (auth->follow == NULL) {
+        return -1;
+    }
+    auth->looks = looks_new(auth->client, auth->follow);
+    return auth->looks != NULL ? 0 : sl_fail(err, SL_E_INTERNAL);
 }
 
 struct auth *
@@ -60,14 +66,21 @@ auth_new(const struct sl_peer *peer, struct sl_error *err)
 }
 
 void
+auth_close(struct auth *auth)
+{
+    // Both take their callbacks back from the client, which must still be there.
+    looks_free(&auth->looks);
+    sl_follow_free(&auth->follow);
+    sl_bus_client_free(&auth->client);
+}
+
+void
 auth_free(struct auth **auth)
 {
     if (auth == NULL || *auth == NULL) {
         return;
     }
-    // The follower takes its callbacks back from the client, which must still be there.
-    sl_follow_free(&(*auth)->follow);
-    sl_bus_client_free(&(*auth)->client);
+    auth_close(*auth);
     tokens_free(&(*auth)->tokens);
     entries_free(&(*auth)->entries);
     free(*auth);
@@ -78,6 +91,26 @@ bool
 auth_fresh(const struct auth *auth)
 {
     return entries_fresh(auth->entries, AUTH_STALE_MS);
+}
+
+bool
+auth_may_lag(const struct sl_error *err)
+{
+    static const enum sl_code of_the_copy[] = {SL_E_TOKEN_INVALID, SL_E_PROJECT_NOT_FOUND,
+                                               SL_E_INSTANCE_HIDDEN, SL_E_GATEWAY_NOT_FOUND,
+                                               SL_E_ACTION_DENIED};
+    for (size_t i = 0; i < SL_COUNT(of_the_copy); i++) {
+        if (err->code == of_the_copy[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+auth_look(struct auth *auth, void (*fn)(void *arg), void *arg)
+{
+    looks_ask(auth->looks, fn, arg);
 }
 
 static struct sl_str

@@ -41,8 +41,18 @@ struct auth_request {
 // *err filled.
 struct auth *auth_new(const struct sl_peer *peer, struct sl_error *err);
 
-// Stops following and frees. No auth_check may run. Empties the pointer.
+// Stops following; runs what waits for a look. Requests may still be judged, none may look again.
+void auth_close(struct auth *auth);
+
+// Closes and frees. No auth_check may run. Empties the pointer.
 void auth_free(struct auth **auth);
+
+// Whether a refusal may only mean that the copy is behind: ask again after auth_look.
+bool auth_may_lag(const struct sl_error *err);
+
+// Runs `fn` once the copy has all that was acknowledged before this call, after a second at most;
+// on another thread.
+void auth_look(struct auth *auth, void (*fn)(void *arg), void *arg);
 
 // Whether the copy is complete and was confirmed current within AUTH_STALE_MS.
 bool auth_fresh(const struct auth *auth);

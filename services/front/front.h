@@ -35,7 +35,7 @@ struct front {
 enum request_state {
     REQUEST_HEAD,     // the target is known, headers are read
     REQUEST_BODY,     // the body is read
-    REQUEST_WAITING,  // suspended, its command is out
+    REQUEST_WAITING,  // suspended, its command is out, or a look whether its refusal stands
     REQUEST_ANSWERED, // `answer` is complete
 };
 
@@ -65,6 +65,7 @@ struct request {
     size_t head_bytes;         // of the request line and headers
     size_t body_seen;          // bytes that came, kept or not
     struct route_match match;  // row is NULL before it is found
+    bool has_looked;           // whether the identity entries were behind; once is enough
     struct answer answer;      //
     int64_t start_us;          // sl_mono_us() of the first line
 };
@@ -73,7 +74,8 @@ struct request {
 const char *request_header(void *request, const char *name);
 
 // Takes a complete request through route, auth, validate and dispatch. True: it is ANSWERED. False:
-// it belongs to the bus client's thread until its connection is resumed; hands off.
+// it belongs to the bus client's thread until its connection is resumed; hands off. Resumed with
+// its BODY, not ANSWERED, it comes here again.
 bool handle_request(struct request *request);
 
 #endif

@@ -204,6 +204,29 @@ judge(struct request *request, struct sl_actor *ret_actor, struct validate_outpu
     return sl_arena_check(request->arena, err);
 }
 
+static void
+go_on(void *arg)
+{
+    struct request *request = SL_CAST(request, REQUEST_MAGIC, arg);
+    request->state = REQUEST_BODY;
+    MHD_resume_connection(request->connection);
+}
+
+// A project, a user or a gateway that sluice-admin made a moment ago: looked for before it is said
+// not to exist.
+static bool
+looks_again(struct request *request, const struct sl_error *err)
+{
+    if (request->has_looked || !auth_may_lag(err)) {
+        return false;
+    }
+    request->has_looked = true;
+    request->state = REQUEST_WAITING;
+    MHD_suspend_connection(request->connection);
+    auth_look(request->front->auth, go_on, request);
+    return true;
+}
+
 bool
 handle_request(struct request *request)
 {
@@ -230,6 +253,9 @@ handle_request(struct request *request)
         return true;
     }
     if (judge(request, &actor, &input, &err) != 0) {
+        if (looks_again(request, &err)) {
+            return false;
+        }
         reply_error(request, &err);
         return true;
     }

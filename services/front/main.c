@@ -197,6 +197,9 @@ static void
 close_parts(struct front *front, struct http **http, struct sl_health **health)
 {
     sl_health_free(health);
+    if (front->auth != NULL) {
+        auth_close(front->auth);
+    }
     sl_bus_client_free(&front->bus);
     http_free(http);
     if (front->auth != NULL) {

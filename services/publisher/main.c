@@ -45,11 +45,17 @@ static const struct sl_setting rows[] = {
 
 // Sorted by name.
 static const struct sl_handler handlers[] = {
-    {"api.action", api_action},       {"api.batch", api_batch},
-    {"api.debug", api_debug},         {"node.add", node_add},
-    {"node.debugged", node_debugged}, {"node.list", node_list},
-    {"node.remove", node_remove},     {"node.report", node_report},
-    {"runtime.since", runtime_since}, {"version.offline", version_offline},
+    {"api.action", api_action},
+    {"api.batch", api_batch},
+    {"api.debug", api_debug},
+    {"node.add", node_add},
+    {"node.debugged", node_debugged},
+    {"node.list", node_list},
+    {"node.remove", node_remove},
+    {"node.report", node_report},
+    {"runtime.settle", runtime_settle},
+    {"runtime.since", runtime_since},
+    {"version.offline", version_offline},
     {"version.serve", version_serve},
 };
 

@@ -8,7 +8,9 @@
 
 #include "common/crypto/crypto.h"
 #include "common/wire/pack.h"
+#include "common/wire/stream.h"
 #include "services/publisher/nodes.h"
+#include "services/publisher/revision.h"
 
 #include <string.h>
 #include <zmq.h>
@@ -262,6 +264,36 @@ runtime_since(struct sl_call *call, struct sl_reply *reply, struct sl_error *err
     if (!fits) {
         return sl_fail(err, SL_E_INTERNAL);
     }
+    reply->body = (struct sl_str){sl_arena_dupn(call->arena, packed.ptr, packed.len), packed.len};
+    return sl_arena_check(call->arena, err);
+}
+
+int
+runtime_settle(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    const struct publisher_thread *thread = call->context;
+    const char *role = call->command->peer_role == NULL ? "" : call->command->peer_role;
+    struct head head;
+    bool more = true;
+    if (strcmp(role, "front") != 0) {
+        return sl_fail(err, SL_E_BUS_FORBIDDEN, call->command->name);
+    }
+    while (more) {
+        more = false;
+        if (revision_make(thread->publisher, thread->db, CONTROL_GATEWAY, &more, err) != 0) {
+            return -1;
+        }
+    }
+    SL_AUTO(sl_tx) tx = sl_tx_begin(thread->db, err);
+    if (tx == NULL || head_read(tx, call->arena, CONTROL_GATEWAY, &head, err) != 0 ||
+        sl_tx_commit(&tx, err) != 0) {
+        return -1;
+    }
+    SL_AUTO_BUF packed;
+    sl_buf_init(&packed, SL_MESSAGE_MAX);
+    struct sl_revision at = {.number = head.revision};
+    memcpy(at.epoch, head.epoch, SL_ID_SIZE);
+    sl_head_pack(&packed, &at);
     reply->body = (struct sl_str){sl_arena_dupn(call->arena, packed.ptr, packed.len), packed.len};
     return sl_arena_check(call->arena, err);
 }

@@ -37,6 +37,8 @@ struct sl_bus_client {
 struct auth {
     bool fresh;
     bool denies;
+    bool lags; // it knows better after a look
+    _Atomic int looks;
     char action[64]; // last asked for
 };
 
@@ -104,6 +106,39 @@ auth_check(struct auth *auth, const struct auth_request *request, struct sl_aren
     }
     *ret_actor = (struct sl_actor){"u", "n", "d", request->project, ""};
     return 0;
+}
+
+bool
+auth_may_lag(const struct sl_error *err)
+{
+    return err->code == SL_E_TOKEN_INVALID;
+}
+
+struct look {
+    struct auth *auth;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void *
+look(void *arg)
+{
+    struct look *look = arg;
+    look->auth->denies = look->auth->denies && !look->auth->lags;
+    look->fn(look->arg);
+    free(look);
+    return NULL;
+}
+
+void
+auth_look(struct auth *auth, void (*fn)(void *arg), void *arg)
+{
+    struct look *started = calloc(1, sizeof(*started));
+    pthread_t thread;
+    *started = (struct look){auth, fn, arg};
+    auth->looks++;
+    assert_int_equal(pthread_create(&thread, NULL, look, started), 0);
+    pthread_detach(thread);
 }
 
 struct fixture {
@@ -287,6 +322,24 @@ the_credential_is_judged_before_the_body(void **state)
     struct fixture *f = *state;
     f->auth.denies = true;
     answers(ask(PORT, "POST", GROUPS, "", "{"), 401, "APIG.1002");
+    f->auth.denies = false;
+}
+
+// What sluice-admin made a moment ago is used at once.
+static void
+a_refusal_for_the_copys_sake_stands_only_after_a_look(void **state)
+{
+    struct fixture *f = *state;
+    int looks = atomic_load(&f->auth.looks);
+    f->bus.answer = "{}";
+    f->auth.denies = true;
+    f->auth.lags = true;
+    answers(ask(PORT, "POST", GROUPS, "", "{\"name\":\"abc\"}"), 201, "{}");
+    assert_int_equal(looks + 1, atomic_load(&f->auth.looks));
+    f->auth.denies = true;
+    f->auth.lags = false;
+    answers(ask(PORT, "GET", GROUPS, "", ""), 401, "error_code");
+    assert_int_equal(looks + 2, atomic_load(&f->auth.looks));
     f->auth.denies = false;
 }
 
@@ -524,6 +577,7 @@ main(void)
         cmocka_unit_test(an_oversize_body_that_waits_for_leave_is_refused_unread),
         cmocka_unit_test(an_oversize_body_on_its_way_is_read_and_refused),
         cmocka_unit_test(the_credential_is_judged_before_the_body),
+        cmocka_unit_test(a_refusal_for_the_copys_sake_stands_only_after_a_look),
         cmocka_unit_test(the_action_follows_the_value_it_depends_on),
         cmocka_unit_test(waiting_extends_the_deadline_and_reaches_the_worker),
         cmocka_unit_test(headers_of_the_reply_are_passed_on),

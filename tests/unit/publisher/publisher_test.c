@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/db/change.h"
+#include "common/wire/stream.h"
 
 #include <pthread.h>
 #include <zmq.h>
@@ -298,6 +299,29 @@ since_answers_a_delta_and_a_full_set_when_epoch_or_revision_do_not_fit(void **st
 }
 
 static void
+settling_makes_what_was_committed_part_of_the_head(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_revision head;
+    f->role = "front";
+    assert_int_equal(fixture_call(f, runtime_settle, "runtime.settle", NULL, NULL), 0);
+    assert_int_equal(sl_head_unpack(f->reply.body, &head, &f->err), 0);
+    fixture_sql(f, "INSERT INTO runtime_change (gateway_id, kind, key) "
+                   "VALUES ('control', 'project', 'new')");
+    assert_int_equal(fixture_call(f, runtime_settle, "runtime.settle", NULL, NULL), 0);
+    assert_int_equal(sl_head_unpack(f->reply.body, &head, &f->err), 0);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM runtime_change "
+                                       "WHERE gateway_id = 'control'"),
+                     0);
+    assert_int_equal(fixture_number(f, "SELECT revision FROM gateway_revision "
+                                       "WHERE gateway_id = 'control'"),
+                     (int64_t)head.number);
+    f->role = "node:n-settle";
+    assert_int_not_equal(fixture_call(f, runtime_settle, "runtime.settle", NULL, NULL), 0);
+    assert_int_equal(f->err.code, SL_E_BUS_FORBIDDEN);
+}
+
+static void
 since_is_for_the_gateways_own_nodes_and_control_for_fronts(void **state)
 {
     struct fixture *f = *state;
@@ -458,6 +482,7 @@ main(void)
         FIXTURE_TEST(a_key_that_the_database_refuses_is_parked_and_the_rest_goes_on),
         FIXTURE_TEST(publishers_side_by_side_lose_no_mark_and_number_without_gaps),
         FIXTURE_TEST(since_answers_a_delta_and_a_full_set_when_epoch_or_revision_do_not_fit),
+        FIXTURE_TEST(settling_makes_what_was_committed_part_of_the_head),
         FIXTURE_TEST(since_is_for_the_gateways_own_nodes_and_control_for_fronts),
         FIXTURE_TEST(removing_a_node_rotates_the_content_key),
         FIXTURE_TEST(a_publish_that_waits_is_answered_when_the_node_reports_it),
