@@ -87,7 +87,9 @@ class Database:
         (host.path / "password").unlink()
         lines = {"unix_socket_directories": "''", "max_connections": "200",
                  "shared_buffers": "64MB", "wal_level": "replica", "wal_log_hints": "on",
-                 "wal_receiver_timeout": "5s", "wal_sender_timeout": "5s"}
+                 "wal_receiver_timeout": "5s", "wal_sender_timeout": "5s",
+                 # A primary that restarts acknowledges nothing before its standby is back.
+                 "wal_retrieve_retry_interval": "500ms"}
         files = host.path / "data"
         with open(files / "postgresql.conf", "a", encoding="ascii") as conf:
             conf.writelines(f"{key} = {value}\n" for key, value in lines.items())
