@@ -301,6 +301,45 @@ a_published_api_shows_where(void **state)
     assert_non_null(json_object_get(f->body, "publish_time"));
 }
 
+// The first element of a list with this query has every member that the read has, but for those
+// that no list has.
+static void
+assert_listed_as_read(struct fixture *f, const char *query, json_t *read, const char *except)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    assert_int_equal(fixture_call(f, "api.list", "", query, ""), 0);
+    json_t *element = json_array_get(json_object_get(f->body, "apis"), 0);
+    json_object_foreach(read, name, value)
+    {
+        const json_t *listed = json_object_get(element, name);
+        if (strstr(except, name) != NULL) {
+            assert_null(listed);
+        } else {
+            assert_true(json_equal(listed, value));
+        }
+    }
+    json_object_foreach(element, name, value)
+    {
+        assert_true(json_equal(json_object_get(read, name), value));
+    }
+}
+
+static void
+an_element_of_a_list_says_what_the_read_says(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = fixture_api(f, new_group(f, "g01"), "Api_mock", "/m", true);
+    const char *path = fixture_path(f, "api_id", id);
+    assert_int_equal(fixture_call(f, "api.update", path, "", "{\"tags\": [\"a\", \"b\\\"c\"]}"), 0);
+    assert_int_equal(fixture_call(f, "api.read", path, "", ""), 0);
+    json_t *read = f->body;
+    assert_int_equal(json_array_size(json_object_get(read, "tags")), 2);
+    assert_listed_as_read(f, "", read, "mock_info api_group_info");
+    assert_listed_as_read(f, "{\"return_data_mode\": \"include_group\"}", read, "mock_info");
+    assert_listed_as_read(f, "{\"return_data_mode\": \"include_group_backend\"}", read, "-");
+}
+
 static int64_t
 apis_found(struct fixture *f, const char *query)
 {
@@ -397,6 +436,7 @@ main(void)
         FIXTURE_TEST(lists_of_apis_are_brief_and_filtered),
         FIXTURE_TEST(an_api_that_moves_counts_in_the_other_group),
         FIXTURE_TEST(a_full_group_takes_no_more),
+        FIXTURE_TEST(an_element_of_a_list_says_what_the_read_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
