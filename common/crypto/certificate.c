@@ -34,14 +34,17 @@ bio_drop(BIO **bio)
 #define AUTO_PKEY  __attribute__((cleanup(pkey_drop))) EVP_PKEY *
 #define AUTO_BIO   __attribute__((cleanup(bio_drop))) BIO *
 
-// OpenSSL would else ask at the terminal.
+// OpenSSL would else ask at the terminal. `data`: a bool that tells whether it asked; may be NULL.
 static int
 no_password(char *buffer, int size, int writing, void *data)
 {
+    bool *asked = data;
     (void)buffer;
     (void)size;
     (void)writing;
-    (void)data;
+    if (asked != NULL) {
+        *asked = true;
+    }
     return -1;
 }
 
@@ -75,11 +78,14 @@ static STACK_OF(X509) * parse_chain(struct sl_str pem)
     return taken;
 }
 
+// NULL when it is none, or one under a password: then *ret_locked.
 static EVP_PKEY *
-parse_key(struct sl_str pem)
+parse_key(struct sl_str pem, bool *ret_locked)
 {
     AUTO_BIO bio = reader_of(pem);
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    *ret_locked = false;
+    EVP_PKEY *key =
+        bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_password, ret_locked);
     ERR_clear_error();
     return key;
 }
@@ -116,7 +122,11 @@ int
 sl_certificate_check(struct sl_str chain_pem, struct sl_str key_pem, struct sl_error *err)
 {
     AUTO_CHAIN chain = parse_chain(chain_pem);
-    AUTO_PKEY key = parse_key(key_pem);
+    bool locked = false;
+    AUTO_PKEY key = parse_key(key_pem, &locked);
+    if (chain != NULL && locked) {
+        return sl_fail(err, SL_E_CERT_KEY_LOCKED);
+    }
     if (chain == NULL || key == NULL) {
         return sl_fail(err, SL_E_CERT_INVALID);
     }

@@ -12,8 +12,8 @@
 
 // Checks a chain (the certificate itself first, then each that signed the one before it) and its
 // private key. Refuses CERT_INVALID (no certificate, no key, or nothing of the kind),
-// CERT_MISMATCH (not this certificate's key), CERT_EXPIRED (any of the chain, at this moment),
-// CERT_CHAIN (one did not sign the one before it).
+// CERT_KEY_LOCKED (the key is under a password), CERT_MISMATCH (not this certificate's key),
+// CERT_EXPIRED (any of the chain, at this moment), CERT_CHAIN (one did not sign the one before it).
 int sl_certificate_check(struct sl_str chain, struct sl_str key,
                          struct sl_error *err) SL_MUST_CHECK;
 

@@ -20,7 +20,7 @@ def story(world):
                 ({"content": chain[:200]}, "APIG.2106", "Invalid"),
                 ({"content": chain + middle.certificate[:200]}, "APIG.2106", "Invalid"),
                 ({"key": chain}, "APIG.2106", "Invalid"),
-                ({"key": top.locked(key)}, "APIG.2106", "Invalid"),
+                ({"key": top.locked(key)}, "APIG.2105", "Encrypted private keys are not supported"),
                 ({"ca": key}, "APIG.2106", "Invalid"),
                 ({"ca": top.issue("old", days=-1)[0]}, "APIG.2102", "expired"),
                 ({"content": 5}, "APIG.2011", "config.content"),

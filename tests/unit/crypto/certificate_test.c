@@ -182,7 +182,8 @@ what_is_no_certificate_or_no_key_is_refused(void **state)
     assert_int_equal(check(broken, NULL, NULL, leaf.key_pem), SL_E_CERT_INVALID);
     assert_int_equal(check(leaf.pem, NULL, NULL, ""), SL_E_CERT_INVALID);
     assert_int_equal(check(leaf.pem, NULL, NULL, leaf.pem), SL_E_CERT_INVALID);
-    assert_int_equal(check(leaf.pem, NULL, NULL, leaf.locked_pem), SL_E_CERT_INVALID);
+    assert_int_equal(check(leaf.pem, NULL, NULL, leaf.locked_pem), SL_E_CERT_KEY_LOCKED);
+    assert_int_equal(check("text", NULL, NULL, leaf.locked_pem), SL_E_CERT_INVALID);
 }
 
 static void
