@@ -111,7 +111,7 @@ enum sl_sign_result
 sl_sign_precheck(const struct sl_sign_request *request, const struct sl_sign_parts *parts,
                  int64_t now_ms)
 {
-    bool has_host = false;
+    bool has_host = request->by_address;
     bool has_date = false;
     size_t names = 0;
     struct sl_str rest = parts->signed_headers;

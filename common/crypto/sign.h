@@ -27,6 +27,7 @@ struct sl_sign_request {
     size_t header_count;
     struct sl_str body_hash; // lower-case hex SHA-256 of the body; empty: the body is not known and
                              // X-Sdk-Content-Sha256 stands for it (absent: taken as empty body)
+    bool by_address;         // it was sent to an address: its host need not be signed
 };
 
 // The parts of "SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…"; views into the header.

@@ -273,7 +273,9 @@ ngx_int_t ngx_http_sluice_custom_take(ngx_http_request_t *r, ngx_http_sluice_ctx
 
 // The gateway of the image; NULL while there is none.
 const struct sl_img_gateway *ngx_http_sluice_gateway(ngx_http_request_t *r);
-// _route.c: fills gateway, group, api, route and the ids. Refuses with GW_NO_API, GW_NO_METHOD,
+// _route.c: whether a Host, without its port, is an IP address; an IPv6 one may stand in brackets.
+bool ngx_http_sluice_is_address(struct sl_str host);
+// Fills gateway, group, api, route and the ids. Refuses with GW_NO_API, GW_NO_METHOD,
 // GW_PROTOCOL.
 ngx_int_t ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // Looks gateway, group, api and app up again by id. Refuses when the API is gone.

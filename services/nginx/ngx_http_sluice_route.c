@@ -53,8 +53,8 @@ method_of(const ngx_http_request_t *r)
     return SL_METHOD_COUNT;
 }
 
-static bool
-is_address(struct sl_str host)
+bool
+ngx_http_sluice_is_address(struct sl_str host)
 {
     char text[INET6_ADDRSTRLEN + 1];
     u_char address[16];
@@ -100,7 +100,7 @@ group_of(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
     }
     host = sl_image_host(image, ctx->host);
     if (host == NULL) {
-        return is_address(ctx->host) && is_own_address(ctx->gateway, ctx->host)
+        return ngx_http_sluice_is_address(ctx->host) && is_own_address(ctx->gateway, ctx->host)
                    ? sl_image_default_group(image)
                    : NULL;
     }
@@ -174,7 +174,7 @@ static bool
 may_route_by_app(const ngx_http_sluice_ctx_t *ctx)
 {
     return sl_img_feature_on(ctx->gateway, SL_FEATURE_APP_ROUTE) && !ctx->debug_call &&
-           (ctx->host.len == 0 || is_address(ctx->host));
+           (ctx->host.len == 0 || ngx_http_sluice_is_address(ctx->host));
 }
 
 // Routes among what the app of X-HW-ID and X-HW-AppKey may call; NGX_DECLINED when that is nothing.

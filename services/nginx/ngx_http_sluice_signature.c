@@ -247,6 +247,7 @@ ngx_http_sluice_signature_check(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ct
         .raw_path = ngx_http_sluice_view(&r->unparsed_uri),
         .raw_query = ctx->raw_query,
         .headers = headers,
+        .by_address = ctx->host.len == 0 || ngx_http_sluice_is_address(ctx->host),
     };
     enum sl_sign_result result;
     ngx_int_t rc;

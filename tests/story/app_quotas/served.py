@@ -26,8 +26,9 @@ def statuses(world, paths, app="p"):
 
 def story(world):
     world.group("g")
-    for name in ("a", "b", "c"):
-        world.api(name, auth_type="APP" if name != "c" else "NONE")
+    for name, auth_type in (("a", "APP"), ("b", "APP"), ("c", "NONE"), ("d", "IAM")):
+        coded = {"auth_opt": {"app_code_auth_type": "HEADER"}} if name == "a" else {}
+        world.api(name, auth_type=auth_type, **coded)
         world.publish(name)
     for app in ("p", "other"):
         world.app(app)
@@ -43,7 +44,14 @@ def story(world):
     assert refused.status == 405 and refused.json["error_code"] == "APIG.0501", refused
     assert refused.json["error_msg"] == "The app quota has been used up.", refused
     assert statuses(world, turns, "other") == [200] * 12
-    assert world.call("GET", "/c", 1).status == 200  # no app, no quota
+    # Whatever the app proves itself with; but only where the API asks for an app.
+    world.app_code("code", "p")
+    world.settle("a")
+    assert [world.call("GET", "/a", node, code="code").status for node in ("tls", "h2")] == [405, 405]
+    assert [world.call("GET", "/c", node, app="p").status for node in (1, 2)] == [200, 200]
+    token = {"X-Auth-Token": world.token().headers["x-subject-token"]}
+    wait_until(lambda: [world.call("GET", "/d", node, headers=token).status for node in (1, 2)] == [200, 200], 10,
+               "a user calls without a quota")
 
     # What a throttling policy refuses takes nothing of the quota.
     world.throttle("t", api_call_limits=1, time_unit="DAY")

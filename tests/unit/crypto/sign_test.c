@@ -349,6 +349,20 @@ signed_headers_must_name_host_and_date_and_be_there(void **state)
 }
 
 static void
+the_host_of_a_request_to_an_address_need_not_be_signed(void **state)
+{
+    (void)state;
+    int64_t at_ms = 0;
+    struct sl_sign_request request = make_request(&vector_a);
+    struct sl_sign_parts parts = {.signed_headers = SL_STR("x-sdk-date")};
+    request.by_address = true;
+    assert_true(sl_sign_date(SL_STR("20200608T023900Z"), &at_ms));
+    assert_int_equal(sl_sign_precheck(&request, &parts, at_ms), SL_SIGN_OK);
+    parts.signed_headers = SL_STR("host");
+    assert_int_equal(sl_sign_precheck(&request, &parts, at_ms), SL_SIGN_HEADERS);
+}
+
+static void
 a_request_without_host_or_date_cannot_be_signed(void **state)
 {
     (void)state;
@@ -384,6 +398,7 @@ main(void)
         cmocka_unit_test(dates_are_of_the_one_form_and_exist),
         cmocka_unit_test(fifteen_minutes_either_way_pass_and_no_more),
         cmocka_unit_test(signed_headers_must_name_host_and_date_and_be_there),
+        cmocka_unit_test(the_host_of_a_request_to_an_address_need_not_be_signed),
         cmocka_unit_test(a_request_without_host_or_date_cannot_be_signed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -19,11 +19,13 @@ from signing import sign  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
 PORT = free_ports()
-GROUP, APP, OTHER = hex_id(1), hex_id(50), hex_id(51)
+GROUP, DEFAULT, APP, OTHER = hex_id(1), hex_id(2), hex_id(50), hex_id(51)
+OWN = "127.0.0.1"
 KEY, SECRET, CODE = "AppKey0001", "0123456789abcdefghijABCDEFGHIJ", "c" * 64
 KEY2, SECRET2 = "AppKey0002", "another:secret"
 PREFIX = "Incorrect app authentication information: "
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
+EMPTY = hashlib.sha256(b"").hexdigest()
 TOKEN_URI = "/v1/apigw/oauth2/token"
 TOKEN_ON = {"app_token.enable": "on", "app_token.app_token_key": "the operator's own key"}
 
@@ -37,13 +39,13 @@ def image(**features):
     down = {**api, "publish_id": hex_id(1002), "api_id": hex_id(2002), "path": "/down",
             "http": {**api["http"], "port": PORT + 4}}
     return {
-        "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20, "node_ids": [hex_id(77)],
+        "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20, "node_ids": [hex_id(77)], "addresses": [OWN],
                     "features": [{"name": name, "value": value} for name, value in features.items()]},
-        "groups": [{"id": GROUP, "name": "g"}], "hosts": [{"name": "h.example.com", "group_id": GROUP}],
+        "groups": [{"id": GROUP, "name": "g"}, {"id": DEFAULT, "name": "DEFAULT", "is_default": True}], "hosts": [{"name": "h.example.com", "group_id": GROUP}],
         "apps": [{"id": APP, "name": "one", "key": KEY, "secret": SECRET, "codes": [CODE],
-                  "publish_ids": [hex_id(1001), hex_id(1002)]},
+                  "publish_ids": [hex_id(1001), hex_id(1002), hex_id(1003)]},
                  {"id": OTHER, "name": "two", "key": KEY2, "secret": SECRET2, "publish_ids": [hex_id(1001)]}],
-        "apis": [api, down], "upstreams": {"echo.test": ["127.0.0.1"]},
+        "apis": [api, down, {**api, "publish_id": hex_id(1003), "api_id": hex_id(2003), "group_id": DEFAULT}], "upstreams": {"echo.test": ["127.0.0.1"]},
     }
 
 
@@ -120,6 +122,58 @@ class Switched(Case):
         self.features(app_secret="off", app_basic="off", app_api_key="off", **{"app_jwt.enable": "off"})
         self.refused(("X-HW-ID", KEY), ("X-HW-AppKey", SECRET), message=self.MISSING)
         self.refused(("apikey", KEY), message=self.MISSING)
+
+
+class Order(Case):
+    """runtime.md 5.1: each means before all that follow it, whether it holds or not."""
+
+    MEANS = [
+        ("X-Apig-AppCode", "d" * 64, "app not found by AppCode"),
+        ("X-HW-ID", "by-id", "app not found, appkey by-id"),
+        ("apikey", "by-key", "app not found, appkey by-key"),
+        ("Authorization", "Basic " + base64.b64encode(b"by-basic:x").decode(), "app not found, appkey by-basic"),
+        ("access_token", "x", None),  # APIG.2203
+        ("X-My-Token", jwt({"appId": "by-jwt"}), "app not found, appkey by-jwt"),
+        ("X-My-Auth", "SDK-HMAC-SHA256 Access=by-signature, SignedHeaders=host;x-sdk-date, Signature=" + "0" * 64,
+         "app not found, appkey by-signature"),
+    ]
+
+    def test_the_first_of_those_that_are_there_decides(self):
+        self.features(app_secret="on", app_api_key="on", app_basic="on", **TOKEN_ON,
+                      **{"app_jwt.enable": "on", "app_jwt.auth_header": "X-My-Token",
+                         "custom_auth_header.app_auth_header": "X-My-Auth"})
+        beside = [("X-HW-AppKey", "x"), ("Timestamp", now_ms()),
+                  ("X-Sdk-Date", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))]
+        for at, (_, _, reason) in enumerate(self.MEANS):
+            headers = [means[:2] for means in self.MEANS[at:]] + beside
+            if reason is None:
+                self.refused(*headers, tls=True, status=400, code="APIG.2203", message="Access token is invalid")
+            else:
+                self.refused(*headers, tls=True, message=PREFIX + reason)
+
+
+class Address(Case):
+    """A call to an address of the gateway."""
+
+    def signed(self, *leave_out, host=OWN):
+        """Headers that sign the call but for those left out."""
+        date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        held = {"host": host, "x-sdk-date": date}
+        names = sorted(set(held) - set(leave_out))
+        canonical = "\n".join(["GET", "/app/", "", *(f"{name}:{held[name]}" for name in names), "", ";".join(names), EMPTY])
+        text = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+        return [("X-Sdk-Date", date), ("Authorization", f"SDK-HMAC-SHA256 Access={KEY}, SignedHeaders={';'.join(names)}, "
+                                                        f"Signature={signature}")]
+
+    def test_the_host_need_not_be_signed(self):
+        self.features()
+        for headers in (self.signed(), self.signed("host")):
+            self.assertEqual(self.node.request("GET", "/app", headers, host=OWN).status, 200)
+        reply = self.node.request("GET", "/app", self.signed("x-sdk-date"), host=OWN)
+        self.assertEqual((reply.status, reply.json()["error_code"]), (401, "APIG.0303"))
+        self.refused(*self.signed("host", host="h.example.com"))
+        self.passes(*self.signed(host="h.example.com"))
 
 
 class Secret(Case):
@@ -365,6 +419,8 @@ class Token(Case):
         self.assertEqual(self.ask(fields, target="/my/token")[0].status, 200)
         self.assertEqual(self.ask(fields)[0].status, 404)
         self.assertEqual(self.ask(fields, target="/my/token", host="unknown.test")[0].status, 404)
+        self.assertEqual(self.ask(fields, target="/my/token", host=OWN)[0].status, 200)
+        self.assertEqual(self.ask(fields, target="/my/token", host="192.0.2.7")[0].status, 404)
 
 
 if __name__ == "__main__":
