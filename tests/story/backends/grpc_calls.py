@@ -85,11 +85,24 @@ def refusals(world, caller):
     assert told.headers["grpc-message"] == told.json["error_msg"] == reply.headers["grpc-message"], told.headers
 
 
+def coded(world, backend, caller):
+    """An AppCode passes over gRPC, which is always TLS, and stays with the gateway."""
+    world.app("member")
+    world.app_code("code", "member")
+    world.auth("member", "kept")
+    world.settle("kept")
+    code = (("x-apig-appcode", world.names["code"]["app_code"]),)
+    assert caller.unary("/pkg.Kept/Echo", b"k", metadata=code)[0] == b"k"
+    method, metadata = backend.seen[-1]
+    assert method == "/pkg.Kept/Echo" and "x-apig-appcode" not in dict(metadata), metadata
+    refused(caller, "/pkg.Kept/Echo", grpc.StatusCode.UNAUTHENTICATED, metadata=(("x-apig-appcode", "0" * 64),))
+
+
 def story(world):
     world.group("g")
     with GrpcBackend() as backend, GrpcCaller(world) as caller:
         add(world, "open", backend.address, timeout=1500)
-        add(world, "kept", backend.address, auth_type="APP")
+        add(world, "kept", backend.address, auth_type="APP", auth_opt={"app_code_auth_type": "HEADER"})
         add(world, "gone", "127.0.0.1:1")
         add(world, "few", backend.address, req_uri="/pkg.Few/Echo", match_mode="NORMAL")
         world.throttle("t", api_call_limits=1)
@@ -101,3 +114,4 @@ def story(world):
         assert caller.unary("/pkg.Chosen/Echo", b"c")[0] == b"c"
         assert caller.unary("/pkg.Few/Echo")[0] == b"x"
         refusals(world, caller)
+        coded(world, backend, caller)

@@ -10,6 +10,10 @@ def story(world):
     throttle = made(world, "/throttles", name="t", time_interval=1, time_unit="HOUR", api_call_limits=3, app_call_limits=2)
     release = {"group_id": group, "env_id": "DEFAULT_ENVIRONMENT_RELEASE_ID"}
     apps = [made(world, "/apps", name=f"s{number}") for number in range(2)]
+    world.names["g"] = {"id": group}
+    for name in ("one", "two"):
+        world.api(name)
+        world.publish(name)
     rows = [
         ("groups", "/api-groups", lambda n: {"name": named(world, "h", n)}, "APIG.3101", "API groups"),
         ("group_apis", "/apis", lambda n: api(world, group, n), "APIG.3125", "APIs in the API group"),
@@ -19,6 +23,8 @@ def story(world):
         ("env_variables", "/env-variables", lambda n: {**release, "variable_name": f"var{n}", "variable_value": "v"},
          "APIG.3106", "variables"),
         ("app_codes", f"/apps/{app}/app-codes", lambda n: {"app_code": f"{n}" * 64}, "APIG.3131", "AppCodes"),
+        ("app_apis", "/app-auths", lambda n: {"env_id": release["env_id"], "app_ids": [app],
+                                              "api_ids": [world.names[("one", "two")[n]]["id"]]}, "APIG.3100", "resources"),
         ("throttle_specials", f"/throttles/{throttle}/throttle-specials",
          lambda n: {"object_type": "APP", "object_id": apps[n], "call_limits": 1}, "APIG.3100", "resources"),
         ("app_quotas", "/app-quotas",
@@ -50,7 +56,8 @@ def filled(world, quota, path, body, code, words):
     def more(number):
         reply = world.manage("POST", path, body(number))
         if reply.status == 201:
-            return f"{path}/{reply.json.get('id') or reply.json['app_quota_id']}"
+            one = reply.json.get("auths", [reply.json])[0]
+            return f"{path}/{one.get('id') or one['app_quota_id']}"
         assert (reply.status, reply.json["error_code"]) == (403, code), f"{quota}: {reply}"
         assert reply.json["error_msg"] == f"The number of {words} exceeds the maximum allowed limit", reply
         return None
