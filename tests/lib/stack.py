@@ -11,6 +11,7 @@ import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 PORTS = 20  # a deployment's block
+DAY_S = 86400
 
 
 def free_port_block():
@@ -41,6 +42,11 @@ def wait_until(condition, seconds, what):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
         select_pause()
+
+
+def clear_of_midnight(seconds=60):
+    """Windows are the clock's own: a story that counts in one of a day does not begin just before its end."""
+    wait_until(lambda: time.time() % DAY_S < DAY_S - seconds, seconds + 30, "the next day")
 
 
 def select_pause(seconds=0.05):

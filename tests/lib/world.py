@@ -7,7 +7,9 @@ import uuid
 
 import client
 import signer
+from stack import wait_until
 
+UNITS_S = 30
 RELEASE = "DEFAULT_ENVIRONMENT_RELEASE_ID"
 WAIT_MS = 10000
 _counter = itertools.count(1)
@@ -176,7 +178,7 @@ class World:
         self.names["auth"] = made["auths"][0]
 
     def throttle(self, name, **fields):
-        body = {"name": f"{name}_{self.uid}", "type": 1, "time_interval": 1, "time_unit": "HOUR",
+        body = {"name": f"{name}_{self.uid}", "type": 1, "time_interval": 1, "time_unit": "DAY",
                 "api_call_limits": 3, **fields}
         made = self.want(201, "POST", "/throttles", body)
         self._remember(name, made, f"/throttles/{made['id']}")
@@ -225,6 +227,20 @@ class World:
                                    source=source)
         self.contract.meet(reply)
         return reply
+
+    def admitted(self, wanted, call, more=12):
+        """The replies of as many calls as it takes until `wanted` are admitted, and of `more` after them.
+
+        `call(number)` makes one. One that waits 20 ms in vain for its unit is refused and uses nothing
+        up (architecture 7), so how many it takes is the machine's affair.
+        """
+        replies = []
+
+        def all_units():
+            replies.append(call(len(replies)))
+            return [reply.status for reply in replies].count(200) >= wanted
+        wait_until(all_units, UNITS_S, f"{wanted} calls to be admitted")
+        return replies + [call(number) for number in range(more)]
 
     def close(self):
         """Deletes what the story made on the served gateway, so that quotas last."""

@@ -87,7 +87,7 @@ def provision(world, port):
     world.api("mock", backend_type="MOCK", mock_info={"result_content": "mocked"})
     for name in ("twice", "never", "socket"):
         world.api(name, backend={"url_domain": own, "req_uri": f"/{name}"})
-    world.throttle("t", api_call_limits=1, time_unit="HOUR")
+    world.throttle("t", api_call_limits=1, time_unit="DAY")
     for name in ("plain", "closed", "few", "mock", "twice", "never", "socket"):
         world.publish(name)
     world.binding("few", "t")

@@ -1,6 +1,4 @@
 """behind a load balancer: whose address counts, and which address leads to the group DEFAULT"""
-from stack import wait_until
-
 OWN_STACK = True  # both concern all calls of the served gateway
 SERVED = True
 NODES = (1, 2)
@@ -15,14 +13,9 @@ def limited(world):
     world.binding("counted", "t")
 
     def admits_three(client):
-        """And no fourth; a unit that comes too late leaves its place to a later call."""
-        statuses = []
-
-        def three():
-            statuses.extend(world.call("GET", "/counted", node, headers=client).status for node in NODES)
-            return statuses.count(200) >= 3
-        wait_until(three, 30, f"three calls of {client}")
-        statuses.extend(world.call("GET", "/counted", node, headers=client).status for node in NODES * 10)
+        """And no fourth."""
+        replies = world.admitted(3, lambda number: world.call("GET", "/counted", NODES[number % 2], headers=client), more=20)
+        statuses = [reply.status for reply in replies]
         assert set(statuses) == {200, 429} and statuses.count(200) == 3, (client, statuses)
     world.feature("real_ip_from_xff", {"enable": "on", "xff_index": 0})
     world.settle("counted")

@@ -74,7 +74,7 @@ def story(world):
     world.auth("p", "a")
     world.settle("a")
     stack = world.stack
-    world.tell_step({"CALL": "GET /limited", "nodes": [1, 2], "expect": {"status": 200}})
+    world.tell_step({"CALL": "GET /limited", "nodes": [1, 2], "soon": True, "expect": {"status": 200}})
     revision = status(stack)["revision"]
     file = stack.var / "node.seed"
     subprocess.run([stack.build / "bin/sluice-node", "--config", stack.var / "config/node-1.yaml",

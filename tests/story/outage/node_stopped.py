@@ -1,8 +1,7 @@
 """a node that is stopped gives back the units that it did not spend, and others spend them"""
 import concurrent.futures
-import time
 
-from stack import wait_until
+from stack import clear_of_midnight, wait_until
 
 OWN_STACK = True
 SERVED = True
@@ -40,7 +39,7 @@ def story(world):
     world.throttle("t", api_call_limits=LIMIT)
     world.binding("a", "t")
     world.settle("a")
-    wait_until(lambda: time.time() % 3600 < 3540, 60, "the next hour")
+    clear_of_midnight()
     first = together(world, "/a", 2)
     try:
         for unit in ("nginx-2", "node-2"):  # nginx first: while it runs, what the node holds is its own
