@@ -173,7 +173,6 @@ stage_forbid(struct stage *stage, const struct sl_peer *peer)
 {
     int rc = unlink(stage->files[peer - stage->peers]);
     assert(rc == 0);
-    pause_ms(120);
 }
 
 bool
@@ -189,7 +188,7 @@ stage_wait(const atomic_bool *flag, int64_t limit_ms)
 void
 stage_wait_live(const struct sl_bus_client *client, size_t count)
 {
-    int64_t end_ms = sl_mono_ms() + 5000;
+    int64_t end_ms = sl_mono_ms() + STAGE_PATIENCE_MS;
     while (sl_bus_client_live(client) != count && sl_mono_ms() < end_ms) {
         pause_ms(1);
     }

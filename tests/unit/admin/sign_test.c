@@ -1,6 +1,7 @@
 // sign_test.c - sluice-sign prints what the SDK's own vectors say.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -38,8 +39,7 @@ run(const char *const *arguments, char output[2048])
     int status = 0;
     setenv("TEST_SECRET", "SecretKey", 1);
     assert_int_equal(pipe(fds), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fork_child();
     if (child == 0) {
         become(arguments, fds[1]);
     }

@@ -5,15 +5,14 @@
 
 #include "common/base/log.h"
 #include "common/wire/bus_client.h"
+#include "tests/unit/free_port.h"
 #include "tests/unit/test.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define WAYS 3 // in which the bus can be reached
@@ -32,20 +31,6 @@ struct room {
 };
 
 static struct room room;
-
-// A port that nobody has.
-static int
-free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
 
 static void
 name_ways(void)

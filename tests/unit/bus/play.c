@@ -115,8 +115,10 @@ play_end(void)
 struct sl_command
 play_command(const char *name)
 {
-    return (struct sl_command){
-        .service = "registry", .name = name, .actor = {.user_id = "u1"}, .deadline_ms = 5000};
+    return (struct sl_command){.service = "registry",
+                               .name = name,
+                               .actor = {.user_id = "u1"},
+                               .deadline_ms = STAGE_PATIENCE_MS};
 }
 
 int

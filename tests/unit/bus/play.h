@@ -36,7 +36,7 @@ struct sl_bus_client *play_client(const struct sl_peer *peer, bool own_dispatch)
 void play_begin(size_t buses, const char *worker_role, size_t threads, size_t credits);
 void play_end(void);
 
-// A command to `registry` with 5 s; the same sent by the front, its reply awaited.
+// A command to `registry` with a deadline for hangs; the same sent by the front, its reply awaited.
 struct sl_command play_command(const char *name);
 int play_request(struct sl_bus_client *client, const char *name, struct sl_reply *ret_reply,
                  struct sl_error *err);

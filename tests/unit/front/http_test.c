@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,18 @@
 
 #include "services/front/document.h"
 #include "services/front/health.h"
+#include "tests/unit/free_port.h"
 #include "tests/unit/test.h"
 
-#define PORT        17110
-#define HEALTH_PORT 17111
-#define GROUPS      "/v2/p1/apigw/instances/i1/api-groups"
+#define GROUPS "/v2/p1/apigw/instances/i1/api-groups"
+
+static int port;        // of the listener
+static int health_port; // of the one for probes
 
 // The bus of this test: answers on a thread of its own, as the real one does.
 struct sl_bus_client {
     size_t live;
-    int delay_ms;         // before an answer
+    atomic_bool is_held;  // answers wait while it is set
     enum sl_code refusal; // SL_E_OK: none
     char name[64];        // of the last command
     char id[SL_ID_SIZE];  // of the last command
@@ -52,10 +55,12 @@ static void *
 answer_call(void *arg)
 {
     struct call *call = arg;
-    const struct timespec pause = {.tv_nsec = call->client->delay_ms * 1000000L};
+    const struct timespec pause = {.tv_nsec = 1000000L};
     struct sl_reply reply = {.body = sl_str(call->client->answer),
                              .headers = call->client->headers};
-    nanosleep(&pause, NULL);
+    while (atomic_load(&call->client->is_held)) {
+        nanosleep(&pause, NULL);
+    }
     if (call->client->refusal != SL_E_OK) {
         reply.failed = true;
         (void)sl_fail(&reply.error, call->client->refusal, "it");
@@ -151,10 +156,10 @@ struct fixture {
 
 // Sends bytes, answers everything until the other side closes.
 static char *
-exchange(int port, const char *bytes, size_t len)
+exchange(int to, const char *bytes, size_t len)
 {
     static char text[2 * 1024 * 1024];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)to)};
     size_t used = 0;
     ssize_t got = 0;
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
@@ -173,14 +178,14 @@ exchange(int port, const char *bytes, size_t len)
 }
 
 static char *
-ask(int port, const char *method, const char *target, const char *headers, const char *body)
+ask(int to, const char *method, const char *target, const char *headers, const char *body)
 {
     char request[4096];
     int len = snprintf(request, sizeof(request),
                        "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %zu\r\n"
                        "%s\r\n%s",
                        method, target, strlen(body), headers, body);
-    return exchange(port, request, (size_t)len);
+    return exchange(to, request, (size_t)len);
 }
 
 static void
@@ -200,7 +205,7 @@ a_good_request_becomes_a_command_and_its_reply_the_answer(void **state)
 {
     struct fixture *f = *state;
     f->bus.answer = "{\"id\":\"g1\"}";
-    const char *reply = ask(PORT, "POST", GROUPS, "Content-Type: application/json\r\n",
+    const char *reply = ask(port, "POST", GROUPS, "Content-Type: application/json\r\n",
                             "{\"name\":\"abc\",\"remark\":\"\"}");
     answers(reply, 201, "\r\n\r\n{\"id\":\"g1\"}");
     assert_non_null(strstr(reply, "Content-Type: application/json\r\n"));
@@ -215,7 +220,7 @@ a_reply_without_a_body_has_none(void **state)
 {
     struct fixture *f = *state;
     f->bus.answer = "";
-    const char *reply = ask(PORT, "DELETE", GROUPS "/g1", "", "");
+    const char *reply = ask(port, "DELETE", GROUPS "/g1", "", "");
     answers(reply, 204, "X-Request-Id: ");
     assert_null(strstr(reply, "Content-Type"));
 }
@@ -225,7 +230,7 @@ a_refusal_is_rendered_from_its_row(void **state)
 {
     struct fixture *f = *state;
     f->bus.refusal = SL_E_PARAM_INVALID;
-    answers(ask(PORT, "GET", GROUPS, "X-Request-Id: 0123456789abcdef0123456789ABCDEF\r\n", ""), 400,
+    answers(ask(port, "GET", GROUPS, "X-Request-Id: 0123456789abcdef0123456789ABCDEF\r\n", ""), 400,
             "\r\n\r\n{\"error_code\":\"APIG.2011\",\"error_msg\":\"Invalid parameter value,"
             "parameterName:it. Please refer to the support documentation\","
             "\"request_id\":\"0123456789abcdef0123456789ABCDEF\"}");
@@ -236,7 +241,7 @@ static void
 a_request_id_that_is_not_one_is_replaced(void **state)
 {
     (void)state;
-    const char *reply = ask(PORT, "GET", GROUPS, "X-Request-Id: x\r\n", "");
+    const char *reply = ask(port, "GET", GROUPS, "X-Request-Id: x\r\n", "");
     answers(reply, 200, "X-Request-Id: ");
     assert_int_equal(strspn(strstr(reply, "X-Request-Id: ") + 14, "0123456789abcdef"), SL_ID_LEN);
 }
@@ -245,8 +250,8 @@ static void
 unknown_paths_and_methods_have_answers_of_their_own(void **state)
 {
     (void)state;
-    answers(ask(PORT, "GET", "/nothing", "", ""), 404, "SLUICE.0101");
-    const char *reply = ask(PORT, "PATCH", GROUPS, "", "");
+    answers(ask(port, "GET", "/nothing", "", ""), 404, "SLUICE.0101");
+    const char *reply = ask(port, "PATCH", GROUPS, "", "");
     answers(reply, 405, "Allow: GET, HEAD, POST\r\n");
     answers(reply, 405, "SLUICE.0102");
 }
@@ -255,11 +260,11 @@ static void
 a_wrong_type_or_malformed_body_is_told_apart(void **state)
 {
     (void)state;
-    answers(ask(PORT, "POST", GROUPS, "Content-Type: text/plain\r\n", "{}"), 415, "SLUICE.0105");
-    answers(ask(PORT, "POST", GROUPS, "", "{\"name\":"), 400, "is not valid JSON");
-    answers(ask(PORT, "POST", GROUPS, "", "{\"name\":\"abc\",\"name\":\"abc\"}"), 400,
+    answers(ask(port, "POST", GROUPS, "Content-Type: text/plain\r\n", "{}"), 415, "SLUICE.0105");
+    answers(ask(port, "POST", GROUPS, "", "{\"name\":"), 400, "is not valid JSON");
+    answers(ask(port, "POST", GROUPS, "", "{\"name\":\"abc\",\"name\":\"abc\"}"), 400,
             "stands twice");
-    answers(ask(PORT, "GET", GROUPS, "Content-Type: application/json\r\n", ""), 200, "\r\n\r\n");
+    answers(ask(port, "GET", GROUPS, "Content-Type: application/json\r\n", ""), 200, "\r\n\r\n");
 }
 
 static void
@@ -270,8 +275,8 @@ an_oversize_body_that_waits_for_leave_is_refused_unread(void **state)
                                 "Expect: 100-continue\r\nConnection: close\r\n\r\n";
     static const char huge[] = "POST " GROUPS " HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n"
                                "Connection: close\r\n\r\n";
-    answers(exchange(PORT, waits, sizeof(waits) - 1), 413, "SLUICE.0104");
-    answers(exchange(PORT, huge, sizeof(huge) - 1), 413, "SLUICE.0104");
+    answers(exchange(port, waits, sizeof(waits) - 1), 413, "SLUICE.0104");
+    answers(exchange(port, huge, sizeof(huge) - 1), 413, "SLUICE.0104");
 }
 
 static void
@@ -285,7 +290,7 @@ headers_beyond_their_limit_have_an_answer_of_ours(void **state)
         len += (size_t)snprintf(headers + len, sizeof(headers) - len, "X-%d: %01000d\r\n", i, i);
     }
     len += (size_t)snprintf(headers + len, sizeof(headers) - len, "\r\n");
-    answers(exchange(PORT, headers, len), 431, "\"error_code\":\"SLUICE.0107\"");
+    answers(exchange(port, headers, len), 431, "\"error_code\":\"SLUICE.0107\"");
 }
 
 // Sends `head`, then `size` blanks, then `tail`.
@@ -297,7 +302,7 @@ send_blanks(const char *head, size_t size, const char *tail)
     memcpy(bytes, head, head_len);
     memset(bytes + head_len, ' ', size);
     memcpy(bytes + head_len + size, tail, strlen(tail));
-    const char *reply = exchange(PORT, bytes, head_len + size + strlen(tail));
+    const char *reply = exchange(port, bytes, head_len + size + strlen(tail));
     free(bytes);
     return reply;
 }
@@ -321,7 +326,7 @@ the_credential_is_judged_before_the_body(void **state)
 {
     struct fixture *f = *state;
     f->auth.denies = true;
-    answers(ask(PORT, "POST", GROUPS, "", "{"), 401, "APIG.1002");
+    answers(ask(port, "POST", GROUPS, "", "{"), 401, "APIG.1002");
     f->auth.denies = false;
 }
 
@@ -348,15 +353,15 @@ the_action_follows_the_value_it_depends_on(void **state)
 {
     struct fixture *f = *state;
     const char *path = "/v2/p1/apigw/instances/i1/apis/action";
-    (void)ask(PORT, "POST", path, "", "{\"action\":\"offline\",\"env_id\":\"e\",\"api_id\":\"a\"}");
+    (void)ask(port, "POST", path, "", "{\"action\":\"offline\",\"env_id\":\"e\",\"api_id\":\"a\"}");
     assert_string_equal(f->auth.action, "apig:apis:offline");
-    (void)ask(PORT, "POST", path, "", "{\"action\":\"online\",\"env_id\":\"e\",\"api_id\":\"a\"}");
+    (void)ask(port, "POST", path, "", "{\"action\":\"online\",\"env_id\":\"e\",\"api_id\":\"a\"}");
     assert_string_equal(f->auth.action, "apig:apis:publish");
-    answers(ask(PORT, "POST", path, "", "{\"action\":\"x\",\"env_id\":\"e\",\"api_id\":\"a\"}"),
+    answers(ask(port, "POST", path, "", "{\"action\":\"x\",\"env_id\":\"e\",\"api_id\":\"a\"}"),
             400, "parameterName:action");
-    (void)ask(PORT, "POST", "/v3/auth/tokens", "", "{}");
+    (void)ask(port, "POST", "/v3/auth/tokens", "", "{}");
     assert_string_equal(f->auth.action, AUTH_NO_ACTION);
-    (void)ask(PORT, "GET", "/v3/projects", "", "");
+    (void)ask(port, "GET", "/v3/projects", "", "");
     assert_string_equal(f->auth.action, "");
 }
 
@@ -365,14 +370,14 @@ the_client_is_the_peer_or_the_last_that_a_trusted_balancer_names(void **state)
 {
     struct fixture *f = *state;
     const char *named = "X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-For: 192.0.2.8, 2001:db8::1\r\n";
-    (void)ask(PORT, "GET", GROUPS, named, "");
+    (void)ask(port, "GET", GROUPS, named, "");
     assert_string_equal(f->bus.address, "127.0.0.1");
     f->front.forwarded_for = true;
-    (void)ask(PORT, "GET", GROUPS, named, "");
+    (void)ask(port, "GET", GROUPS, named, "");
     assert_string_equal(f->bus.address, "2001:db8::1");
     static const char *const others[] = {"", "X-Forwarded-For:\r\n", "X-Forwarded-For: 1, x\r\n"};
     for (size_t i = 0; i < SL_COUNT(others); i++) {
-        (void)ask(PORT, "GET", GROUPS, others[i], "");
+        (void)ask(port, "GET", GROUPS, others[i], "");
         assert_string_equal(f->bus.address, "127.0.0.1");
     }
     f->front.forwarded_for = false;
@@ -382,7 +387,7 @@ static void
 waiting_extends_the_deadline_and_reaches_the_worker(void **state)
 {
     struct fixture *f = *state;
-    (void)ask(PORT, "POST", "/v2/p1/apigw/instances/i1/apis/action?wait_ms=700", "",
+    (void)ask(port, "POST", "/v2/p1/apigw/instances/i1/apis/action?wait_ms=700", "",
               "{\"action\":\"online\",\"env_id\":\"e\",\"api_id\":\"a\"}");
     assert_int_equal(f->bus.deadline_ms, SL_DEADLINE_MS + 700);
     assert_non_null(strstr(f->bus.body, "\"wait_ms\":700"));
@@ -393,7 +398,7 @@ headers_of_the_reply_are_passed_on(void **state)
 {
     struct fixture *f = *state;
     f->bus.headers = json_pack("{s:s}", "X-Subject-Token", "secret");
-    answers(ask(PORT, "GET", GROUPS, "", ""), 200, "X-Subject-Token: secret\r\n");
+    answers(ask(port, "GET", GROUPS, "", ""), 200, "X-Subject-Token: secret\r\n");
     json_decref(f->bus.headers);
     f->bus.headers = NULL;
 }
@@ -403,8 +408,8 @@ the_contract_is_served_to_anyone(void **state)
 {
     struct fixture *f = *state;
     f->auth.denies = true;
-    answers(ask(PORT, "GET", "/openapi.json", "", ""), 200, "\"openapi\":\"3.0.3\"");
-    answers(ask(PORT, "POST", "/openapi.json", "", ""), 404, "SLUICE.0101");
+    answers(ask(port, "GET", "/openapi.json", "", ""), 200, "\"openapi\":\"3.0.3\"");
+    answers(ask(port, "POST", "/openapi.json", "", ""), 404, "SLUICE.0101");
     f->auth.denies = false;
 }
 
@@ -412,16 +417,16 @@ static void
 the_contract_has_a_page_that_needs_no_other_server(void **state)
 {
     (void)state;
-    const char *page = ask(PORT, "GET", "/docs", "", "");
+    const char *page = ask(port, "GET", "/docs", "", "");
     answers(page, 200, "Content-Type: text/html; charset=utf-8\r\n");
     assert_non_null(strstr(page, "href=\"/openapi.json\""));
     assert_null(strstr(page, "//")); // no address but paths of ours
     if (document_script_size > 0) {
         assert_non_null(strstr(page, "src=\"/docs/redoc.js\""));
-        answers(ask(PORT, "GET", "/docs/redoc.js", "", ""), 200, "Content-Encoding: gzip\r\n");
+        answers(ask(port, "GET", "/docs/redoc.js", "", ""), 200, "Content-Encoding: gzip\r\n");
     } else {
         assert_null(strstr(page, "<script"));
-        answers(ask(PORT, "GET", "/docs/redoc.js", "", ""), 404, "SLUICE.0101");
+        answers(ask(port, "GET", "/docs/redoc.js", "", ""), 404, "SLUICE.0101");
     }
 }
 
@@ -430,14 +435,14 @@ an_operation_that_is_not_available_says_so_by_name(void **state)
 {
     struct fixture *f = *state;
     snprintf(f->bus.name, sizeof(f->bus.name), "none");
-    answers(ask(PORT, "GET", "/v2/p1/apigw/instances/i1/acls?limit=no", "", ""), 501,
+    answers(ask(port, "GET", "/v2/p1/apigw/instances/i1/acls?limit=no", "", ""), 501,
             "the operation listAclStrategies\"");
-    answers(ask(PORT, "POST", "/v2/p1/apigw/instances/i1/openapi/import",
+    answers(ask(port, "POST", "/v2/p1/apigw/instances/i1/openapi/import",
                 "Content-Type: multipart/form-data; boundary=b\r\n", "--b--"),
             501, "SLUICE.0502");
     assert_string_equal(f->bus.name, "none");
     f->auth.denies = true; // the credential comes first
-    answers(ask(PORT, "GET", "/v2/p1/apigw/instances/i1/acls", "", ""), 401, "APIG.1002");
+    answers(ask(port, "GET", "/v2/p1/apigw/instances/i1/acls", "", ""), 401, "APIG.1002");
     f->auth.denies = false;
 }
 
@@ -445,26 +450,26 @@ static void
 an_absolute_target_is_taken(void **state)
 {
     (void)state;
-    answers(ask(PORT, "GET", "http://h" GROUPS "?limit=x", "", ""), 400, "parameterName:limit");
+    answers(ask(port, "GET", "http://h" GROUPS "?limit=x", "", ""), 400, "parameterName:limit");
 }
 
 static void
 health_listener_tells_ready_from_alive(void **state)
 {
     struct fixture *f = *state;
-    answers(ask(HEALTH_PORT, "GET", "/healthz", "", ""), 200, "ok");
-    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 200, "ready");
+    answers(ask(health_port, "GET", "/healthz", "", ""), 200, "ok");
+    answers(ask(health_port, "GET", "/readyz", "", ""), 200, "ready");
     f->bus.live = 0;
-    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 503, "no bus answers");
+    answers(ask(health_port, "GET", "/readyz", "", ""), 503, "no bus answers");
     f->bus.live = 1;
     f->auth.fresh = false;
-    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 503, "not current");
+    answers(ask(health_port, "GET", "/readyz", "", ""), 503, "not current");
     f->auth.fresh = true;
-    const char *reply = ask(HEALTH_PORT, "GET", "/metrics", "", "");
+    const char *reply = ask(health_port, "GET", "/metrics", "", "");
     answers(reply, 200, "sluice_front_requests_total{status=\"2xx\"}");
     answers(reply, 200, "sluice_front_request_seconds_bucket{le=\"+Inf\"}");
-    answers(ask(HEALTH_PORT, "GET", "/nothing", "", ""), 404, "not found");
-    answers(ask(HEALTH_PORT, "POST", "/healthz", "", ""), 405, "");
+    answers(ask(health_port, "GET", "/nothing", "", ""), 404, "not found");
+    answers(ask(health_port, "POST", "/healthz", "", ""), 405, "");
 }
 
 static void *
@@ -473,7 +478,7 @@ ask_slow(void *arg)
     const struct timespec pause = {.tv_nsec = 20000000L};
     (void)arg;
     // An address of its own: exchange() has one buffer.
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     static const char bytes[] = "GET " GROUPS " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     static char text[4096];
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
@@ -497,14 +502,15 @@ what_is_in_flight_is_finished_when_the_listener_quiesces(void **state)
     const struct timespec pause = {.tv_nsec = 5000000L};
     pthread_t thread;
     void *text = NULL;
-    f->bus.delay_ms = 200;
+    atomic_store(&f->bus.is_held, true);
     assert_int_equal(pthread_create(&thread, NULL, ask_slow, NULL), 0);
     while (atomic_load(&f->front.in_flight) == 0) {
         nanosleep(&pause, NULL);
     }
     atomic_store(&f->front.draining, true);
-    answers(ask(HEALTH_PORT, "GET", "/readyz", "", ""), 503, "draining");
+    answers(ask(health_port, "GET", "/readyz", "", ""), 503, "draining");
     http_quiesce(f->http);
+    atomic_store(&f->bus.is_held, false);
     pthread_join(thread, &text);
     answers(text, 200, "Connection: close");
     while (atomic_load(&f->front.in_flight) > 0) {
@@ -516,18 +522,20 @@ static void
 plain_http_is_for_loopback_and_only_when_asked_for(void **state)
 {
     struct fixture *f = *state;
+    char listen[32];
+    snprintf(listen, sizeof(listen), "127.0.0.1:%d", free_port());
     struct http_options options = {
-        .listen = "127.0.0.1:17112", .tls_certificate = "", .tls_key = "", .threads = 1};
+        .listen = listen, .tls_certificate = "", .tls_key = "", .threads = 1};
     struct sl_error err;
     assert_null(http_new(&f->front, &options, &err));
     assert_int_equal(err.code, SL_E_CONFIG);
     options.plain = true;
-    options.listen = "0.0.0.0:17112";
+    options.listen = "0.0.0.0:0";
     assert_null(http_new(&f->front, &options, &err));
     assert_int_equal(err.code, SL_E_CONFIG);
     options.listen = "localhost";
     assert_null(http_new(&f->front, &options, &err));
-    options.listen = "127.0.0.1:17112";
+    options.listen = listen;
     options.tls_certificate = "/nonexistent";
     assert_null(http_new(&f->front, &options, &err));
 }
@@ -536,18 +544,21 @@ static int
 begin(void **state)
 {
     static struct fixture f = {.bus = {.live = 1, .answer = "{}"}, .auth = {.fresh = true}};
-    const struct http_options options = {.listen = "127.0.0.1:17110",
-                                         .tls_certificate = "",
-                                         .tls_key = "",
-                                         .plain = true,
-                                         .threads = 2};
+    char listen[32];
+    char health_listen[32];
+    port = free_port();
+    health_port = free_port();
+    snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+    snprintf(health_listen, sizeof(health_listen), "127.0.0.1:%d", health_port);
+    const struct http_options options = {
+        .listen = listen, .tls_certificate = "", .tls_key = "", .plain = true, .threads = 2};
     struct sl_error err = {.code = SL_E_OK};
     f.front.bus = &f.bus;
     f.front.auth = &f.auth;
     f.front.metrics = metrics_new(&err);
     f.front.validator = validate_new(&err);
     f.http = http_new(&f.front, &options, &err);
-    f.health = health_new(&f.front, "127.0.0.1:17111", &err);
+    f.health = health_new(&f.front, health_listen, &err);
     *state = &f;
     return f.http != NULL && f.health != NULL ? 0 : -1;
 }

@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #include "services/front/http.h"
+#include "tests/unit/free_port.h"
 #include "tests/unit/test.h"
 
-#define PORT 17120
+static int port;
 
 // Nothing of this test reaches the bus or asks for a credential.
 void
@@ -92,7 +93,7 @@ ask(int version, char *ret_text, int size)
 {
     static const char request[] =
         "GET /openapi.json HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -136,10 +137,11 @@ begin(void **state)
     snprintf(f.certificate, sizeof(f.certificate), "%s/c.pem", f.directory);
     snprintf(f.key, sizeof(f.key), "%s/k.pem", f.directory);
     write_pair(f.certificate, f.key);
-    const struct http_options options = {.listen = "127.0.0.1:17120",
-                                         .tls_certificate = f.certificate,
-                                         .tls_key = f.key,
-                                         .threads = 2};
+    char listen[32];
+    port = free_port();
+    snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+    const struct http_options options = {
+        .listen = listen, .tls_certificate = f.certificate, .tls_key = f.key, .threads = 2};
     f.front.metrics = metrics_new(&err);
     f.front.validator = validate_new(&err);
     f.http = http_new(&f.front, &options, &err);

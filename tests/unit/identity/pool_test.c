@@ -36,7 +36,7 @@ a_deferred_login_is_answered_once(void **state)
     json_t *body = login_body();
     struct sl_command command = make_command("token.create", body);
     struct sl_call call = {
-        .arena = arena, .command = &command, .deadline_mono_ms = sl_mono_ms() + 10000};
+        .arena = arena, .command = &command, .deadline_mono_ms = sl_mono_ms() + 60000};
     struct pool *pool = pool_new(&identity, 1, &err);
     replies = 0;
     assert_int_equal(take(pool, &call), 0);

@@ -1,6 +1,7 @@
 // ledger_test.c - a budget that several processes share, some of which are killed.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/test.h"
 
 #include <signal.h>
@@ -112,8 +113,7 @@ start_holder(struct ngx_http_sluice_ledger *ledger, uint64_t bytes)
     char byte;
 
     assert_int_equal(pipe(ready), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
+    pid_t pid = fork_child();
     if (pid == 0) {
         ngx_http_sluice_ledger_enter(ledger, 1);
         bool taken = ngx_http_sluice_ledger_take(ledger, 1, bytes, BUDGET);
@@ -181,8 +181,7 @@ many_processes_together_never_hold_more(void **state)
     pid_t pids[PROCESSES];
 
     for (size_t i = 0; i < PROCESSES; i++) {
-        pids[i] = fork();
-        assert_true(pids[i] >= 0);
+        pids[i] = fork_child();
         if (pids[i] == 0) {
             take_and_give(shared, i);
             _exit(0);

@@ -1,6 +1,7 @@
 // tally_test.c - what requests add up to, with many APIs, many processes, and over minutes.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -206,8 +207,7 @@ processes_count_together_and_outlive_each_other(void **state)
 {
     struct place *place = *state;
     for (int i = 0; i < 4; i++) {
-        pid_t pid = fork();
-        assert_true(pid >= 0);
+        pid_t pid = fork_child();
         for (int j = 0; pid == 0 && j < 20000; j++) {
             count(place, j % 2 == 0 ? API_1 : API_2, 200, (uint64_t)j % 5);
         }

@@ -14,7 +14,7 @@
 
 #define BUSES       2
 #define APIS_MAX    64
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 #define EPOCH       "e1"
 
 // The publisher's state; its worker's threads and the test share it.

@@ -10,9 +10,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 60000
 #define WORKERS     2
-#define MASTER_S    60 // that a master lives at most
+#define MASTER_S    90 // that a master lives at most
 
 // How the second master behaves.
 enum play {

@@ -63,7 +63,7 @@ want(struct place *place, const char *id, const char *host)
 static const struct sl_img_upstream *
 settle(struct place *place, const char *host)
 {
-    int64_t deadline_ms = sl_mono_ms() + 20000;
+    int64_t deadline_ms = sl_mono_ms() + 60000;
     while (resolve_is_waiting(place->resolve) && sl_mono_ms() < deadline_ms) {
         struct pollfd polls[RESOLVE_POLLS];
         size_t count = resolve_polls(place->resolve, polls);

@@ -14,7 +14,7 @@
 #include "services/node/share.c"
 
 #define OTHER_GATEWAY "88888888888888888888888888888888"
-#define PATIENCE_MS   20000
+#define PATIENCE_MS   60000
 #define LITERAL(text)                                                                              \
     {                                                                                              \
         text, sizeof(text) - 1                                                                     \

@@ -77,7 +77,7 @@ the_thread_does_it_and_ends_when_it_is_told(void **state)
     add_groups(f, "thread", 40000);
     struct statistics *statistics = statistics_start(getenv("SLUICE_TEST_DB"), &f->err);
     assert_non_null(statistics);
-    for (int64_t end = sl_mono_ms() + 10000; known_groups(f) < 40000;) {
+    for (int64_t end = sl_mono_ms() + 60000; known_groups(f) < 40000;) {
         assert_true(sl_mono_ms() < end);
     }
     statistics_stop(&statistics);

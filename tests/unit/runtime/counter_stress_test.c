@@ -1,6 +1,7 @@
 // counter_stress_test.c - many processes and threads take units while an agent grants and recalls.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/test.h"
 
 #include <pthread.h>
@@ -141,8 +142,7 @@ never_over_with(void **state, bool processes)
             assert_int_equal(0, pthread_create(&threads[i], NULL, run_thread, &worker));
             continue;
         }
-        children[i] = fork();
-        assert_true(children[i] >= 0);
+        children[i] = fork_child();
         if (children[i] == 0) {
             open_and_take(&worker);
             _exit(0);

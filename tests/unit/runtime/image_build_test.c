@@ -1,6 +1,7 @@
 // image_build_test.c - building, switching and reading the live image.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/runtime/image_kit.h"
 
 #include <signal.h>
@@ -304,7 +305,7 @@ read_until(const char *name, uint64_t last)
     struct sl_error err;
     struct sl_image *image = sl_image_open(name, &err);
     uint64_t seen = 0;
-    int64_t deadline_ms = sl_mono_ms() + 30000;
+    int64_t deadline_ms = sl_mono_ms() + 120000;
     while (seen < last && sl_mono_ms() < deadline_ms) {
         sl_image_refresh(image);
         if (!sl_image_ready(image)) {
@@ -332,7 +333,7 @@ a_process_that_reads_all_the_time_never_sees_half_a_switch(void **state)
     put_group(kit, GROUP_1, false);
     kit_api(kit, GROUP_1, 1, SL_METHOD_GET, SL_MATCH_NORMAL, "/always/{id}");
     kit_commit(kit, 1);
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0) {
         _exit(read_until(kit->name, last));
     }
@@ -446,7 +447,7 @@ a_builder_may_die_at_any_instruction(void **state)
     sl_image_builder_free(&kit->builder);
     unsigned seed = 7;
     for (int round = 0; round < 40; round++) {
-        pid_t child = fork();
+        pid_t child = fork_child();
         if (child == 0) {
             commit_for_ever(kit->name);
         }

@@ -2,6 +2,7 @@
 // was committed or starts empty, and takes changes after that.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/test.h"
 
 #include "common/runtime/store.h"
@@ -24,7 +25,7 @@
 #define HEADER_EVERY 8   // of its bytes are flipped, others from page to page
 #define STRIDE       997 // between the other bytes that are flipped
 #define CHANGES      2
-#define PATIENCE_S   20
+#define PATIENCE_S   60
 
 static struct {
     char path[64];
@@ -188,7 +189,7 @@ try_copy(void)
 static enum outcome
 outcome_of_copy(void)
 {
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0) {
         static const int deaths[] = {SIGBUS, SIGSEGV, SIGABRT, SIGFPE, SIGALRM};
         for (size_t i = 0; i < SL_COUNT(deaths); i++) {

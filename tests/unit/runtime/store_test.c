@@ -1,6 +1,7 @@
 // store_test.c - the durable copy: what was committed is there again, what is damaged is not.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/test.h"
 
 #include "common/runtime/store_state.h"
@@ -307,7 +308,7 @@ a_second_process_may_read_what_is_being_written(void **state)
     put(place, "api", "a", "1");
     assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
     fflush(stdout);
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0) { // LMDB lets a process open a file once
         struct sl_store *reader = sl_store_open_read(place->path, &err);
         bool is_read = reader != NULL && sl_store_each(reader, append, text, &err) == 0;

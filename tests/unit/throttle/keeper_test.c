@@ -1,6 +1,7 @@
 // keeper_test.c - owners of shards against a PostgreSQL: dying, coming back, exchanging.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/fork.h"
 #include "tests/unit/throttle/keepers.h"
 
 #include <signal.h>
@@ -13,7 +14,9 @@
 #include "common/base/clock.h"
 #include "common/runtime/counter.h"
 
-#define KEY "t/0123456789abcdef0123456789abcdef/*/a/3600"
+#define KEY        "t/0123456789abcdef0123456789abcdef/*/a/86400"
+#define WINDOW_S   86400 // of KEY; seldom ends while a test runs
+#define IN_VAIN_MS 1000  // that units are waited for which must not come
 
 // A report of node-1: it wants a unit of KEY. Answers what it is allowed, -1: nothing was said.
 static int64_t
@@ -23,14 +26,14 @@ want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed
     struct sl_str packed;
     json_t *reply;
     int64_t now_ms = sl_wall_ms();
-    json_int_t window = sl_counter_window(now_ms, 3600);
+    json_int_t window = sl_counter_window(now_ms, WINDOW_S);
     int64_t epoch = keepers_number(f, "SELECT max(epoch) FROM throttle_shard");
     json_t *request = json_pack(
         "{sssIsIsIsIsIs[[iiIIb]]s[{sssIsIsIs[[IIIII]]}]}", "boot", f->boot, "inc", (json_int_t)1,
         "n", (json_int_t)++f->report, "membership", (json_int_t)1, "members", (json_int_t)2,
         "divides", (json_int_t)0, "shards", 0, SL_SHARDS - 1, (json_int_t)epoch, (json_int_t)now_ms,
-        true, "keys", "k", KEY, "s", (json_int_t)3600, "l", (json_int_t)3, "r", (json_int_t)1, "w",
-        window, (json_int_t)seq, (json_int_t)allowed, (json_int_t)used, (json_int_t)1);
+        true, "keys", "k", KEY, "s", (json_int_t)WINDOW_S, "l", (json_int_t)3, "r", (json_int_t)1,
+        "w", window, (json_int_t)seq, (json_int_t)allowed, (json_int_t)used, (json_int_t)1);
     assert_non_null(request);
     int failed = keeper_exchange(keeper, f->arena, "node-1", request, &packed, &err);
     json_decref(request);
@@ -46,8 +49,7 @@ want_unit(struct fixture *f, struct keeper *keeper, int64_t seq, int64_t allowed
 static void
 kill_an_owner(struct fixture *f)
 {
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fork_child();
     if (child == 0) {
         keepers_start(f, "killed");
         pause();
@@ -126,7 +128,7 @@ when_all_sessions_end_owners_come_back_to_their_shards(void **state)
     keepers_wait_owned(f->keepers[0], SL_SHARDS / 2);
     keepers_wait_owned(f->keepers[1], SL_SHARDS / 2);
     int64_t epochs = keepers_number(f, EPOCHS);
-    keepers_sql(f, "SELECT pg_terminate_backend(pid) FROM throttle_worker");
+    keepers_sql(f, "SELECT pg_terminate_backend(pid, 60000) FROM throttle_worker"); // and awaits it
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
     while (keepers_number(f, SESSIONS) < 2 && sl_mono_ms() < end_ms) {
         usleep(5000);
@@ -143,7 +145,7 @@ who_was_taken_for_dead_writes_nothing_before_it_renews(void **state)
     static const int64_t vouched[SL_SHARDS];
     struct sl_error err;
     struct account_ceiling row;
-    struct account_ceiling wanted = {GATEWAY, KEY, 3600, 1, 3, 2};
+    struct account_ceiling wanted = {GATEWAY, KEY, WINDOW_S, 1, 3, 2};
     const struct shards_ceilings ceilings = {"w", &wanted, 1};
     struct shards_node node = {.gateway_id = GATEWAY, .node_id = "node-1"};
     node.contact = (struct account_contact){.boot = BOOT, .until_ms = 1, .vouched = vouched};
@@ -209,7 +211,7 @@ what_is_granted_is_covered_by_a_durable_ceiling(void **state)
 
 // Another owner, another memory of the node: what the row says is all that is known.
 static int64_t
-units_of_an_heir(struct fixture *f, const char *ceiling)
+units_of_an_heir(struct fixture *f, const char *ceiling, int64_t wait_ms)
 {
     keepers_own_all(f, "one");
     assert_true(wait_units(f, f->keepers[0], WAIT_MS) >= 1);
@@ -218,52 +220,66 @@ units_of_an_heir(struct fixture *f, const char *ceiling)
     keepers_sql(f, ceiling);
     f->boot = "dddddddddddddddddddddddddddddddd";
     keepers_own_all(f, "heir");
-    return wait_units(f, f->keepers[0], 2000);
+    return wait_units(f, f->keepers[0], wait_ms);
 }
 
 static void
 an_heir_grants_what_the_ceiling_leaves(void **state)
 {
-    int64_t units = units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = 1");
+    int64_t units = units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = 1", WAIT_MS);
     assert_true(units >= 1 && units <= 2);
 }
 
 static void
 an_heir_grants_nothing_where_all_was_granted(void **state)
 {
-    assert_int_equal(-1, units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = 3"));
+    assert_int_equal(-1,
+                     units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = 3", IN_VAIN_MS));
 }
 
 static void
 an_heir_takes_a_row_without_a_ceiling_for_all(void **state)
 {
-    assert_int_equal(-1, units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = NULL"));
+    assert_int_equal(
+        -1, units_of_an_heir(*state, "UPDATE throttle_usage SET ceiling = NULL", IN_VAIN_MS));
 }
 
 static void
 an_heir_of_a_later_row_grants_nothing_of_the_window(void **state)
 {
-    assert_int_equal(-1, units_of_an_heir(*state, "UPDATE throttle_usage SET "
-                                                  "window_no = window_no + 1, ceiling = 0"));
+    assert_int_equal(-1, units_of_an_heir(*state,
+                                          "UPDATE throttle_usage SET "
+                                          "window_no = window_no + 1, ceiling = 0",
+                                          IN_VAIN_MS));
+}
+
+// Asks for units until the database says 1.
+static void
+want_until(struct fixture *f, const char *query)
+{
+    int64_t end_ms = sl_mono_ms() + WAIT_MS;
+    while (keepers_number(f, query) != 1 && sl_mono_ms() < end_ms) {
+        want_unit(f, f->keepers[0], 0, 0, 0);
+        usleep(5000);
+    }
+    assert_int_equal(1, keepers_number(f, query));
 }
 
 static void
 a_lost_memory_leaves_what_it_vouched_for(void **state)
 {
     struct fixture *f = *state;
-    units_of_an_heir(f, "UPDATE throttle_contact SET vouched = array_fill(7::bigint, ARRAY[1024])");
-    assert_int_equal(
-        1, keepers_number(f, "SELECT count(*) FROM throttle_contact WHERE 7 = ALL (alone) "
-                             "AND node_id = 'node-1' AND lost_until_ms > 0"));
+    units_of_an_heir(f, "UPDATE throttle_contact SET vouched = array_fill(7::bigint, ARRAY[1024])",
+                     0);
+    want_until(f, "SELECT count(*) FROM throttle_contact WHERE 7 = ALL (alone) "
+                  "AND node_id = 'node-1' AND lost_until_ms > 0");
     keepers_sql(f, "UPDATE throttle_contact SET vouched = array_fill(5::bigint, ARRAY[1024])");
     keeper_stop(f->keepers[0]);
     keeper_free(&f->keepers[0]);
     f->boot = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
     keepers_own_all(f, "third");
-    wait_units(f, f->keepers[0], 1000);
-    assert_int_equal(1,
-                     keepers_number(f, "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone)"
-                                       " AND boot LIKE 'eee%'"));
+    want_until(f,
+               "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone) AND boot LIKE 'eee%'");
 }
 
 static void

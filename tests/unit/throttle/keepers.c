@@ -96,16 +96,22 @@ keepers_setup(void **state)
     return 0;
 }
 
-int
-keepers_teardown(void **state)
+void
+keepers_stop(struct fixture *f)
 {
-    struct fixture *f = *state;
     for (size_t i = 0; i < 2; i++) {
         if (f->keepers[i] != NULL) {
             keeper_stop(f->keepers[i]);
             keeper_free(&f->keepers[i]);
         }
     }
+}
+
+int
+keepers_teardown(void **state)
+{
+    struct fixture *f = *state;
+    keepers_stop(f);
     sl_db_free(&f->db);
     sl_arena_free(&f->arena);
     return 0;

@@ -9,6 +9,9 @@
 #define EPOCH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define EPOCH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
+#define QUIET_MS    300   // without a question: longer than one is held back
+#define PATIENCE_MS 60000 // with one that must come
+
 // The scripted client: it notes the last question and lets the test answer it.
 static struct {
     sl_event_fn *hear;
@@ -198,11 +201,11 @@ reconnect(void)
     script.hear(script.hear_arg, (struct sl_str){"", 0}, (struct sl_str){"", 0});
 }
 
-// Ticks until a question is out; false after 300 ms.
+// Ticks until a question is out; false when none is in time.
 static bool
-wait_for_question(void)
+asks_within(int64_t wait_ms)
 {
-    int64_t end_ms = sl_mono_ms() + 300;
+    int64_t end_ms = sl_mono_ms() + wait_ms;
     while (script.answer == NULL && sl_mono_ms() < end_ms) {
         sl_follow_tick(follow);
         struct timespec pause = {0, 1000000};
@@ -243,7 +246,7 @@ an_event_that_follows_is_applied(void **state)
     send_event(EPOCH_A, 6, 9, "b");
     assert_string_equal(seen.log, "api/a@6 api/b@9 ");
     assert_int_equal(have(), 9);
-    assert_false(wait_for_question());
+    assert_false(asks_within(QUIET_MS));
 }
 
 static void
@@ -254,7 +257,7 @@ a_duplicate_is_dropped(void **state)
     send_event(EPOCH_A, 5, 6, "a");
     send_event(EPOCH_A, 3, 4, "z");
     assert_string_equal(seen.log, "api/a@6 ");
-    assert_false(wait_for_question());
+    assert_false(asks_within(QUIET_MS));
 }
 
 static void
@@ -267,7 +270,7 @@ an_event_that_comes_too_early_is_held_and_applied_in_order(void **state)
     assert_string_equal(seen.log, "");
     send_event(EPOCH_A, 5, 6, "a");
     assert_string_equal(seen.log, "api/a@6 api/b@7 api/c@8 ");
-    assert_false(wait_for_question());
+    assert_false(asks_within(QUIET_MS));
 }
 
 static void
@@ -276,7 +279,7 @@ a_gap_is_asked_for_after_a_while(void **state)
     (void)state;
     int64_t from_ms = sl_mono_ms();
     send_event(EPOCH_A, 6, 7, "b");
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     assert_true(sl_mono_ms() - from_ms >= HOLD_MS);
     assert_string_equal(script.epoch, EPOCH_A);
     assert_int_equal(script.revision, 5);
@@ -292,10 +295,10 @@ a_head_beyond_ours_is_asked_for(void **state)
     (void)state;
     send_head(EPOCH_A, 5);
     assert_int_equal(seen.confirmed, 1);
-    assert_false(wait_for_question());
+    assert_false(asks_within(QUIET_MS));
     send_head(EPOCH_A, 6);
     assert_int_equal(seen.confirmed, 1);
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
 }
 
 static void
@@ -304,7 +307,7 @@ a_head_whose_event_arrives_is_not_asked_for(void **state)
     (void)state;
     send_head(EPOCH_A, 6);
     send_event(EPOCH_A, 5, 6, "a");
-    assert_false(wait_for_question());
+    assert_false(asks_within(QUIET_MS));
 }
 
 static void
@@ -313,10 +316,10 @@ a_reconnect_is_asked_for_though_nothing_seems_to_lack(void **state)
     (void)state;
     reconnect();
     reconnect();
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.prev = 5, .to = 5}, EPOCH_A, NULL);
     assert_string_equal(seen.log, "");
-    assert_false(wait_for_question());
+    assert_false(asks_within(QUIET_MS));
     assert_int_equal(script.asked, 1);
 }
 
@@ -325,9 +328,9 @@ an_answer_in_parts_is_asked_for_to_its_end(void **state)
 {
     (void)state;
     reconnect();
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.prev = 5, .to = 6, .more = true}, EPOCH_A, "a");
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     assert_int_equal(script.revision, 6);
     answer((struct sl_stream){.prev = 6, .to = 8}, EPOCH_A, "b");
     assert_int_equal(have(), 8);
@@ -338,15 +341,15 @@ a_new_epoch_brings_a_full_set_page_by_page(void **state)
 {
     (void)state;
     send_event(EPOCH_B, 1, 2, "x");
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.to = 2, .at = 2, .full = true, .more = true}, EPOCH_B, "a");
     send_event(EPOCH_B, 2, 3, "late"); // the closing question brings it
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     assert_string_equal(script.after, "api/a");
     assert_string_equal(script.epoch, EPOCH_B);
     answer((struct sl_stream){.to = 2, .at = 2, .full = true}, EPOCH_B, "b");
     assert_int_equal(have(), 5);
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     assert_string_equal(script.after, "");
     assert_int_equal(script.revision, 2);
     answer((struct sl_stream){.prev = 2, .to = 3}, EPOCH_B, "late");
@@ -362,15 +365,15 @@ an_epoch_that_changes_amid_a_full_set_starts_it_again(void **state)
 {
     (void)state;
     reconnect();
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.to = 9, .at = 9, .full = true, .more = true}, EPOCH_A, "a");
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.to = 1, .at = 1, .full = true}, EPOCH_B, "b");
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     assert_string_equal(script.after, "");
     assert_int_equal(script.revision, 5);
     answer((struct sl_stream){.to = 1, .at = 1, .full = true}, EPOCH_B, "b");
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.prev = 1, .to = 1}, EPOCH_B, NULL);
     assert_string_equal(sl_follow_revision(follow).epoch, EPOCH_B);
     assert_int_equal(have(), 1);
@@ -383,10 +386,10 @@ what_the_owner_cannot_apply_is_asked_for_again(void **state)
     seen.refuse = true;
     send_event(EPOCH_A, 5, 6, "a");
     assert_int_equal(have(), 5);
-    assert_false(wait_for_question()); // not at once
+    assert_false(asks_within(QUIET_MS)); // not at once
     seen.refuse = false;
     follow->ask_ms = sl_mono_ms();
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.prev = 5, .to = 6}, EPOCH_A, "a");
     assert_int_equal(have(), 6);
 }
@@ -396,14 +399,14 @@ a_failed_question_is_repeated(void **state)
 {
     (void)state;
     reconnect();
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     struct sl_error err;
     sl_fail(&err, SL_E_UNAVAILABLE);
     struct sl_reply failure = sl_reply_of_error(&err);
     sl_reply_fn *fn = SL_TAKE(script.answer);
     fn(script.answer_arg, &failure);
     assert_null(script.answer);
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
 }
 
 static void
@@ -414,7 +417,7 @@ a_copy_that_came_another_way_goes_on_from_there(void **state)
     assert_false(sl_follow_is_reading(follow));
     assert_true(sl_follow_take(follow, &other));
     assert_int_equal(have(), 40);
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     assert_string_equal(script.epoch, EPOCH_B);
     assert_int_equal(script.revision, 40);
     answer((struct sl_stream){.prev = 40, .to = 41}, EPOCH_B, "a");
@@ -427,7 +430,7 @@ a_full_set_on_its_way_is_not_overtaken(void **state)
     (void)state;
     struct sl_revision other = {.epoch = EPOCH_B, .number = 40};
     reconnect();
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.to = 9, .at = 9, .full = true, .more = true}, EPOCH_A, "a");
     assert_true(sl_follow_is_reading(follow));
     assert_false(sl_follow_take(follow, &other));
@@ -443,13 +446,13 @@ without_events_nothing_is_waited_for(void **state)
     assert_false(sl_follow_is_deaf(follow));
     follow->event_ms -= DEAF_MS + 1;
     reconnect(); // is no event
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.prev = 5, .to = 5}, EPOCH_A, NULL);
     assert_true(sl_follow_is_deaf(follow));
     int64_t before_ms = sl_mono_ms();
     sl_follow_heard(follow, &head);
     assert_true(follow->ask_ms < before_ms + HOLD_MS);
-    assert_true(wait_for_question());
+    assert_true(asks_within(PATIENCE_MS));
     answer((struct sl_stream){.prev = 5, .to = 6}, EPOCH_A, "a");
     send_event(EPOCH_A, 6, 7, "b");
     assert_false(sl_follow_is_deaf(follow));

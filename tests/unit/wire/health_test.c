@@ -1,6 +1,7 @@
 // health_test.c - the listener for probes, over TCP and a unix socket.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/free_port.h"
 #include "tests/unit/test.h"
 
 #include <arpa/inet.h>
@@ -13,8 +14,6 @@
 
 #include "common/wire/health.h"
 #include "common/wire/listen.h"
-
-#define PORT 17655
 
 struct place {
     char path[64];
@@ -138,9 +137,12 @@ tcp_is_listened_to_as_well(void **state)
     struct place *place = *state;
     struct sl_error err;
     const struct sl_health_answers answers = {reason, metrics, place};
-    SL_AUTO(sl_health) health = sl_health_new("127.0.0.1:17655", &answers, &err);
+    int port = free_port();
+    char listen[32];
+    snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+    SL_AUTO(sl_health) health = sl_health_new(listen, &answers, &err);
     assert_non_null(health);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 #define MESSAGES    200 // libzmq looks for news of its connections at every hundredth part
 
 struct room {
