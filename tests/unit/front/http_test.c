@@ -339,11 +339,11 @@ a_refusal_for_the_copys_sake_stands_only_after_a_look(void **state)
     f->bus.answer = "{}";
     f->auth.denies = true;
     f->auth.lags = true;
-    answers(ask(PORT, "POST", GROUPS, "", "{\"name\":\"abc\"}"), 201, "{}");
+    answers(ask(port, "POST", GROUPS, "", "{\"name\":\"abc\"}"), 201, "{}");
     assert_int_equal(looks + 1, atomic_load(&f->auth.looks));
     f->auth.denies = true;
     f->auth.lags = false;
-    answers(ask(PORT, "GET", GROUPS, "", ""), 401, "error_code");
+    answers(ask(port, "GET", GROUPS, "", ""), 401, "error_code");
     assert_int_equal(looks + 2, atomic_load(&f->auth.looks));
     f->auth.denies = false;
 }
