@@ -7,6 +7,7 @@
 #include "tests/unit/test.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +23,15 @@ free_port(void)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     close(fd);
     return ntohs(address.sin_port);
+}
+
+// Such a port, and its address as settings say it.
+static inline int
+free_listen(char ret_listen[32])
+{
+    int port = free_port();
+    snprintf(ret_listen, 32, "127.0.0.1:%d", port);
+    return port;
 }
 
 #endif

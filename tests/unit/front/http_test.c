@@ -20,8 +20,7 @@
 
 #define GROUPS "/v2/p1/apigw/instances/i1/api-groups"
 
-static int port;        // of the listener
-static int health_port; // of the one for probes
+static int port, health_port; // of the listener, of the one for probes
 
 // The bus of this test: answers on a thread of its own, as the real one does.
 struct sl_bus_client {
@@ -475,7 +474,6 @@ health_listener_tells_ready_from_alive(void **state)
 static void *
 ask_slow(void *arg)
 {
-    const struct timespec pause = {.tv_nsec = 20000000L};
     (void)arg;
     // An address of its own: exchange() has one buffer.
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -485,7 +483,6 @@ ask_slow(void *arg)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(send(fd, bytes, sizeof(bytes) - 1, 0), sizeof(bytes) - 1);
-    nanosleep(&pause, NULL);
     size_t used = 0;
     ssize_t got = 0;
     while ((got = recv(fd, text + used, sizeof(text) - 1 - used, 0)) > 0) {
@@ -523,7 +520,7 @@ plain_http_is_for_loopback_and_only_when_asked_for(void **state)
 {
     struct fixture *f = *state;
     char listen[32];
-    snprintf(listen, sizeof(listen), "127.0.0.1:%d", free_port());
+    free_listen(listen);
     struct http_options options = {
         .listen = listen, .tls_certificate = "", .tls_key = "", .threads = 1};
     struct sl_error err;
@@ -546,10 +543,8 @@ begin(void **state)
     static struct fixture f = {.bus = {.live = 1, .answer = "{}"}, .auth = {.fresh = true}};
     char listen[32];
     char health_listen[32];
-    port = free_port();
-    health_port = free_port();
-    snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
-    snprintf(health_listen, sizeof(health_listen), "127.0.0.1:%d", health_port);
+    port = free_listen(listen);
+    health_port = free_listen(health_listen);
     const struct http_options options = {
         .listen = listen, .tls_certificate = "", .tls_key = "", .plain = true, .threads = 2};
     struct sl_error err = {.code = SL_E_OK};

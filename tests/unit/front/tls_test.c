@@ -138,8 +138,7 @@ begin(void **state)
     snprintf(f.key, sizeof(f.key), "%s/k.pem", f.directory);
     write_pair(f.certificate, f.key);
     char listen[32];
-    port = free_port();
-    snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+    port = free_listen(listen);
     const struct http_options options = {
         .listen = listen, .tls_certificate = f.certificate, .tls_key = f.key, .threads = 2};
     f.front.metrics = metrics_new(&err);

@@ -137,9 +137,8 @@ tcp_is_listened_to_as_well(void **state)
     struct place *place = *state;
     struct sl_error err;
     const struct sl_health_answers answers = {reason, metrics, place};
-    int port = free_port();
     char listen[32];
-    snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+    int port = free_listen(listen);
     SL_AUTO(sl_health) health = sl_health_new(listen, &answers, &err);
     assert_non_null(health);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
