@@ -369,7 +369,7 @@ ngx_http_sluice_app_jwt(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct sl_hmac *hmac;
     struct sl_jwt jwt;
     struct sl_str text;
-    int64_t now_ms = sl_wall_ms();
+    int64_t now_ms;
     int64_t at_ms;
 
     if (!sl_img_feature_on(ctx->gateway, SL_FEATURE_APP_JWT) ||
@@ -391,6 +391,7 @@ ngx_http_sluice_app_jwt(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (!sl_jwt_verify(&jwt, hmac)) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_APP_AUTH, "verify JWT fail");
     }
+    now_ms = sl_wall_ms();
     if (!sl_str_int(ngx_http_sluice_view(&timestamp->value), &at_ms) ||
         at_ms < now_ms - SL_SIGN_SKEW_MS || at_ms > now_ms + SL_SIGN_SKEW_MS ||
         !sl_jwt_is_timely(&jwt, now_ms, SL_SIGN_SKEW_MS)) {

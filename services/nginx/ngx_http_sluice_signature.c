@@ -11,6 +11,7 @@
 #include "services/nginx/ngx_http_sluice.h"
 
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 
 #define HMAC_SETS        512           // of the cache
 #define HMAC_WAYS        4             // entries of a set
@@ -37,7 +38,7 @@ static struct sl_arena *sign_arena; // for one verification at a time
 static struct hmac_entry *
 hmac_slot(const ngx_http_sluice_key_t *key)
 {
-    uint32_t set = ngx_murmur_hash2((u_char *)(uintptr_t)key->owner, SL_ID_LEN) % HMAC_SETS;
+    uint64_t set = sl_hash(0, key->owner, SL_ID_LEN) % HMAC_SETS; // ids are the gateway's own
     struct hmac_entry *oldest = &hmac_cache[set][0];
 
     for (size_t i = 0; i < HMAC_WAYS; i++) {

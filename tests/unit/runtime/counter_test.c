@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/runtime/counter_kit.h"
 
+#include <stdio.h>
+
 #include "common/runtime/siphash.h"
 
 static void
@@ -29,6 +31,30 @@ keys_name_policy_scope_dimension_and_window(void **state)
     assert_int_equal(strlen(key.text), key.len);
     sl_counter_default_key(&key, POLICY);
     assert_string_equal("d/" POLICY, key.text);
+}
+
+// As printf() puts it together, for subjects and windows of every length.
+static void
+keys_are_whole_at_every_length(void **state)
+{
+    (void)state;
+    static const char subjects[] = "0123456789abcdef0123456789abcdef0123456789abcdef";
+    uint32_t window_s = 1;
+    for (size_t len = 0; len < sizeof(subjects); len++) {
+        struct sl_counter_key key;
+        char expected[SL_COUNTER_KEY_MAX + 1];
+        struct sl_str subject = {subjects, len};
+        window_s = len % 11 == 0 ? 0 : window_s * 10 + 7; // overflows to whatever
+        for (unsigned shared = 0; shared < 2; shared++) {
+            memset(&key, 'x', sizeof(key));
+            snprintf(expected, sizeof(expected), "t/" POLICY "/%s/i%.*s/%u", shared ? "*" : PUBLISH,
+                     (int)(len < 39 ? len : 39), subjects, window_s);
+            sl_counter_policy_key(&key, POLICY, shared ? NULL : PUBLISH, SL_COUNT_IP, &subject,
+                                  window_s);
+            assert_string_equal(expected, key.text);
+            assert_int_equal(strlen(expected), key.len);
+        }
+    }
 }
 
 static void
@@ -426,6 +452,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(siphash_has_the_published_value),
         T(keys_name_policy_scope_dimension_and_window),
+        cmocka_unit_test(keys_are_whole_at_every_length),
         T(without_units_a_request_waits_and_the_agent_is_asked),
         T(granted_units_are_taken_and_then_no_more),
         T(the_same_grant_twice_is_one_grant),
