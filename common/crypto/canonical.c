@@ -176,10 +176,19 @@ count_params(struct sl_str raw_query)
     return count;
 }
 
-// Decodes and encodes one half of a parameter, both into *scratch, which moves on.
+// Decodes and encodes one half of a parameter, both into *scratch, which moves on. What need not be
+// escaped, most often all, is both as it stands.
 static void
 recode(struct sl_str raw, bool plus_is_space, char **scratch, struct sl_str ret[2])
 {
+    size_t plain = 0;
+    while (plain < raw.len && kinds[(uint8_t)raw.ptr[plain]] == UNRESERVED) {
+        plain++;
+    }
+    if (plain == raw.len) {
+        ret[0] = ret[1] = raw;
+        return;
+    }
     char *end = decode(raw, plus_is_space, *scratch);
     ret[0] = (struct sl_str){*scratch, (size_t)(end - *scratch)};
     *scratch = encode(ret[0], false, end);

@@ -202,16 +202,13 @@ sl_img_app_admits(const struct sl_img_app *app, struct sl_str address)
 {
     struct sl_range from;
     const struct sl_range *ranges = sl_img_items(&app->acl);
-    bool held = false;
     if (app->acl_mode == SL_ACL_NONE) {
         return true;
     }
     if (!sl_range_parse(address, &from)) {
         return false;
     }
-    for (uint32_t i = 0; i < app->acl.count && !held; i++) {
-        held = sl_range_holds(&ranges[i], &from);
-    }
+    bool held = sl_ranges_hold(ranges, app->acl.count, &from);
     return held == (app->acl_mode == SL_ACL_PERMIT);
 }
 

@@ -4,6 +4,7 @@
 #include "common/runtime/range.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <string.h>
 
 #define MAPPED_LEN 12 // bytes before the IPv4 address in ::ffff:a.b.c.d
@@ -79,10 +80,31 @@ sl_range_parse(struct sl_str text, struct sl_range *ret_range)
     return true;
 }
 
+// An address as a number: addresses are in its order.
+static inline unsigned __int128
+number_of(const uint8_t bytes[SL_ADDRESS_BYTES])
+{
+    uint64_t halves[2];
+    memcpy(halves, bytes, sizeof(halves));
+    return (unsigned __int128)be64toh(halves[0]) << 64 | be64toh(halves[1]);
+}
+
 bool
 sl_range_holds(const struct sl_range *range, const struct sl_range *inner)
 {
-    return range->is_v6 == inner->is_v6 &&
-           memcmp(range->first, inner->first, sizeof(range->first)) <= 0 &&
-           memcmp(range->last, inner->last, sizeof(range->last)) >= 0;
+    return sl_ranges_hold(range, 1, inner);
+}
+
+bool
+sl_ranges_hold(const struct sl_range *ranges, size_t count, const struct sl_range *inner)
+{
+    unsigned __int128 first = number_of(inner->first);
+    unsigned __int128 last = number_of(inner->last);
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].is_v6 == inner->is_v6 && number_of(ranges[i].first) <= first &&
+            number_of(ranges[i].last) >= last) {
+            return true;
+        }
+    }
+    return false;
 }

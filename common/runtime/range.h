@@ -26,4 +26,7 @@ bool sl_range_parse(struct sl_str text, struct sl_range *ret_range);
 // Whether all of `inner` (one address, say) lies in `range`.
 bool sl_range_holds(const struct sl_range *range, const struct sl_range *inner);
 
+// Whether one of `count` ranges holds all of `inner`.
+bool sl_ranges_hold(const struct sl_range *ranges, size_t count, const struct sl_range *inner);
+
 #endif

@@ -52,6 +52,50 @@ a_range_holds_both_its_ends(void **state)
 }
 
 static void
+one_of_many_is_enough_and_its_place_does_not_matter(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"10.0.0.0/24", "::/0", "192.0.2.1-192.0.2.9"};
+    static const char *const outside[] = {"10.0.1.0", "192.0.2.0", "192.0.2.10", "10.0.0.0/23"};
+    struct sl_range ranges[SL_COUNT(texts)];
+    struct sl_range inner;
+    for (size_t i = 0; i < SL_COUNT(texts); i++) {
+        assert_true(sl_range_parse(sl_str(texts[i]), &ranges[i]));
+    }
+    for (size_t i = 0; i < SL_COUNT(texts); i++) {
+        inner = ranges[i];
+        assert_true(sl_ranges_hold(ranges, SL_COUNT(ranges), &inner));
+        assert_true(sl_ranges_hold(ranges, i + 1, &inner));
+        assert_false(sl_ranges_hold(ranges, i, &inner));
+    }
+    for (size_t i = 0; i < SL_COUNT(outside); i++) {
+        assert_true(sl_range_parse(sl_str(outside[i]), &inner));
+        assert_false(sl_ranges_hold(ranges, SL_COUNT(ranges), &inner));
+    }
+}
+
+// In every byte of an address, higher and lower ones.
+static void
+addresses_are_in_the_order_of_their_bytes(void **state)
+{
+    (void)state;
+    for (size_t byte = 0; byte < SL_ADDRESS_BYTES; byte++) {
+        struct sl_range range = {.is_v6 = 1};
+        struct sl_range inner = {.is_v6 = 1};
+        memset(range.first, 0x80, sizeof(range.first));
+        memset(range.last, 0x80, sizeof(range.last));
+        inner = range;
+        assert_true(sl_range_holds(&range, &inner));
+        inner.first[byte] = inner.last[byte] = 0x7f;
+        assert_false(sl_range_holds(&range, &inner));
+        inner.first[byte] = inner.last[byte] = 0x81;
+        assert_false(sl_range_holds(&range, &inner));
+        range.last[byte] = 0x82;
+        assert_true(sl_range_holds(&range, &inner));
+    }
+}
+
+static void
 families_do_not_mix_and_mapped_addresses_are_ipv4(void **state)
 {
     (void)state;
@@ -99,6 +143,8 @@ main(void)
         cmocka_unit_test(an_address_holds_itself_only),
         cmocka_unit_test(a_network_holds_what_shares_its_bits),
         cmocka_unit_test(a_range_holds_both_its_ends),
+        cmocka_unit_test(one_of_many_is_enough_and_its_place_does_not_matter),
+        cmocka_unit_test(addresses_are_in_the_order_of_their_bytes),
         cmocka_unit_test(families_do_not_mix_and_mapped_addresses_are_ipv4),
         cmocka_unit_test(what_is_no_range_is_refused),
     };
