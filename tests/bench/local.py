@@ -111,6 +111,21 @@ def image(count, backend, groups=1, backends=1, **fields):
 
 
 GUARDED = {"auth": "APP", "throttle_id": THROTTLE}
+# Five parameters of the query that become headers of the backend's request.
+PARAMETERS = {
+    "req_params": [{"name": f"parameter_{n}", "location": "QUERY", "pass_through": True} for n in range(5)],
+    "backend_params": [{"name": f"sent_{n}", "value": f"parameter_{n}", "location": "HEADER", "origin": "REQUEST"}
+                       for n in range(5)],
+}
+QUERY = "?" + "&".join(f"parameter_{n}=value_{n}" for n in range(5))
+
+
+def laden(count, backend):
+    """APIs with all that an image can hold of the row "everything": signature, two limits, an IP list of a hundred
+    ranges of which the last one holds the caller, five mapped parameters."""
+    content = image(count, backend, **GUARDED, **PARAMETERS)
+    content["apps"][0].update(acl_mode="PERMIT", acl=[*(f"10.0.{n}.0/24" for n in range(99)), "127.0.0.0/8"])
+    return content
 
 
 def raw(method, path, name, headers=()):
@@ -119,9 +134,9 @@ def raw(method, path, name, headers=()):
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def request(number, groups=1, method="GET", headers=(), body=b"", signed=False):
+def request(number, groups=1, method="GET", headers=(), body=b"", signed=False, query=""):
     """A request for an API, byte by byte."""
-    path, name = f"/bench/{number}/items", host(number, groups)
+    path, name = f"/bench/{number}/items{query}", host(number, groups)
     headers = list(headers)
     if signed:
         headers += [(key, value) for key, value in

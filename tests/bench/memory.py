@@ -9,11 +9,6 @@ import local
 BURST = 200  # requests that are sent before the first answer is read
 # What design allows: an API with five parameters; a worker's growth from none to 100,000 APIs.
 BYTES_PER_API, GROWTH_MB = 1536, 40
-PARAMETERS = {
-    "req_params": [{"name": f"parameter_{n}", "location": "QUERY", "pass_through": True} for n in range(5)],
-    "backend_params": [{"name": f"sent_{n}", "value": f"parameter_{n}", "location": "HEADER", "origin": "REQUEST"}
-                       for n in range(5)],
-}
 
 
 def anonymous_mb(pid):
@@ -51,7 +46,7 @@ def run(options):
     with local.Bed(options) as bed:
         for count in [1, *options.apis]:
             groups = min(1000, max(1, count // 100))
-            node = bed.node(local.image(count, bed.backend_port, groups, **PARAMETERS,
+            node = bed.node(local.image(count, bed.backend_port, groups, **local.PARAMETERS,
                                         throttle_id=local.THROTTLE))
             call_all(node.http, lambda n, groups=groups: local.request(n, groups), 1)
             start = anonymous_mb(node.pids[-1])

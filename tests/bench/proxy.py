@@ -40,11 +40,16 @@ def candidates(stack, made, bed):
     bare = bed.replay([local.raw("GET", "/bench/0/items", host)])
     coded = bed.replay([local.raw("GET", "/bench/1/items", host, [("X-Apig-AppCode", made.names["c"]["app_code"])])])
     signed = bed.replay([local.raw("GET", "/bench/2/items", host, signed.items())])
+    laden = bed.node(local.laden(APIS, bed.backend_port))
+    all_signed = bed.replay([local.request(2, signed=True, query=local.QUERY)])
     http, tls = f"http://127.0.0.1:{bed.plain_port}/", f"https://127.0.0.1:{bed.tls_port}/"
     own, own_tls = stack.env["SLUICE_DATA_URL"] + "/", stack.env["SLUICE_DATA_TLS_URL"] + "/"
 
     plain = Candidate("plain http", bed.plain, http, replay=bare)
     plain_signed = Candidate("plain http, signed", bed.plain, http, replay=signed)
+    plain_all = Candidate("plain http, signed, query", bed.plain, http, replay=all_signed)
+    everything = compared(Candidate("+ IP list of 100, 5 mapped parameters", laden.pids, f"http://127.0.0.1:{laden.http}/",
+                                    replay=all_signed), plain, 1.50)
     plain_tls = Candidate("plain https", bed.plain, tls, replay=bare)
     plain_coded = Candidate("plain https, AppCode", bed.plain, tls, replay=coded)
     code = compared(Candidate("AppCode + 2 limits", nginx, own_tls, replay=coded), plain_tls, 1.15)
@@ -54,7 +59,8 @@ def candidates(stack, made, bed):
         compared(Candidate("route only", quiet.pids, f"http://127.0.0.1:{quiet.http}/",
                            replay=bed.replay([local.request(0)])), plain, 1.08),
         compared(Candidate("route only + log", nginx, own, replay=bare), plain),
-        plain_signed, compared(signature, plain_signed), plain_tls, plain_coded, compared(code, plain_coded),
+        plain_signed, compared(signature, plain_signed), plain_all, compared(everything, plain_all), plain_tls,
+        plain_coded, compared(code, plain_coded),
     ]
 
 
