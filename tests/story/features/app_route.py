@@ -1,9 +1,12 @@
 """app_route: a call by address reaches every API that its app may call; an app has one API a method and path"""
+import concurrent.futures
+
 from stack import wait_until
 
 OWN_STACK = True  # what the served gateway's features are concerns every story beside it
 SERVED = True
 NODES = (1, 2, "tls", "h2")
+WRITTEN = 20  # apps that two writers authorise at once
 FOREIGN = "192.0.2.77"  # no address of the gateway: the group DEFAULT is not there
 
 
@@ -59,6 +62,23 @@ def one_api_a_path(world, good):
     wait_until(lambda: reached() == ["/back/same"] * 4, 10, "the other one has the path for itself")
 
 
+def one_of_two_writers(world):
+    """Two at once authorise the same apps for two APIs of one path: each app has one of them."""
+    for name, group in (("left", "g"), ("right", "h")):
+        world.api(name, group=group, auth_type="APP", req_uri="/contended")
+        world.publish(name)
+    for number in range(WRITTEN):
+        world.app(f"w{number}")
+    apps = [world.names[f"w{number}"]["id"] for number in range(WRITTEN)]
+    body = {"env_id": world.env_id("RELEASE"), "app_ids": apps}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(lambda api: world.want(201, "POST", "/app-auths", {**body, "api_ids": [world.names[api]["id"]]}),
+                                ("left", "right")))
+    for left, right in zip(*(reply["auths"] for reply in replies)):
+        assert left["app_id"] == right["app_id"], replies
+        assert sorted(auth["auth_result"]["status"] for auth in (left, right)) == ["FAILED", "SUCCESS"], (left, right)
+
+
 def default_first(world, good):
     """The gateway's own address: DEFAULT's APIs go before those of the app."""
     world.names["d"] = next(group for group in world.want(200, "GET", "/api-groups?limit=500")["groups"]
@@ -98,6 +118,7 @@ def story(world):
     try:
         routed(world, good)
         one_api_a_path(world, good)
+        one_of_two_writers(world)
         default_first(world, good)
         moved(world, good)
     finally:
