@@ -396,12 +396,15 @@ take_turn(struct keeper *keeper)
 }
 
 // Whether the shards are not to be kept any longer: others look out for them, or nobody is there.
-// Who only starts is waited for.
+// Who only starts is waited for, also who came since the last look before we were told to end.
 static bool
 may_leave(struct keeper *keeper, int64_t since_ms)
 {
     const struct shards_state *state = &keeper->state;
     int64_t passed_ms = sl_mono_ms() - since_ms;
+    if (atomic_load(&keeper->lease_until_ms) - SHARDS_LEASE_MS < since_ms) {
+        return false;
+    }
     return state->others == 0 || keeper_owned(keeper) == 0 || passed_ms >= PATIENCE_MS ||
            (state->live > 1 && passed_ms >= NOTICE_MS);
 }

@@ -99,9 +99,9 @@ an_owner_that_stops_grants_until_another_can_take_its_shards(void **state)
     pthread_t stopping;
     keepers_own_all(f, "one");
     atomic_store(&f->is_cut_off, true);
+    atomic_store(&f->start_ms, sl_mono_ms());
     f->keepers[1] = keepers_start(f, "two");
     keepers_wait_lease(f->keepers[1]);
-    atomic_store(&f->stop_ms, sl_mono_ms());
     assert_int_equal(0, pthread_create(&stopping, NULL, stop_keeper, f->keepers[0]));
     int64_t end_ms = sl_mono_ms() + WAIT_MS;
     while (keepers_number(f, "SELECT count(*) FROM throttle_worker WHERE NOT takes") < 2 &&

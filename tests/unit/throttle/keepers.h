@@ -24,7 +24,7 @@ struct fixture {
     _Atomic int offered;       // shards on offer now
     _Atomic int events;        // published
     _Atomic bool is_cut_off;   // no bus reaches the keepers that ask
-    _Atomic int64_t stop_ms;   // when a keeper was told to stop
+    _Atomic int64_t start_ms;  // when the second keeper was started
     _Atomic int early;         // offers withdrawn soon after that though nobody could take them
     struct keeper *keepers[2]; //
     int64_t report;            // number of the last request
