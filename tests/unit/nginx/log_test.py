@@ -43,8 +43,8 @@ IMAGE = {
 def setUpModule():
     Log.node = Node(BUILD, fresh(BUILD / "tests/log-node"), BASE)
     Log.node.publish(IMAGE)
-    soon = ("sluice_json buffer=64k flush=1s", "sluice_json buffer=64k flush=100ms")
-    Log.node.start(replaced=[soon])
+    Log.node.start(replaced=[(f"sluice_{form} buffer=64k flush=1s", f"sluice_{form} buffer=64k flush=50ms")
+                             for form in ("line", "json")])
 
 
 def tearDownModule():

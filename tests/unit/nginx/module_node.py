@@ -42,8 +42,11 @@ def begin(words, **options):
 
 
 def free_ports():
-    """The first of PORTS free ports in a row, below the range of outgoing connections."""
-    for base in range(10000 + os.getpid() % 1000 * PORTS, 20000, PORTS):
+    """The first of PORTS free ports in a row, below the range of outgoing connections.
+
+    Tests that run at once begin at places of their own, with room for two nodes.
+    """
+    for base in range(10000 + os.getpid() % 1000 * 2 * PORTS, 20000, PORTS):
         with contextlib.ExitStack() as held:
             try:
                 for port in range(base, base + PORTS):
