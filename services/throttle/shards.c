@@ -14,7 +14,8 @@
 
 #define TRIP_MS 10 // to the server, at most: a look comes when the lease is over there
 
-#define ARRAY_MAX (SL_SHARDS * 24) // bytes of an array of times as text
+#define ARRAY_MAX  (SL_SHARDS * 24)          // bytes of an array of times as text
+#define COLUMN_MAX ((size_t)4 * 1024 * 1024) // bytes of a column of keys as text
 
 // Whether worker `w` lives: its lease runs, and its session has not ended on a server that went on.
 // That of a killed process ends at once. A session of another role hides its start.
@@ -111,29 +112,29 @@ static const char old_usage_sql[] =
     "DELETE FROM throttle_usage WHERE at < now() - interval '2 days' "
     "AND (window_no + 1) * window_s < extract(epoch FROM now()) - 60";
 
-// A newer window replaces the older; within one a ceiling only rises.
+// A newer window replaces the older; within one a ceiling only rises. A row for each, in any order;
+// none when the worker is not in the table.
 static const char raise_sql[] =
-    "WITH guard AS (SELECT FROM throttle_worker WHERE worker = $2 FOR SHARE) "
+    "WITH guard AS (SELECT FROM throttle_worker WHERE worker = $1 FOR SHARE) "
     "INSERT INTO throttle_usage AS u (gateway_id, key, window_s, window_no, used, \"limit\", "
     "ceiling) "
-    "SELECT x.gateway, x.key, x.window_s, x.window, 0, x.limit, x.ceiling "
-    "FROM jsonb_to_recordset($1::jsonb) AS x (gateway text, key text, window_s bigint, "
-    "\"window\" bigint, \"limit\" bigint, ceiling bigint), guard WHERE x.ceiling >= 0 "
+    "SELECT x.gateway, x.key, x.window_s, x.window_no, 0, x.limit, x.ceiling FROM guard, "
+    "unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) "
+    "AS x (gateway, key, window_s, window_no, \"limit\", ceiling) "
     "ON CONFLICT (gateway_id, key) DO UPDATE SET "
     "window_no = greatest(u.window_no, EXCLUDED.window_no), \"limit\" = EXCLUDED.\"limit\", "
     "ceiling = CASE WHEN u.window_no < EXCLUDED.window_no THEN EXCLUDED.ceiling "
     "WHEN u.window_no > EXCLUDED.window_no THEN u.ceiling "
     "ELSE greatest(u.ceiling, EXCLUDED.ceiling) END, "
-    "used = CASE WHEN u.window_no < EXCLUDED.window_no THEN 0 ELSE u.used END, at = now()";
+    "used = CASE WHEN u.window_no < EXCLUDED.window_no THEN 0 ELSE u.used END, at = now() "
+    "RETURNING gateway_id, key, window_no, coalesce(ceiling, 2147483647)";
 
-// In the order of the request; a key without a row has window 0. Whether the worker is in the table
-// is of the same moment.
+// The same of keys that are only looked at; one without a row has window 0.
 static const char look_ceiling_sql[] =
-    "SELECT coalesce(u.window_no, 0), CASE WHEN u.window_no IS NULL THEN 0 "
-    "ELSE coalesce(u.ceiling, 2147483647) END, "
-    "(SELECT count(*) FROM throttle_worker WHERE worker = $2) FROM jsonb_array_elements($1::jsonb) "
-    "WITH ORDINALITY x (j, n) LEFT JOIN throttle_usage u ON u.gateway_id = x.j ->> 'gateway' "
-    "AND u.key = x.j ->> 'key' ORDER BY x.n";
+    "WITH guard AS (SELECT FROM throttle_worker WHERE worker = $1 FOR SHARE) "
+    "SELECT x.gateway, x.key, coalesce(u.window_no, 0), CASE WHEN u.window_no IS NULL THEN 0 "
+    "ELSE coalesce(u.ceiling, 2147483647) END FROM guard, unnest($2::text[], $3::text[]) "
+    "AS x (gateway, key) LEFT JOIN throttle_usage u ON u.gateway_id = x.gateway AND u.key = x.key";
 
 static int
 buried(struct sl_error *err)
@@ -366,43 +367,157 @@ list_text(struct sl_arena *arena, json_t *list, struct sl_error *err)
     return text;
 }
 
+// -- ceilings
+
+// The columns of ceilings to write; to look takes the first two.
+enum column {
+    GATEWAY,
+    KEY,
+    WINDOW_S,
+    WINDOW_NO,
+    LIMIT,
+    CEILING,
+    COLUMNS
+};
+
+static bool
+is_raise(const struct account_ceiling *wanted)
+{
+    return wanted->ceiling >= 0;
+}
+
+// A text as an element of an array: quoted, for it may hold anything.
+static void
+add_quoted(struct sl_buf *buf, const char *text)
+{
+    sl_buf_addc(buf, '"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            sl_buf_addc(buf, '\\');
+        }
+        sl_buf_addc(buf, *text);
+    }
+    sl_buf_addc(buf, '"');
+}
+
+static void
+add_cell(struct sl_buf *buf, const struct account_ceiling *wanted, enum column column)
+{
+    const int64_t numbers[COLUMNS] = {[WINDOW_S] = wanted->window_s,
+                                      [WINDOW_NO] = wanted->window,
+                                      [LIMIT] = wanted->limit,
+                                      [CEILING] = wanted->ceiling};
+    if (column == GATEWAY || column == KEY) {
+        add_quoted(buf, column == GATEWAY ? wanted->gateway_id : wanted->key);
+    } else {
+        sl_buf_addf(buf, "%lld", (long long)numbers[column]);
+    }
+}
+
+// A column of the ceilings to raise, or of those to look at, as PostgreSQL takes an array; NULL
+// when memory is out.
+static const char *
+column_text(struct sl_arena *arena, const struct shards_ceilings *ceilings, bool raises,
+            enum column column)
+{
+    SL_AUTO_BUF buf;
+    sl_buf_init(&buf, COLUMN_MAX);
+    char before = '{';
+    for (size_t i = 0; i < ceilings->count; i++) {
+        if (is_raise(&ceilings->wanted[i]) == raises) {
+            sl_buf_addc(&buf, before);
+            add_cell(&buf, &ceilings->wanted[i], column);
+            before = ',';
+        }
+    }
+    sl_buf_addc(&buf, '}');
+    return buf.failed ? NULL : sl_arena_dupn(arena, buf.ptr, buf.len);
+}
+
+static int
+ask_ceilings(struct sl_tx *tx, struct sl_arena *arena, const struct shards_ceilings *ceilings,
+             bool raises, struct sl_later **ret_rows, struct sl_error *err)
+{
+    struct sl_param params[1 + COLUMNS] = {SL_P_TEXT(ceilings->worker)};
+    size_t columns = raises ? COLUMNS : KEY + 1;
+    for (size_t i = 0; i < columns; i++) {
+        const char *text = column_text(arena, ceilings, raises, (enum column)i);
+        if (text == NULL) {
+            return sl_fail(err, SL_E_INTERNAL);
+        }
+        params[1 + i] = SL_P_TEXT(text);
+    }
+    return sl_sql_later(tx, arena, raises ? raise_sql : look_ceiling_sql,
+                        (struct sl_params){params, 1 + columns}, ret_rows, err);
+}
+
+// The key that a row speaks of; they come in the order in which they were asked for, but nobody
+// promises it. NULL: none.
+static const struct account_ceiling *
+find_wanted(const struct shards_ceilings *ceilings, size_t expected, const char *gateway_id,
+            const char *key)
+{
+    for (size_t i = 0; i < ceilings->count; i++) {
+        const struct account_ceiling *at = &ceilings->wanted[(expected + i) % ceilings->count];
+        if (strcmp(at->key, key) == 0 && strcmp(at->gateway_id, gateway_id) == 0) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+static int
+take_ceilings(const struct shards_ceilings *ceilings, struct sl_later *later, size_t expected,
+              struct account_ceiling *ret_rows, struct sl_error *err)
+{
+    struct sl_rows *rows;
+    size_t next = 0;
+    if (sl_sql_rows(later, &rows, err) != 0) {
+        return -1;
+    }
+    if (sl_rows_count(rows) != expected) {
+        return buried(err);
+    }
+    for (size_t i = 0; i < expected; i++) {
+        const struct account_ceiling *wanted =
+            find_wanted(ceilings, next, sl_rows_text(rows, i, 0), sl_rows_text(rows, i, 1));
+        if (wanted == NULL) {
+            return sl_fail(err, SL_E_INTERNAL);
+        }
+        size_t at = (size_t)(wanted - ceilings->wanted);
+        ret_rows[at] = *wanted;
+        ret_rows[at].window = (uint32_t)sl_rows_int(rows, i, 2);
+        ret_rows[at].ceiling = sl_rows_int(rows, i, 3);
+        next = at + 1;
+    }
+    return 0;
+}
+
 int
 shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
                       const struct shards_ceilings *ceilings, struct account_ceiling *ret_rows,
                       struct sl_error *err)
 {
-    const struct account_ceiling *wanted = ceilings->wanted;
-    struct sl_rows *rows;
-    json_t *list = json_array();
+    size_t raises = 0;
     for (size_t i = 0; i < ceilings->count; i++) {
-        json_array_append_new(
-            list, json_pack("{sssssIsIsIsI}", "gateway", wanted[i].gateway_id, "key", wanted[i].key,
-                            "window_s", (json_int_t)wanted[i].window_s, "window",
-                            (json_int_t)wanted[i].window, "limit", (json_int_t)wanted[i].limit,
-                            "ceiling", (json_int_t)wanted[i].ceiling));
+        raises += is_raise(&ceilings->wanted[i]) ? 1 : 0;
     }
-    const char *text = list_text(arena, list, err);
-    SL_AUTO(sl_tx) tx = text != NULL ? sl_tx_begin(db, err) : NULL;
+    size_t looks = ceilings->count - raises;
+    struct sl_later *raised = NULL;
+    struct sl_later *looked = NULL;
+    SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
     // In one round trip: the first request of a window waits for it.
-    struct sl_later *looked;
-    if (tx == NULL ||
-        sl_sql_later(tx, arena, raise_sql, SL_PARAMS(SL_P_TEXT(text), SL_P_TEXT(ceilings->worker)),
-                     NULL, err) != 0 ||
-        sl_sql_later(tx, arena, look_ceiling_sql,
-                     SL_PARAMS(SL_P_TEXT(text), SL_P_TEXT(ceilings->worker)), &looked, err) != 0 ||
-        sl_tx_commit(&tx, err) != 0 || sl_sql_rows(looked, &rows, err) != 0) {
+    if (tx == NULL || (raises > 0 && ask_ceilings(tx, arena, ceilings, true, &raised, err) != 0) ||
+        (looks > 0 && ask_ceilings(tx, arena, ceilings, false, &looked, err) != 0) ||
+        sl_tx_commit(&tx, err) != 0 ||
+        (raises > 0 && take_ceilings(ceilings, raised, raises, ret_rows, err) != 0) ||
+        (looks > 0 && take_ceilings(ceilings, looked, looks, ret_rows, err) != 0)) {
         return -1;
-    }
-    if (sl_rows_int(rows, 0, 2) == 0) {
-        return buried(err);
-    }
-    for (size_t i = 0; i < ceilings->count; i++) {
-        ret_rows[i] = wanted[i];
-        ret_rows[i].window = (uint32_t)sl_rows_int(rows, i, 0);
-        ret_rows[i].ceiling = sl_rows_int(rows, i, 1);
     }
     return 0;
 }
+
+// -- usage
 
 int
 shards_write_usage(struct sl_db *db, struct sl_arena *arena, const struct account_usage *usages,

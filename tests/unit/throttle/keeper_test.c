@@ -168,6 +168,38 @@ who_was_taken_for_dead_writes_nothing_before_it_renews(void **state)
     assert_int_equal(2, row.ceiling);
 }
 
+// Keys may hold what an array of PostgreSQL has a meaning for.
+static void
+ceilings_are_raised_and_looked_at_in_one_write(void **state)
+{
+    struct fixture *f = *state;
+    static struct shards_state seen;
+    struct sl_error err;
+    struct account_ceiling rows[5];
+    struct account_ceiling wanted[5] = {
+        {GATEWAY, "a\"b", 60, 7, 100, 10},   {GATEWAY, "new", 60, 7, 100, -1},
+        {GATEWAY, "c\\,{}", 60, 7, 100, 20}, {GATEWAY, "NULL", 60, 7, 100, 30},
+        {"other", "NULL", 60, 7, 100, 40},
+    };
+    const struct shards_ceilings ceilings = {"w", wanted, SL_COUNT(wanted)};
+    assert_int_equal(0, shards_renew(f->db, f->arena, "w", true, &seen, &err));
+    assert_int_equal(0, shards_write_ceilings(f->db, f->arena, &ceilings, rows, &err));
+    for (size_t i = 0; i < SL_COUNT(wanted); i++) {
+        bool is_look = wanted[i].ceiling < 0;
+        assert_string_equal(wanted[i].key, rows[i].key);
+        assert_int_equal(is_look ? 0 : 7, rows[i].window);
+        assert_int_equal(is_look ? 0 : wanted[i].ceiling, rows[i].ceiling);
+        wanted[i].ceiling = i == 2 ? 5 : -1; // a ceiling only rises
+        wanted[i].window = 6;                // and a later window stays
+    }
+    assert_int_equal(0, shards_write_ceilings(f->db, f->arena, &ceilings, rows, &err));
+    const int64_t expected[] = {10, 0, 20, 30, 40};
+    for (size_t i = 0; i < SL_COUNT(wanted); i++) {
+        assert_int_equal(i == 1 ? 0 : 7, rows[i].window);
+        assert_int_equal(expected[i], rows[i].ceiling);
+    }
+}
+
 // Asks until something is allowed; -1: in vain.
 static int64_t
 wait_units(struct fixture *f, struct keeper *keeper, int64_t ms)
@@ -362,6 +394,7 @@ main(void)
         T(without_its_session_an_owner_loses_its_shards_when_its_lease_ends),
         T(the_next_end_of_a_lease_is_known),
         T(when_all_sessions_end_owners_come_back_to_their_shards),
+        T(ceilings_are_raised_and_looked_at_in_one_write),
         T(who_was_taken_for_dead_writes_nothing_before_it_renews),
         T(a_node_gets_units_once_its_row_is_written),
         T(what_is_granted_is_covered_by_a_durable_ceiling),
