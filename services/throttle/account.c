@@ -113,29 +113,49 @@ owned_runs(const struct account *account)
 
 // -- messages out
 
-// One key as a node is told of it: {k, e, g: [[window, seq, allowed, others, exhausted], …]}.
+// Units of the span that others than the holder have spent.
+static int64_t
+spent_by_others(const struct span *span, const struct hold *hold)
+{
+    int64_t others = span->lost - hold->used;
+    for (uint32_t j = 0; j < span->hold_count; j++) {
+        others += span->holds[j].used;
+    }
+    return others;
+}
+
+// One key as a node is told of it: {k, e, g: [[window, seq, allowed, others, exhausted], …]}. NULL
+// when there is nothing to tell: no unit was granted or refused yet, and nobody else spent one.
 static json_t *
 key_message(const struct account *account, const struct key *key, int node)
 {
-    json_t *grants = json_array();
+    json_t *grants = NULL;
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         const struct span *span = &key->spans[i];
         const struct hold *hold = account_find_hold(span, node);
-        if (hold == NULL) {
+        int64_t others = hold != NULL ? spent_by_others(span, hold) : 0;
+        if (hold == NULL || (hold->seq == 0 && !hold->told_exhausted && others == 0)) {
             continue;
         }
-        int64_t others = span->lost - hold->used;
-        for (uint32_t j = 0; j < span->hold_count; j++) {
-            others += span->holds[j].used;
-        }
         bool is_pending = hold->acked < hold->seq;
+        grants = grants != NULL ? grants : json_array();
         json_array_append_new(grants,
                               json_pack("[IIIIb]", (json_int_t)span->window, (json_int_t)hold->seq,
                                         (json_int_t)(is_pending ? hold->sent : hold->allowed),
                                         (json_int_t)others, hold->told_exhausted));
     }
-    return json_pack("{sssIso}", "k", key->text, "e", (json_int_t)account->shards[key->shard].epoch,
-                     "g", grants);
+    return grants == NULL ? NULL
+                          : json_pack("{sssIso}", "k", key->text, "e",
+                                      (json_int_t)account->shards[key->shard].epoch, "g", grants);
+}
+
+static void
+tell(struct account *account, const struct key *key, int node)
+{
+    json_t *message = key_message(account, key, node);
+    if (message != NULL) {
+        json_array_append_new(key->gateway->nodes[node]->outbox, message);
+    }
 }
 
 void
@@ -145,8 +165,7 @@ account_collect(struct account *account)
     while ((key = account_next(account, QUEUE_DIRTY)) != NULL) {
         for (size_t i = 0; i < key->gateway->node_count; i++) {
             if ((key->dirty >> i & 1) != 0) {
-                json_array_append_new(key->gateway->nodes[i]->outbox,
-                                      key_message(account, key, (int)i));
+                tell(account, key, (int)i);
             }
         }
         key->dirty = 0;
