@@ -60,7 +60,8 @@ int sl_store_blobs(struct sl_store *store, void (*fn)(void *arg, const char *nam
 int sl_store_ready(struct sl_store *store, bool *ret_ready, struct sl_error *err) SL_MUST_CHECK;
 
 // A change: begin, any number of puts and removes, commit; abort gives it up. `afresh` begins by
-// forgetting all entries. After a function failed the change must be aborted.
+// forgetting all entries: what is put goes to another file, in parts, which takes the place of the
+// store's at the commit. After a function failed the change must be aborted.
 int sl_store_begin(struct sl_store *store, bool afresh, struct sl_error *err) SL_MUST_CHECK;
 int sl_store_put(struct sl_store *store, const struct sl_store_record *record,
                  struct sl_error *err) SL_MUST_CHECK;

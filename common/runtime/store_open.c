@@ -276,8 +276,7 @@ copy_some(struct sl_store *from, struct sl_error *err)
     return 0;
 }
 
-// One transaction. LMDB keeps the memory of a transaction's pages for ever, and whoever waits for
-// it does nothing else: so a copy has many small ones.
+// One transaction: like all that is long, a copy has many small ones.
 static int
 copy_step(struct sl_store *from, struct sl_error *err)
 {
@@ -349,6 +348,7 @@ copy_adopt(struct sl_store *store, struct sl_error *err)
     memcpy(store->tables, copy->tables, sizeof(store->tables));
     copy->env = old;
     store->is_ours = true;
+    store->copy.is_fresh = false;
     sl_store_free(&store->copy.to); // and the old file with it
     return 0;
 }
@@ -362,6 +362,7 @@ store_copy_drop(struct sl_store *store)
         return;
     }
     sl_store_free(&store->copy.to);
+    store->copy.is_fresh = false;
     if (copy_path(store, path, &err) == 0) {
         remove_files(path);
         rmdir(path);
@@ -403,4 +404,35 @@ store_own(struct sl_store *store, struct sl_error *err)
         return -1;
     }
     return 0;
+}
+
+int
+store_refresh(struct sl_store *store, struct sl_error *err)
+{
+    store_copy_drop(store);
+    if (copy_begin(store, err) != 0) {
+        return -1;
+    }
+    store->copy.table = STORE_BLOBS;
+    while (store->copy.table < STORE_TABLES) {
+        if (copy_step(store, err) != 0) {
+            store_copy_drop(store);
+            return -1;
+        }
+    }
+    store->copy.is_fresh = true;
+    // Nobody reads it before store_adopt().
+    int status = mdb_env_set_flags(store->copy.to->env, MDB_NOSYNC, 1);
+    return status == 0 ? 0 : store_failed(err, "flags", status);
+}
+
+int
+store_adopt(struct sl_store *store, struct sl_error *err)
+{
+    MDB_env *env = store->copy.to->env;
+    int status = mdb_env_sync(env, 1);
+    if (status == 0) {
+        status = mdb_env_set_flags(env, MDB_NOSYNC, 0);
+    }
+    return status == 0 ? copy_adopt(store, err) : store_failed(err, "sync", status);
 }

@@ -28,15 +28,17 @@ enum {
     STORE_TABLES,
 };
 
-// A copy in the making: pages that can be read may still break who writes on, so changes to a store
-// that was found go to a file of this process's own.
+// A file in the making that takes the store's place. A copy: pages that can be read may still break
+// who writes on, so changes to a store that was found go to a file of this process's own. Or what
+// replaces all entries: then it begins with the blobs alone.
 struct store_copy {
     struct sl_store *to;       // NULL: none is being made
     int table;                 // in hand; STORE_TABLES: all is there
     char name[STORE_NAME_MAX]; // of its value that was copied last
     size_t name_size;          // 0: none was
-    uint64_t count;            // values copied
+    uint64_t count;            // values copied or, of a fresh one, put
     uint64_t most;             // that there can be: a damaged page may lead in a circle
+    bool is_fresh;             // the open change is its, and makes it the store
 };
 
 struct sl_store {
@@ -107,7 +109,12 @@ int store_walk_table(struct sl_store *store, int table, const struct store_walk 
 // Makes the file one of this process's own: copies what is missing and puts the copy in its place.
 int store_own(struct sl_store *store, struct sl_error *err) SL_MUST_CHECK;
 
-// Gives up a copy in the making; nothing to do without one.
+// Begins a fresh file, with the blobs alone, for a change that replaces all entries.
+int store_refresh(struct sl_store *store, struct sl_error *err) SL_MUST_CHECK;
+// Puts it, on disk as it is, in the place of the store's file.
+int store_adopt(struct sl_store *store, struct sl_error *err) SL_MUST_CHECK;
+
+// Gives up a file in the making; nothing to do without one.
 void store_copy_drop(struct sl_store *store);
 
 #endif

@@ -59,12 +59,18 @@ apply_new(const struct apply_options *options, struct sl_error *err)
 }
 
 static void
+drop_first(struct apply *apply)
+{
+    struct waiting *waiting = apply->waiting;
+    apply->waiting = waiting->next;
+    free(waiting);
+}
+
+static void
 drop_waiting(struct apply *apply)
 {
     while (apply->waiting != NULL) {
-        struct waiting *waiting = apply->waiting;
-        apply->waiting = waiting->next;
-        free(waiting);
+        drop_first(apply);
     }
     apply->last = &apply->waiting;
 }
@@ -280,20 +286,30 @@ replace_all(struct apply *apply, const struct sl_revision *at)
     return commit(apply, at);
 }
 
+// Each goes as it is noted: a set is large, and there once is enough.
+static void
+note_set(struct apply *apply, const struct sl_revision *at)
+{
+    struct durable *durable = apply->options.durable;
+    if (durable == NULL) {
+        return;
+    }
+    durable_afresh(durable);
+    while (apply->waiting != NULL) {
+        durable_note(durable, &apply->waiting->entry);
+        drop_first(apply);
+    }
+    durable_position(durable, at);
+}
+
 static int
 on_full_end(void *arg, const struct sl_revision *at)
 {
     struct apply *apply = SL_CAST(apply, APPLY_MAGIC, arg);
     apply->gathering = false;
     int status = replace_all(apply, at);
-    struct durable *durable = apply->options.durable;
-    if (status == 0 && durable != NULL) {
-        durable_afresh(durable);
-        for (const struct waiting *waiting = apply->waiting; waiting != NULL;
-             waiting = waiting->next) {
-            durable_note(durable, &waiting->entry);
-        }
-        durable_position(durable, at);
+    if (status == 0) {
+        note_set(apply, at);
     }
     drop_waiting(apply);
     if (status == 0) {

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/node/durable.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-#define RETRY_MS 1000 // between attempts of a store that fails
+#define RETRY_MS   1000                      // between attempts of a store that fails
+#define TRIM_BYTES ((size_t)8 * 1024 * 1024) // of notes, whose memory goes back to the system
 
 struct note {
     struct note *next; // noted later
@@ -55,16 +57,20 @@ struct durable {
 
 // -- batches
 
-static void
+// How many bytes they were.
+static size_t
 drop_notes(struct durable *durable, struct batch *batch)
 {
+    size_t bytes = 0;
     while (batch->first != NULL) {
         struct note *note = batch->first;
         batch->first = note->next;
-        atomic_fetch_sub(&durable->backlog_bytes, note->size_bytes);
+        bytes += note->size_bytes;
         free(note);
     }
     batch->last = &batch->first;
+    atomic_fetch_sub(&durable->backlog_bytes, bytes);
+    return bytes;
 }
 
 // Puts what `from` says behind what `into` says; `from` is empty then. Entries that were lost stay
@@ -125,8 +131,8 @@ write_all(struct durable *durable, struct sl_error *err)
 static int
 write_held(struct durable *durable, struct sl_error *err)
 {
-    // A store that was found is copied first, and can be read meanwhile.
-    for (bool ready = false; !ready;) {
+    // A store that was found is copied before it is changed, and can be read meanwhile.
+    for (bool ready = durable->held.afresh || durable->held.lost; !ready;) {
         if (sl_store_ready(durable->store, &ready, err) != 0) {
             return -1;
         }
@@ -182,22 +188,32 @@ note_success(struct durable *durable)
     durable->is_behind = false;
 }
 
+// What was written is over. A full set leaves as much free memory behind as it was large, scattered
+// among what stays.
+static void
+end_batch(struct durable *durable)
+{
+    struct batch *held = &durable->held;
+    held->afresh = held->is_due = held->lost = false;
+    if (drop_notes(durable, held) >= TRIM_BYTES) {
+        malloc_trim(0);
+    }
+}
+
 static void *
 keep_writing(void *arg)
 {
     struct durable *durable = arg;
-    struct batch *held = &durable->held;
     pthread_mutex_lock(&durable->lock);
     while (wait_for_work(durable)) {
-        merge(durable, held, &durable->handed);
+        merge(durable, &durable->held, &durable->handed);
         durable->held_keys = durable->handed_keys;
         durable->is_behind = true;
         pthread_mutex_unlock(&durable->lock);
         struct sl_error err;
         int status = write_held(durable, &err);
         if (status == 0) {
-            drop_notes(durable, held);
-            held->afresh = held->is_due = held->lost = false;
+            end_batch(durable);
         }
         pthread_mutex_lock(&durable->lock);
         if (status == 0) {

@@ -411,6 +411,95 @@ a_large_store_that_was_found_is_copied_step_by_step(void **state)
     assert_count(place, 2501);
 }
 
+// Begins to replace everything by 2,500 entries, more than go into one part.
+static void
+put_many(struct place *place)
+{
+    struct sl_error err;
+    char name[16];
+    assert_int_equal(sl_store_begin(place->store, true, &err), 0);
+    for (int i = 0; i < 2500; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        put(place, "api", name, "1");
+    }
+}
+
+static void
+put_first(struct place *place)
+{
+    struct sl_error err;
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "a", "old");
+    assert_int_equal(sl_store_put_blob(place->store, "key", SL_STR("blob"), &err), 0);
+    assert_int_equal(sl_store_commit(place->store, "e1", 3, &err), 0);
+}
+
+static void
+a_large_set_takes_the_place_of_another_at_once(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char blob[64] = "";
+    put_first(place);
+    put_many(place);
+    assert_int_equal(sl_store_remove(place->store, "api", "7", &err), 0);
+    assert_contents(place, "api/a=old@3/1 "); // until the commit
+    assert_int_equal(sl_store_commit(place->store, "e2", 9, &err), 0);
+    assert_count(place, 2499);
+    assert_position(place, "e2", 9);
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0); // it goes on as any other
+    put(place, "api", "more", "2");
+    assert_int_equal(sl_store_commit(place->store, "e2", 10, &err), 0);
+    assert_false(reopen(place));
+    assert_count(place, 2500);
+    assert_position(place, "e2", 10);
+    assert_int_equal(sl_store_blobs(place->store, count_blob, blob, &err), 0);
+    assert_string_equal(blob, "key:blob ");
+}
+
+static void
+a_large_set_that_is_given_up_leaves_the_other(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    char path[128];
+    put_first(place);
+    put_many(place);
+    sl_store_abort(place->store);
+    snprintf(path, sizeof(path), "%s/new", place->path);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_contents(place, "api/a=old@3/1 ");
+    assert_int_equal(sl_store_begin(place->store, false, &err), 0);
+    put(place, "api", "b", "new");
+    assert_int_equal(sl_store_commit(place->store, "e1", 4, &err), 0);
+    assert_false(reopen(place));
+    assert_contents(place, "api/a=old@3/1 api/b=new@3/1 ");
+}
+
+static void
+a_crash_amid_a_large_set_leaves_the_other(void **state)
+{
+    struct place *place = *state;
+    struct sl_error err;
+    put_first(place);
+    sl_store_free(&place->store);
+    pid_t child = fork();
+    if (child == 0) {
+        place->store = sl_store_open(place->path, NULL, &err);
+        put_many(place);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_false(reopen(place));
+    assert_contents(place, "api/a=old@3/1 ");
+    assert_position(place, "e1", 3);
+    put_many(
+        place); // a store that was found needs no copy for it, and what is left is no hindrance
+    assert_int_equal(sl_store_commit(place->store, "e2", 9, &err), 0);
+    assert_false(reopen(place));
+    assert_count(place, 2500);
+}
+
 // RFC 3720 B.4, and any split of a text gives the same.
 static void
 the_crc_is_the_castagnoli_one(void **state)
@@ -437,6 +526,9 @@ main(void)
         TEST(a_full_disk_keeps_nobody_from_reading),
         TEST(an_aborted_change_leaves_nothing),
         TEST(a_change_afresh_replaces_everything),
+        TEST(a_large_set_takes_the_place_of_another_at_once),
+        TEST(a_large_set_that_is_given_up_leaves_the_other),
+        TEST(a_crash_amid_a_large_set_leaves_the_other),
         TEST(blobs_stand_beside_the_entries_and_survive_a_fresh_start),
         TEST(a_page_of_entries_begins_behind_a_name_and_ends_when_enough),
         TEST(a_second_process_may_read_what_is_being_written),
