@@ -29,12 +29,13 @@ struct account;
 
 // What is durable about a node; the worker keeps it in PostgreSQL (throttle_contact).
 struct account_contact {
-    char boot[SL_ID_SIZE];  // memory of the node that the row speaks of
-    int64_t until_ms;       // owners may grant to the node until then
-    int64_t lost_until_ms;  // an earlier memory may have been granted units until then, when the
-                            // next one had spoken; 0: there was none
-    int64_t divides;        // nodes that it may divide limits among; 0: it has no share; -1 in what
-                            // is wanted: as the row has it
+    char boot[SL_ID_SIZE]; // memory of the node that the row speaks of
+    int64_t until_ms;      // owners may grant to the node until then
+    int64_t lost_until_ms; // an earlier memory may have been granted units until then, when the
+                           // next one had spoken; 0: there was none
+    int64_t divides;       // nodes that it may divide limits among; 0: it has no share; -1 in what
+                           // is wanted: as the row has it
+    int64_t lost_divides;  // the fewest that an earlier memory may have divided among; 0: not known
     const int64_t *vouched; // in what is wanted: by shard, a time before which windows began of
                             // which it took no share that no ceiling covers; borrowed
 };

@@ -102,6 +102,27 @@ account_gateway_of(const struct account *account, const char *node_id)
     return NULL;
 }
 
+// By how many nodes the node divides, as the larger share would have it; 0: it has no share. A node
+// goes over to a longer list by itself, and back to a shorter one only when it is told, which the
+// row precedes.
+static int64_t
+divisor(const struct gateway *gateway, const struct node *node)
+{
+    int64_t row = node->durable.divides;
+    if (node->divides == 0 || row == 0) {
+        return node->divides + row;
+    }
+    bool row_is_old = row < node->divides && row != (int64_t)gateway->present;
+    return row_is_old || node->divides < row ? node->divides : row;
+}
+
+// The smaller of two divisors, of which 0 is none.
+static int64_t
+fewer(int64_t one, int64_t other)
+{
+    return one == 0 || (other != 0 && other < one) ? other : one;
+}
+
 // The memory is lost: from what it vouched for last on, it may have taken shares unseen.
 static void
 note_alone(struct node *node)
@@ -129,6 +150,7 @@ account_contact(struct account *account, const char *gateway_id, const char *nod
     }
     node->durable = *contact;
     node->durable.vouched = NULL; // the caller's
+    node->lost_divides = fewer(node->lost_divides, contact->lost_divides);
     if (node->boot[0] == '\0' && contact->lost_until_ms != 0) {
         // Lost before the memory that came after it was written of; alone since when:
         // account_vouched().
@@ -192,6 +214,7 @@ lose_memory(struct account *account, const struct gateway *gateway, int index, c
     }
     lose_holds(account, gateway, index);
     note_alone(node);
+    node->lost_divides = fewer(node->lost_divides, divisor(gateway, node));
     node->lost_ms = now_ms;
 }
 
@@ -258,20 +281,6 @@ static bool
 row_holds(const struct node *node, int64_t now_ms)
 {
     return strcmp(node->boot, node->durable.boot) == 0 && node->durable.until_ms > now_ms;
-}
-
-// By how many nodes the node divides, as the larger share would have it; 0: it has no share. A node
-// goes over to a longer list by itself, and back to a shorter one only when it is told, which the
-// row precedes.
-static int64_t
-divisor(const struct gateway *gateway, const struct node *node)
-{
-    int64_t row = node->durable.divides;
-    if (node->divides == 0 || row == 0) {
-        return node->divides + row;
-    }
-    bool row_is_old = row < node->divides && row != (int64_t)gateway->present;
-    return row_is_old || node->divides < row ? node->divides : row;
 }
 
 // Whether every node that has a share has acknowledged the node's list.
@@ -358,12 +367,11 @@ account_contacts_urgent(const struct account *account)
     return false;
 }
 
-// The node's part of the key's limit when every node is on its own.
+// The node's part of the key's limit when it divides by so many.
 static int64_t
-share_of(const struct key *key, const struct node *node)
+share_of(const struct key *key, const struct node *node, int64_t divides)
 {
     const struct gateway *gateway = key->gateway;
-    int64_t divides = divisor(gateway, node);
     if (!node->is_present || divides == 0) {
         return 0;
     }
@@ -383,7 +391,7 @@ account_own_share(const struct key *key, const struct node *node, uint32_t windo
 {
     int64_t start_ms = account_window_start(key, window);
     bool is_alone = start_ms >= node->confirmed[key->shard] + SL_COUNTER_SHARE_MS;
-    return is_alone ? share_of(key, node) : 0;
+    return is_alone ? share_of(key, node, divisor(key->gateway, node)) : 0;
 }
 
 int64_t
@@ -392,7 +400,8 @@ account_lost_share(const struct key *key, const struct node *node, uint32_t wind
     int64_t start_ms = account_window_start(key, window);
     bool was_alone =
         start_ms <= node->lost_ms && start_ms >= node->alone_ms[key->shard] + SL_COUNTER_SHARE_MS;
-    return was_alone ? share_of(key, node) : 0;
+    int64_t divides = fewer(node->lost_divides, divisor(key->gateway, node));
+    return was_alone ? share_of(key, node, divides) : 0;
 }
 
 bool

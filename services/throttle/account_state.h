@@ -96,6 +96,7 @@ struct node {
     int64_t members;                // size of that list
     int64_t divides;                // nodes that it says it divides by; 0: no share
     int64_t lost_ms;                // when a memory of it was lost; 0: none that we know of
+    int64_t lost_divides;           // fewest nodes that a lost memory divided by; 0: not known
     int64_t alone_ms[SL_SHARDS];    // `confirmed` of lost memories, by shard
     struct account_contact durable; // the database's row; until_ms 0: none
     bool wants_contact;             // a grant waits for the row

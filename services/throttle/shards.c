@@ -67,7 +67,8 @@ static const char forget_worker_sql[] =
     "DELETE FROM throttle_worker WHERE worker = $1 OR lease < clock_timestamp() - interval '1 day'";
 
 static const char nodes_sql[] =
-    "SELECT n.instance_id, n.id, c.boot, c.until_ms, c.lost_until_ms, c.divides FROM node n "
+    "SELECT n.instance_id, n.id, c.boot, c.until_ms, c.lost_until_ms, c.divides, c.lost_divides "
+    "FROM node n "
     "LEFT JOIN throttle_contact c ON c.gateway_id = n.instance_id AND c.node_id = n.id "
     "ORDER BY n.instance_id, n.id";
 
@@ -86,6 +87,8 @@ static const char contact_sql[] =
     "CASE WHEN c.boot <> EXCLUDED.boot THEN least(c.until_ms, $8) ELSE 0 END), "
     "until_ms = greatest(c.until_ms, EXCLUDED.until_ms), boot = EXCLUDED.boot, "
     "divides = CASE WHEN $6 >= 0 THEN $6 ELSE c.divides END, "
+    "lost_divides = CASE WHEN c.boot = EXCLUDED.boot THEN c.lost_divides "
+    "ELSE least(c.lost_divides, nullif(c.divides, 0)) END, "
     "alone = CASE WHEN c.boot = EXCLUDED.boot THEN c.alone "
     "WHEN c.lost_until_ms = 0 THEN coalesce(c.vouched, array_fill(0::bigint, ARRAY[1024])) "
     "ELSE (SELECT array_agg(least(coalesce(a, 0), coalesce(v, 0)) ORDER BY n) "
@@ -94,7 +97,7 @@ static const char contact_sql[] =
     "vouched = CASE WHEN c.boot <> EXCLUDED.boot THEN EXCLUDED.vouched ELSE "
     "(SELECT array_agg(greatest(a, b) ORDER BY n) FROM unnest(c.vouched, EXCLUDED.vouched) "
     "WITH ORDINALITY x (a, b, n)) END "
-    "RETURNING boot, until_ms, lost_until_ms, divides";
+    "RETURNING boot, until_ms, lost_until_ms, divides, lost_divides";
 
 static const char vouched_sql[] =
     "SELECT gateway_id, node_id, boot, array_to_string(vouched, ' '), CASE WHEN lost_until_ms <> 0 "
@@ -233,6 +236,7 @@ read_contact(const struct sl_rows *rows, size_t row, size_t column,
     ret_contact->until_ms = sl_rows_int(rows, row, column + 1);
     ret_contact->lost_until_ms = sl_rows_int(rows, row, column + 2);
     ret_contact->divides = sl_rows_int(rows, row, column + 3);
+    ret_contact->lost_divides = sl_rows_int(rows, row, column + 4); // NULL is 0
 }
 
 int

@@ -244,10 +244,69 @@ under_fire_no_limit_is_exceeded_and_afterwards_all_is_admitted(void **state)
     }
 }
 
+static void
+run_until(struct world *world, int64_t end_ms)
+{
+    while (world->now_ms < end_ms) {
+        step(world);
+    }
+}
+
+// A gateway's only node is alone as a minute begins, spends all of it, and forgets. Then another
+// joins: by the list of two the lost share would be half of what it was. `heirs`: who saw the loss
+// dies, and the rows are all that is known.
+static void
+lose_the_only_memory(bool heirs)
+{
+    int64_t start_ms = 1800000000000LL;
+    struct world *world = open_world_at(11, 2, OWNERS, start_ms - 2 * WARM_MS);
+    set_key(world, 0, 1, PER_S);
+    set_key(world, 1, 60, PER_MIN);
+    for (int i = 0; i < world->node_count; i++) {
+        memset(world->nodes[i].load, 0, sizeof(world->nodes[i].load));
+    }
+    set_node_count(world, 1);
+    run_until(world, start_ms - WARM_MS);
+    cut_all(world);
+    run_until(world, start_ms + 100);
+    world->nodes[0].load[1] = PER_MIN / 5;
+    run_until(world, start_ms + FROM_MS);
+    assert_int_equal(PER_MIN,
+                     world->admitted[1][sl_counter_window(start_ms, 60) - world->first_window[1]]);
+    lose_memory(&world->nodes[0]);
+    join_all(world);
+    set_node_count(world, 2);
+    run_until(world, start_ms + FROM_MS + AFTER_MS);
+    for (int i = 0; heirs && i < OWNERS; i++) {
+        kill_owner(world, i);
+        revive_owner(world, i);
+    }
+    run_until(world, start_ms + FROM_MS + 2 * AFTER_MS);
+    world->nodes[0].load[1] = world->nodes[1].load[1] = PER_MIN / 60;
+    run_until(world, start_ms + END_MS);
+    close_world(world);
+}
+
+static void
+what_a_lost_memory_divided_by_a_shorter_list_stays_withheld(void **state)
+{
+    (void)state;
+    lose_the_only_memory(false);
+}
+
+static void
+heirs_withhold_what_a_lost_memory_divided_by_a_shorter_list(void **state)
+{
+    (void)state;
+    lose_the_only_memory(true);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_lost_memory_divided_by_a_shorter_list_stays_withheld),
+        cmocka_unit_test(heirs_withhold_what_a_lost_memory_divided_by_a_shorter_list),
         cmocka_unit_test(under_fire_no_limit_is_exceeded_and_afterwards_all_is_admitted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

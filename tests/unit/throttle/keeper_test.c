@@ -310,10 +310,12 @@ a_lost_memory_leaves_what_it_vouched_for(void **state)
     keepers_sql(f, "UPDATE throttle_contact SET vouched = array_fill(5::bigint, ARRAY[1024])");
     keeper_stop(f->keepers[0]);
     keeper_free(&f->keepers[0]);
+    keepers_sql(f, "UPDATE throttle_contact SET divides = 1 WHERE node_id = 'node-1'");
     f->boot = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
     keepers_own_all(f, "third");
     want_until(f,
-               "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone) AND boot LIKE 'eee%'");
+               "SELECT count(*) FROM throttle_contact WHERE 5 = ALL (alone) AND boot LIKE 'eee%' "
+               "AND lost_divides = 1");
 }
 
 static void

@@ -68,22 +68,6 @@ publish(void *arg, const char *node_id, json_t *body)
     }
 }
 
-static void
-write_vouched(struct sim_row *row, const struct account_contact *wanted)
-{
-    bool is_new = row->contact.boot[0] == '\0';
-    bool is_same = strcmp(row->contact.boot, wanted->boot) == 0;
-    for (size_t i = 0; i < SL_SHARDS; i++) {
-        int64_t now = wanted->vouched[i] > 0 ? wanted->vouched[i] : 0;
-        if (is_new) {
-            row->alone[i] = INT64_MAX;
-        } else if (!is_same) {
-            row->alone[i] = row->vouched[i] < row->alone[i] ? row->vouched[i] : row->alone[i];
-        }
-        row->vouched[i] = is_same && row->vouched[i] > now ? row->vouched[i] : now;
-    }
-}
-
 // As the SQL does: a newer window replaces the older, a ceiling only rises.
 static void
 write_ceiling(void *arg, const struct account_ceiling *wanted)
@@ -109,12 +93,6 @@ write_ceiling(void *arg, const struct account_ceiling *wanted)
     world_post(world, letter);
 }
 
-static int64_t
-later(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms > b_ms ? a_ms : b_ms;
-}
-
 static void
 write_row(void *arg, const char *gateway_id, const char *node_id,
           const struct account_contact *wanted)
@@ -123,26 +101,13 @@ write_row(void *arg, const char *gateway_id, const char *node_id,
     struct sim_owner *owner = arg;
     for (int i = 0; i < owner->world->node_count; i++) {
         if (strcmp(owner->world->nodes[i].id, node_id) == 0) {
-            // As the SQL does: times only grow, the division is what was asked for.
-            struct account_contact *row = &owner->world->rows[i].contact;
-            int64_t until_ms = later(row->until_ms, wanted->until_ms);
-            int64_t lost_ms = later(row->lost_until_ms, wanted->lost_until_ms);
-            int64_t divides = wanted->divides >= 0 ? wanted->divides : row->divides;
-            if (strcmp(row->boot, wanted->boot) != 0) {
-                int64_t gone_ms = owner->world->now_ms + ACCOUNT_CLOCKS_MS;
-                lost_ms = later(lost_ms, row->until_ms < gone_ms ? row->until_ms : gone_ms);
-            }
-            write_vouched(&owner->world->rows[i], wanted);
-            *row = *wanted;
-            row->vouched = NULL;
-            row->until_ms = until_ms;
-            row->lost_until_ms = lost_ms;
-            row->divides = divides;
+            struct sim_row *row = &owner->world->rows[i];
+            world_write_row(row, wanted, owner->world->now_ms);
             world_post(owner->world, (struct letter){.owner = owner->index,
                                                      .node = i,
                                                      .kind = WRITE_ROW,
                                                      .life = owner->life,
-                                                     .row = *row});
+                                                     .row = row->contact});
         }
     }
 }

@@ -127,6 +127,9 @@ bool chance(struct world *world, int per_thousand);
 // Sends a letter, whose body it takes; the world's faults decide whether and when it arrives.
 void world_post(struct world *world, struct letter letter);
 
+// Writes what an owner wants of a node into its row.
+void world_write_row(struct sim_row *row, const struct account_contact *wanted, int64_t now_ms);
+
 // Whether the letter is the database's answer, which is late but never lost.
 bool world_is_database(const struct letter *letter);
 
