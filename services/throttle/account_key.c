@@ -11,6 +11,7 @@
 #define FLOW_MS         250  // how often a rate is computed
 #define FLOW_AHEAD_S    3.0  // of demand that a node holds: longer than a lost owner is missed
 #define FLOW_SPREAD     5.0  // standard deviations of demand beyond its mean that a grant covers
+#define HANDFUL_PARTS   100  // a handful of units is this part of a limit
 #define RATE_OVER_MS    3000 // a flow without news for this long has dried up
 
 int64_t
@@ -188,15 +189,25 @@ soon_needed(const struct key *key, uint32_t window, int node, int64_t now_ms)
     return ahead_s > 0 ? rate_of(key, node) * ahead_s : 0;
 }
 
-// A unit for each that waits, and some for those who will come: as much again, as long as the
-// others could have as much too.
+// What is worth an exchange in a long window: it costs as much for one unit as for many, and so
+// does a ceiling to write; what a node does not spend is asked back when another wants it.
 static int64_t
-generous(int64_t want, int64_t left, double soon, size_t nodes)
+handful(const struct key *key)
+{
+    return key->window_s >= ACCOUNT_LONG_S ? key->limit / HANDFUL_PARTS : 0;
+}
+
+// A unit for each that waits, and some for those who will come: as much again, or what is needed
+// soon, as long as the others could have as much too; a handful as long as there are two of them.
+static int64_t
+generous(const struct key *key, int64_t want, int64_t left, double soon)
 {
     int64_t extra = (int64_t)ceil(soon);
-    int64_t fair = (left - want) / (int64_t)(nodes + 1);
+    int64_t fair = (left - want) / (int64_t)(key->gateway->present + 1);
     extra = extra > want ? extra : want;
     extra = extra < fair ? extra : fair;
+    bool is_plenty = (left - want) / 2 >= handful(key);
+    extra = is_plenty && handful(key) > extra ? handful(key) : extra;
     return want + (extra > 0 ? extra : 0);
 }
 
@@ -221,8 +232,7 @@ serve_hold(struct account *account, struct key *key, struct span *span, struct h
         return;
     }
     double soon = soon_needed(key, span->window, node, now_ms);
-    int64_t units =
-        left <= hold->want ? left : generous(hold->want, left, soon, key->gateway->present);
+    int64_t units = left <= hold->want ? left : generous(key, hold->want, left, soon);
     hold->promised = promised(hold, now_ms) + (units < hold->want ? units : hold->want);
     hold->promised_ms = now_ms;
     hold->want = hold->want > units ? hold->want - units : 0;

@@ -41,17 +41,20 @@ struct owner {
     int used;                              // units of each key that the node says it spent
     int64_t epoch;                         // of all shards
     int64_t now_ms;                        // accounting clock
+    int64_t allowed;                       // of the first key of the last event
     struct account_contact contact;        // the first node's row
     struct account_ceiling ceilings[PART]; // to write
     size_t ceiling_count;                  //
 };
 
 static void
-no_event(void *arg, const char *node_id, json_t *body)
+note_event(void *arg, const char *node_id, json_t *body)
 {
-    (void)arg;
+    struct owner *owner = arg;
     (void)node_id;
-    (void)body;
+    const json_t *key = json_array_get(json_object_get(body, "keys"), 0);
+    const json_t *grant = json_array_get(json_object_get(key, "g"), 0);
+    owner->allowed = json_integer_value(json_array_get(grant, 2));
 }
 
 // What the first node says of keys `first` to `last`, which lack a unit; NULL: nothing is wrong.
@@ -115,7 +118,7 @@ open_owner(struct owner *owner)
 {
     struct sl_error err;
     const char *ids[NODES];
-    const struct account_hooks hooks = {.publish = no_event};
+    const struct account_hooks hooks = {.publish = note_event, .arg = owner};
     *owner = (struct owner){.now_ms = START_MS};
     for (int i = 0; i < NODES; i++) {
         snprintf(owner->ids[i], SL_ID_SIZE, "%032x", i + 1);
@@ -130,20 +133,25 @@ open_owner(struct owner *owner)
     account_contact(owner->account, GATEWAY, owner->ids[0], &owner->contact);
 }
 
-// Every key wants a unit and gets it.
+// These keys want a unit and get it.
+static void
+serve(struct owner *owner, int first, int last)
+{
+    report(owner, first, last, 1);
+    owner->ceiling_count = 0;
+    account_ceilings(owner->account, PART, write_ceiling, owner);
+    for (size_t i = 0; i < owner->ceiling_count; i++) {
+        account_ceiling(owner->account, &owner->ceilings[i], &owner->ceilings[i], owner->now_ms);
+    }
+    account_ceilings_written(owner->account);
+    account_tick(owner->account, ++owner->now_ms);
+}
+
 static void
 fill(struct owner *owner)
 {
     for (int first = 0; first < KEYS; first += PART) {
-        report(owner, first, first + PART, 1);
-        owner->ceiling_count = 0;
-        account_ceilings(owner->account, PART, write_ceiling, owner);
-        for (size_t i = 0; i < owner->ceiling_count; i++) {
-            account_ceiling(owner->account, &owner->ceilings[i], &owner->ceilings[i],
-                            owner->now_ms);
-        }
-        account_ceilings_written(owner->account);
-        account_tick(owner->account, ++owner->now_ms);
+        serve(owner, first, first + PART);
     }
 }
 
@@ -193,6 +201,18 @@ a_key_takes_little_memory(void **state)
     double bytes = (double)(heap_bytes() - before) / KEYS;
     print_message("%.0f bytes a key\n", bytes);
     assert_true(KEYS < 100000 || bytes <= KEY_BYTES);
+    account_free(&owner.account);
+}
+
+// Callers of one address come a few times each: not every other call is worth an exchange.
+static void
+a_call_that_waits_brings_a_handful_of_a_long_window(void **state)
+{
+    (void)state;
+    struct owner owner;
+    open_owner(&owner);
+    serve(&owner, 0, 1);
+    assert_int_equal(1 + LIMIT / 100, owner.allowed);
     account_free(&owner.account);
 }
 
@@ -261,6 +281,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_takes_little_memory),
+        cmocka_unit_test(a_call_that_waits_brings_a_handful_of_a_long_window),
         cmocka_unit_test(no_tick_looks_at_every_key),
         cmocka_unit_test(a_shard_goes_with_its_own_keys),
         cmocka_unit_test(what_is_over_is_forgotten),
