@@ -210,21 +210,8 @@ sl_wipe(void *bytes, size_t len)
 bool
 sl_crypto_equal(struct sl_str a, struct sl_str b)
 {
-    uint64_t difference = 0;
-    size_t i = 0;
     if (a.len != b.len) {
         return false;
     }
-    for (; i + sizeof(uint64_t) <= a.len; i += sizeof(uint64_t)) {
-        uint64_t words[2];
-        memcpy(&words[0], a.ptr + i, sizeof(words[0]));
-        memcpy(&words[1], b.ptr + i, sizeof(words[1]));
-        difference |= words[0] ^ words[1];
-        __asm__("" : "+r"(difference)); // the compiler must not see that it could stop here
-    }
-    for (; i < a.len; i++) {
-        difference |= (uint8_t)(a.ptr[i] ^ b.ptr[i]);
-        __asm__("" : "+r"(difference));
-    }
-    return difference == 0;
+    return a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
 }
