@@ -9,6 +9,7 @@ import h2.connection
 import h2.events
 
 PART = 16384  # bytes read or sent at a time
+BROKEN = (ConnectionError, ssl.SSLError)  # how a socket tells that the server closed
 
 
 class Session:
@@ -36,7 +37,11 @@ class Session:
         self.socket.close()
 
     def _flush(self):
-        self.socket.sendall(self.http.data_to_send())
+        """A server that has enough may close before all is sent: whoever reads is told."""
+        try:
+            self.socket.sendall(self.http.data_to_send())
+        except BROKEN:
+            self.closed = self.closed or "closed while sending"
 
     def _take(self, event):
         stream = self.streams.get(getattr(event, "stream_id", None))
@@ -55,7 +60,10 @@ class Session:
 
     def pump(self):
         """Reads what came; False when the server closed."""
-        data = self.socket.recv(PART)
+        try:
+            data = self.socket.recv(PART)
+        except BROKEN:
+            data = b""
         if not data:
             self.closed = self.closed or "closed"
             return False
