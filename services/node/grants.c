@@ -302,6 +302,16 @@ report_again(struct grants *grants, struct grants_request *request, int64_t mono
     }
 }
 
+// The owner that was looked for is found: who has the others' shards is asked at the next tick, as
+// a node that has just started lets nobody wait for units of unknown owners.
+static void
+look_on(struct grants *grants, uint8_t found)
+{
+    if (grants->shards[grants->probe_shard].owner == found) {
+        grants->probe_ms = INT64_MIN / 2;
+    }
+}
+
 static void
 hear_owner(struct grants *grants, uint8_t owner, const json_t *reply, int64_t mono_ms)
 {
@@ -347,6 +357,8 @@ grants_reply(struct grants *grants, uint64_t token, const json_t *reply, int64_t
     send_urgent(grants, mono_ms);
     if (asked != GRANTS_NO_OWNER) {
         grants_report_deferred(grants, asked, mono_ms);
+    } else if (owner != GRANTS_NO_OWNER) {
+        look_on(grants, owner);
     }
 }
 

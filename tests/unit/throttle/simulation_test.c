@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "services/node/grants_state.h"
+
 #define DEAD_MS 900 // from an owner's death to the take-over: 0.1 to 0.4 s where there is time
 
 static unsigned
@@ -350,6 +352,27 @@ a_hand_over_that_no_event_told_of_is_found_out(void **state)
     close_world(world);
 }
 
+// Until then nobody waits for a unit: a tick and a round trip an owner, not a pause.
+static void
+an_agent_that_starts_finds_all_owners_one_after_the_other(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct world *world = open_world(seed, 1, OWNERS);
+        struct sim_node *node = &world->nodes[0];
+        run(world, 1000);
+        world_stop_agent(node);
+        world_start_agent(node);
+        run(world, OWNERS * 30);
+        for (uint32_t shard = 0; shard < SL_SHARDS; shard++) {
+            uint8_t owner = node->grants->shards[shard].owner;
+            assert_int_not_equal(owner, GRANTS_NO_OWNER);
+            assert_true(node->grants->owners[owner].is_up);
+        }
+        close_world(world);
+    }
+}
+
 static void
 a_node_that_leaves_gives_back_what_it_did_not_spend(void **state)
 {
@@ -469,6 +492,7 @@ main(void)
         cmocka_unit_test(with_every_owner_dead_no_more_than_three_pass_and_nothing_waits),
         cmocka_unit_test(a_dead_owner_is_replaced_and_the_rest_of_the_hour_is_granted),
         cmocka_unit_test(a_hand_over_that_no_event_told_of_is_found_out),
+        cmocka_unit_test(an_agent_that_starts_finds_all_owners_one_after_the_other),
         cmocka_unit_test(a_node_that_leaves_gives_back_what_it_did_not_spend),
         cmocka_unit_test(an_owners_death_refuses_nothing_of_a_limit_that_is_far_away),
         cmocka_unit_test(in_contact_nearly_all_of_what_is_allowed_is_admitted),
