@@ -46,7 +46,8 @@ static void
 key_add_number(struct sl_counter_key *key, uint32_t number)
 {
     char digits[DIGITS_MAX];
-    key_add(key, digits, (size_t)(put_number(digits, number) - digits));
+    const char *end = put_number(digits, number);
+    key_add(key, digits, (size_t)(end - digits));
 }
 
 // Every limited request comes here, so the text is put together at a pointer, in pieces of fixed
