@@ -5,6 +5,7 @@
 #include "common/runtime/store_state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #define WRITING     MDB_NOMETASYNC // how a store is opened
 #define FORMAT_TEXT "2"
 #define COPY_STEP   1000 // values of one step of a copy
+#define LOCK_SIZE   8192 // bytes of LMDB's lock file
 
 static int
 load_own_blob(void *arg, MDB_val name, const struct store_head *head, struct sl_str body,
@@ -94,6 +96,25 @@ open_tables(struct sl_store *store, struct sl_error *err)
     return status == 0 ? 0 : store_failed(err, "tables", status);
 }
 
+// LMDB writes its lock file through a mapping: where the disk has no room for that page, the
+// process would end by SIGBUS. So the room is taken first; a file that an earlier start made has
+// what it needs.
+static int
+reserve_lock(const char *path)
+{
+    char name[STORE_PATH_MAX + sizeof("/lock.mdb")];
+    struct stat info;
+    snprintf(name, sizeof(name), "%s/lock.mdb", path);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, STORE_MODE);
+    if (fd < 0) {
+        return errno == EROFS ? 0 : errno; // nobody writes there
+    }
+    bool was_there = fstat(fd, &info) == 0 && info.st_size > 0;
+    int status = posix_fallocate(fd, 0, LOCK_SIZE);
+    close(fd);
+    return was_there ? 0 : status;
+}
+
 static struct sl_store *
 open_env(const char *path, unsigned flags, struct sl_error *err)
 {
@@ -109,7 +130,10 @@ open_env(const char *path, unsigned flags, struct sl_error *err)
     }
     memcpy(store->path, path, path_size);
     store->is_ours = flags == WRITING;
-    int status = mdb_env_create(&store->env);
+    int status = reserve_lock(path);
+    if (status == 0) {
+        status = mdb_env_create(&store->env);
+    }
     if (status == 0) {
         status = mdb_env_set_mapsize(store->env, STORE_MAX);
     }

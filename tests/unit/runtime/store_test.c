@@ -6,11 +6,14 @@
 
 #include "common/runtime/store_state.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -151,6 +154,50 @@ a_full_disk_keeps_nobody_from_reading(void **state)
     assert_false(discarded);
     assert_position(place, "e1", 3);
     assert_contents(place, "api/a=body-a@3/1 ");
+}
+
+#define NO_MOUNTS 77 // this machine lets nobody mount anything
+
+// In a process of its own: opens a store on a small disk, fills it, and replaces all entries.
+static int
+fill_and_replace(const char *path)
+{
+    int rights = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
+    char ballast[128];
+    char page[4096] = "ballast";
+    struct sl_error err;
+    if (unshare(rights) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("sluice-test", path, "tmpfs", 0, "size=256k") != 0) {
+        return NO_MOUNTS;
+    }
+    struct sl_store *store = sl_store_open(path, NULL, &err);
+    snprintf(ballast, sizeof(ballast), "%s/ballast", path);
+    int fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, page, sizeof(page)) > 0) {
+    }
+    close(fd);
+    bool is_refused = store != NULL && sl_store_begin(store, true, &err) != 0 &&
+                      strstr(err.detail, strerror(ENOSPC)) != NULL;
+    sl_store_free(&store);
+    return is_refused ? 0 : 1;
+}
+
+// LMDB writes to its lock file through a mapping, which would be death by SIGBUS.
+static void
+a_full_disk_refuses_what_replaces_all_entries(void **state)
+{
+    struct place *place = *state;
+    int status = 0;
+    pid_t child = fork_child();
+    if (child == 0) {
+        _exit(fill_and_replace(place->path));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_MOUNTS) {
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void
@@ -524,6 +571,7 @@ main(void)
         TEST(the_crc_is_the_castagnoli_one),
         TEST(what_was_committed_is_there_after_reopening),
         TEST(a_full_disk_keeps_nobody_from_reading),
+        TEST(a_full_disk_refuses_what_replaces_all_entries),
         TEST(an_aborted_change_leaves_nothing),
         TEST(a_change_afresh_replaces_everything),
         TEST(a_large_set_takes_the_place_of_another_at_once),
