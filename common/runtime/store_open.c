@@ -130,9 +130,9 @@ open_env(const char *path, unsigned flags, struct sl_error *err)
     }
     memcpy(store->path, path, path_size);
     store->is_ours = flags == WRITING;
-    int status = reserve_lock(path);
+    int status = mdb_env_create(&store->env);
     if (status == 0) {
-        status = mdb_env_create(&store->env);
+        status = reserve_lock(path);
     }
     if (status == 0) {
         status = mdb_env_set_mapsize(store->env, STORE_MAX);
