@@ -133,6 +133,5 @@ ROWS = [Row(f"rolling restart of every {kind}", STRIKES.get(kind) or restart(kin
         for kind in ORDER]
 ROWS += [
     Row("rolling change to another build and back", upgrade(*FORWARD), refused=0, needs=has_other),
-    # A node without units refuses its first calls until it knows who owns their shards.
     Row("rolling change to another build and back, nodes first", upgrade(*reversed(FORWARD)),
-        refused=0, refused_calls=20, needs=has_other)]
+        refused=0, needs=has_other)]
