@@ -61,7 +61,9 @@ what_is_given_back_is_taken_within_a_moment(void **state)
         keepers_own_all(f, "one");
         f->keepers[1] = keepers_start(f, "two");
         int64_t given_ms = 0;
+        int64_t end_ms = sl_mono_ms() + WAIT_MS;
         while (keeper_owned(f->keepers[1]) < SL_SHARDS / 2) {
+            assert_true(sl_mono_ms() < end_ms);
             bool is_given = keeper_owned(f->keepers[0]) == SL_SHARDS / 2;
             given_ms = is_given && given_ms == 0 ? sl_mono_ms() : given_ms;
             usleep(1000);
