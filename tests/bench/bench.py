@@ -8,6 +8,7 @@ import tempfile
 import gateway  # first: it puts tests/lib on the path
 import accounting
 import changes
+import cold
 import instructions
 import keys
 import limits
@@ -22,7 +23,7 @@ import smoke
 import start
 import tunnels
 
-BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "memory": memory, "publish": publish,
+BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "cold": cold, "memory": memory, "publish": publish,
            "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
            "start": start, "changes": changes, "websockets": tunnels, "smoke": smoke}
 
@@ -34,7 +35,7 @@ def main():
                       help="a plain build (default build)")
     args.add_argument("--rounds", type=int, default=5, help="of time; each runs every candidate (default 5)")
     args.add_argument("--seconds", type=int, default=3, help="a candidate and round (default 3)")
-    args.add_argument("--apis", type=int, nargs="+", default=[100, 10_000, 100_000], help="scale, memory: APIs; management takes the last")
+    args.add_argument("--apis", type=int, nargs="+", default=[100, 10_000, 100_000], help="scale, memory, cold: APIs; management takes the last")
     args.add_argument("--publishes", type=int, help="publish, changes: how many a size (default 200); start: before memory is looked at again (10000)")
     args.add_argument("--sizes", type=int, nargs="+", default=[10, 1000], help="publish: APIs of the gateway")
     args.add_argument("--keys", type=int, default=1_000_000, help="keys: live limits (default 1,000,000)")

@@ -27,7 +27,7 @@ KEY, SECRET, CODE = "benchkey", "benchsecret", "c" * 64
 UNLIMITED = 2_000_000_000  # units a day
 APP, THROTTLE = hex_id(50), hex_id(60)
 NGINX_S = 60  # until it answers
-PORTS = 100  # that a bench may take
+PORTS = 200  # that a bench may take
 BACKENDS = 1000
 SPREAD = 10_000  # APIs of many that are called: as many as an app's entry may name
 
@@ -192,15 +192,20 @@ class Bed:
         return self
 
     def __exit__(self, *_):
-        for process in reversed(self.ended):
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for process in self.ended[::-1]:
+            self.end(process)
         for path in pathlib.Path("/dev/shm").glob(f"sluice-bench-{os.getpid()}-*"):
             path.unlink()
+
+    def end(self, process):
+        """Ends what it started."""
+        self.ended.remove(process)
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def start(self, command, port, **more):
         """Starts a process on the proxy's core; it answers at `port`."""

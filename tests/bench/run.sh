@@ -4,6 +4,7 @@
 #   proxy    CPU per proxied request against plain proxy_pass of the same nginx, in interleaved pairs
 #   peers    the same checks by nginx with Lua, haproxy and caddy, from Debian's packages
 #   scale    the proxy with 100, 10,000 and 100,000 APIs over up to 1,000 groups, and with 1,000 backends
+#   cold     the first call of an API against the next one, at 100, 10,000 and 100,000 APIs
 #   shapes   bodies of 10 KB and 1 MB, new connections, TLS, HTTP/2
 #   memory   the image's bytes an API, and what a worker holds of its own
 #   publish  milliseconds from a publish to the first 200 on both nodes

@@ -19,6 +19,7 @@ BENCHES = [
     ["instructions", *SHORT],
     ["scale", "--apis", "10", *SHORT],
     ["memory", "--apis", "10", *SHORT],
+    ["cold", "--apis", "10", *SHORT],
     ["management", "--apis", "2000", *SHORT],
     ["keys", "--keys", "2000", *SHORT],
     ["limits", "--real", "--units", "second", "--nodes", "2", *SHORT],
