@@ -45,22 +45,22 @@ static const char offline_version_sql[] =
     "RETURNING publish_id";
 
 static const char version_sql[] =
-    "INSERT INTO api_version (instance_id, version_id, version_no, api_id, env_id, definition, "
-    "remark) VALUES ($1, $2, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSMS'), "
-    "$3, $4, $5::jsonb, $6)";
+    "INSERT INTO api_version (instance_id, api_id, env_id, version_id, definition, remark, "
+    "version_no) VALUES ($1, $2, $3, $4, $5::jsonb, $6, "
+    "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSMS'))";
 
 // xmax is 0 on a row that was inserted: the pair is published for the first time. The last column
 // says whether its group is another than it was; nothing online had none.
 static const char online_sql[] =
     "WITH was AS (SELECT v.definition ->> 'group_id' AS group_id FROM publication p "
     "JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = p.version_id "
-    "WHERE p.instance_id = $1 AND p.api_id = $3 AND p.env_id = $4) "
-    "INSERT INTO publication (instance_id, publish_id, api_id, env_id, version_id, remark) "
+    "WHERE p.instance_id = $1 AND p.api_id = $2 AND p.env_id = $3) "
+    "INSERT INTO publication (instance_id, api_id, env_id, version_id, remark, publish_id) "
     "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (instance_id, api_id, env_id) DO UPDATE SET "
     "version_id = excluded.version_id, remark = excluded.remark, publish_time = now() "
     "RETURNING publish_id, api_time(publish_time), xmax = 0, (SELECT group_id FROM was) "
     "IS DISTINCT FROM (SELECT v.definition ->> 'group_id' FROM api_version v "
-    "WHERE v.instance_id = $1 AND v.version_id = $5)";
+    "WHERE v.instance_id = $1 AND v.version_id = $4)";
 
 static const char offline_sql[] =
     "UPDATE publication p SET version_id = NULL FROM publication old "
@@ -94,14 +94,8 @@ struct outcome {
     const char *version_id;
 };
 
-static struct sl_params
-pair_of(const struct publication *p, struct sl_param list[3])
-{
-    list[0] = SL_P_TEXT(p->instance);
-    list[1] = SL_P_TEXT(p->api_id);
-    list[2] = SL_P_TEXT(p->env_id);
-    return (struct sl_params){list, 3};
-}
+// The parameters that name an API in an environment: most statements begin with them.
+#define PAIR(p) SL_P_TEXT((p)->instance), SL_P_TEXT((p)->api_id), SL_P_TEXT((p)->env_id)
 
 int
 publication_check_env(const struct publication *p, struct sl_error *err)
@@ -122,12 +116,10 @@ check_clash(const struct publication *p, const char *definition, struct sl_error
     struct sl_later *locked = NULL;
     struct sl_rows *group = NULL;
     struct sl_rows *rows = NULL;
-    struct sl_param list[3];
-    (void)pair_of(p, list);
-    if (sl_sql_later(p->tx, p->arena, group_sql, SL_PARAMS(list[0], SL_P_TEXT(definition)), &locked,
-                     err) != 0 ||
-        sl_sql(p->tx, p->arena, clash_sql,
-               SL_PARAMS(list[0], list[1], list[2], SL_P_TEXT(definition)), &rows, err) != 0 ||
+    struct sl_params group_of = SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(definition));
+    struct sl_params api = SL_PARAMS(PAIR(p), SL_P_TEXT(definition));
+    if (sl_sql_later(p->tx, p->arena, group_sql, group_of, &locked, err) != 0 ||
+        sl_sql(p->tx, p->arena, clash_sql, api, &rows, err) != 0 ||
         sl_sql_rows(locked, &group, err) != 0) {
         return -1;
     }
@@ -160,14 +152,12 @@ static int
 serve_version(const struct publication *p, const char *version_id, struct outcome *outcome,
               struct sl_error *err)
 {
-    struct sl_param list[3];
-    (void)pair_of(p, list);
     struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
     struct sl_rows *rows = NULL;
     char publish_id[SL_ID_SIZE];
     sl_random_id(publish_id);
     struct sl_params publication =
-        SL_PARAMS(list[0], SL_P_TEXT(publish_id), list[1], list[2], SL_P_TEXT(version_id), remark);
+        SL_PARAMS(PAIR(p), SL_P_TEXT(version_id), remark, SL_P_TEXT(publish_id));
     if (sl_sql(p->tx, p->arena, online_sql, publication, &rows, err) != 0) {
         return -1;
     }
@@ -178,8 +168,8 @@ serve_version(const struct publication *p, const char *version_id, struct outcom
         return 0;
     }
     const char *is_first = sl_rows_bool(rows, 0, 2) ? "true" : "false";
-    return sl_sql_later(p->tx, p->arena, authorised_sql,
-                        SL_PARAMS(list[0], list[1], list[2], SL_P_TEXT(is_first)), NULL, err);
+    return sl_sql_later(p->tx, p->arena, authorised_sql, SL_PARAMS(PAIR(p), SL_P_TEXT(is_first)),
+                        NULL, err);
 }
 
 static int
@@ -199,15 +189,14 @@ static int
 go_online(const struct publication *p, const char *definition, struct outcome *outcome,
           struct sl_error *err)
 {
-    struct sl_param list[3];
-    struct sl_params pair = pair_of(p, list);
+    struct sl_params pair = SL_PARAMS(PAIR(p));
     struct sl_param remark = p->remark == NULL ? SL_P_NULL : SL_P_TEXT(p->remark);
     struct sl_later *pruned = NULL;
     struct sl_rows *old = NULL;
     char version_id[SL_ID_SIZE];
     sl_random_id(version_id);
     struct sl_params version =
-        SL_PARAMS(list[0], SL_P_TEXT(version_id), list[1], list[2], SL_P_TEXT(definition), remark);
+        SL_PARAMS(PAIR(p), SL_P_TEXT(version_id), SL_P_TEXT(definition), remark);
     if (sl_sql_later(p->tx, p->arena, old_sql, pair, &pruned, err) != 0 ||
         check_definition(p, definition, err) != 0 ||
         sl_sql_later(p->tx, p->arena, version_sql, version, NULL, err) != 0 ||
@@ -220,9 +209,8 @@ go_online(const struct publication *p, const char *definition, struct outcome *o
 static int
 go_offline(const struct publication *p, struct outcome *outcome, struct sl_error *err)
 {
-    struct sl_param list[3];
     struct sl_rows *rows = NULL;
-    if (sl_sql(p->tx, p->arena, offline_sql, pair_of(p, list), &rows, err) != 0) {
+    if (sl_sql(p->tx, p->arena, offline_sql, SL_PARAMS(PAIR(p)), &rows, err) != 0) {
         return -1;
     }
     if (sl_rows_count(rows) == 0) {
