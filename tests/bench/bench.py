@@ -9,6 +9,7 @@ import gateway  # first: it puts tests/lib on the path
 import accounting
 import changes
 import cold
+import every
 import instructions
 import keys
 import limits
@@ -25,7 +26,7 @@ import tunnels
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "cold": cold, "memory": memory, "publish": publish,
            "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
-           "start": start, "changes": changes, "websockets": tunnels, "smoke": smoke}
+           "start": start, "changes": changes, "websockets": tunnels, "smoke": smoke, "all": every}
 
 
 def main():
