@@ -7,14 +7,14 @@ from cluster import MODULE, WORKERS
 from hosts import run
 from stack import TREE
 
-COMMIT = "f97f24639dba562344d77c6b31373d337a5c80dd"  # what ran before this series of changes
+COMMIT = "9341d2363aa40b47b5c359da746d67a12ff50401"  # the build with which an issue was last closed
 TARGETS = [f"bin/sluice-{name}" for name in ("bus", "front", "node", *WORKERS)] + [MODULE]
 
 
 def make(build, sanitized):
     """Builds it beside `build` unless it is there; answers its directory, or None where the history
     does not reach back so far (a shallow clone, a tree without git)."""
-    place = build / "previous"
+    place = build / f"previous-{COMMIT[:7]}"
     source, made = place / "source", place / "build"
     if run("git", "-C", TREE, "cat-file", "-e", f"{COMMIT}^{{commit}}", check=False).returncode != 0:
         return None

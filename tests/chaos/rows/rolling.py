@@ -99,10 +99,17 @@ def change_nodes(scene, build):
         wait_until(cluster.balanced, 20, "the balancers to use every server")
 
 
+def fallen(units, before):
+    """The names of the units that ended by themselves with a status since `before` (how often each had
+    ended): a process that cannot start says so, what an earlier row did to it is over."""
+    return [name for name, unit in units.items() if any(s > 0 for s in unit.ends[before.get(name, 0):])]
+
+
 def upgrade(*order):
     """The strike that changes every process to the other build, one at a time, and back."""
     def strike(scene):
         cluster = scene.cluster
+        before = {name: len(unit.ends) for name, unit in cluster.units.items()}
         for build in (cluster.other, cluster.build):
             for kind in order:
                 if kind == NODES:
@@ -112,7 +119,7 @@ def upgrade(*order):
                 else:
                     change(scene, kind, build)
             wait_until(scene.api.live, 30, "a publication live on every node")
-            odd = [unit.name for unit in cluster.units.values() if any(s > 0 for s in unit.ends)]
+            odd = fallen(cluster.units, before)
             scene.check(not odd, f"did not stay up on {build}: {odd}")
             this = "this build" if build == cluster.build else "the other build"
             scene.note(f"every process ran {this}")

@@ -18,7 +18,7 @@ import types
 import unittest
 
 TESTS = pathlib.Path(sys.argv.pop(1))
-sys.path[:0] = [str(TESTS / "chaos/lib"), str(TESTS / "lib")]
+sys.path[:0] = [str(TESTS / "chaos/lib"), str(TESTS / "chaos/rows"), str(TESTS / "lib")]
 # The stock SDK signs in real runs; here nobody verifies.
 sys.modules["signer"] = types.SimpleNamespace(sign=lambda m, t, headers, b, k, s: headers)
 
@@ -26,6 +26,7 @@ sys.modules["signer"] = types.SimpleNamespace(sign=lambda m, t, headers, b, k, s
 import audit
 import load
 import relay
+import rolling
 import row
 import strayer
 from hosts import Flat
@@ -221,6 +222,15 @@ class UnitTest(unittest.TestCase):
         begun = time.monotonic()
         unit.stop()
         self.assertLess(time.monotonic() - begun, 10)
+
+
+class RollingTest(unittest.TestCase):
+    def test_only_who_ended_by_itself_in_this_row_fell(self):
+        killed_before, cannot_start, asked = ([-9, 1, -9], [0, 1], [0, -15])
+        units = {name: types.SimpleNamespace(ends=ends) for name, ends in
+                 (("postgres-1", killed_before), ("front-1", cannot_start), ("bus-1", asked))}
+        self.assertEqual(rolling.fallen(units, {"postgres-1": 3, "front-1": 0, "bus-1": 0}), ["front-1"])
+        self.assertEqual(rolling.fallen(units, {"postgres-1": 1}), ["postgres-1", "front-1"])
 
 
 class LoadTest(unittest.TestCase):
