@@ -4,6 +4,7 @@
 #include "common/wire/bus_client.h"
 
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/wire/client_state.h"
 
 #include <czmq.h>
@@ -88,10 +89,11 @@ run_timers(struct sl_bus_client *client)
 static void
 wait_round(struct sl_bus_client *client, bool is_timed)
 {
-    zmq_pollitem_t items[1 + 2 * SL_LINK_POLLS * SL_BUSES_MAX];
+    struct pollfd items[1 + 2 * SL_LINK_POLLS * SL_BUSES_MAX];
     struct sl_link *links[2 * SL_BUSES_MAX];
     size_t count = 0;
-    items[0] = (zmq_pollitem_t){.fd = client->wake_fd, .events = ZMQ_POLLIN};
+    bool is_unread = false;
+    items[0] = (struct pollfd){.fd = client->wake_fd, .events = POLLIN};
     for (size_t i = 0; i < client->peer->bus_count; i++) {
         links[count++] = &client->buses[i].commands;
         if (client->buses[i].has_events) {
@@ -100,9 +102,10 @@ wait_round(struct sl_bus_client *client, bool is_timed)
     }
     for (size_t i = 0; i < count; i++) {
         sl_link_poll(links[i], &items[1 + i * SL_LINK_POLLS]);
+        is_unread = is_unread || sl_link_is_unread(links[i]);
     }
-    zmq_poll(items, 1 + (int)count * SL_LINK_POLLS,
-             is_timed || client->calls != NULL ? ROUND_MS : IDLE_MS);
+    int sleep_ms = is_timed || client->calls != NULL ? ROUND_MS : IDLE_MS;
+    (void)poll(items, 1 + count * SL_LINK_POLLS, is_unread ? 0 : sleep_ms); // failed: saw nothing
     for (size_t i = 0; i < count; i++) {
         sl_link_polled(links[i], &items[1 + i * SL_LINK_POLLS]);
     }
@@ -182,11 +185,12 @@ run_client(void *arg)
         wait_round(client, is_timed);
         client->now_ms = sl_mono_ms();
         client_update_subscriptions(client);
+        // Before what came is read: after sending, one look at each socket must follow.
+        client_take_inbox(client);
         for (size_t i = 0; i < client->peer->bus_count; i++) {
             read_bus(client, i);
         }
         beat(client);
-        client_take_inbox(client);
         client_scan_calls(client);
         serve_forget(client);
         is_timed = run_timers(client);
@@ -237,6 +241,8 @@ make_parts(const struct sl_bus_client_options *options)
         return NULL;
     }
     client->peer = options->peer;
+    client->turn = sl_hash(0, client->peer->name, strlen(client->peer->name)) %
+                   (client->peer->bus_count > 0 ? client->peer->bus_count : 1);
     client->credits = options->credits != 0 ? options->credits : CREDITS;
     client->own_dispatch = options->own_dispatch;
     client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

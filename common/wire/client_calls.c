@@ -13,11 +13,24 @@
 #define RETRY_MS    25 // between two tries
 #define LOST_MAX    5  // workers that may die under one command before it is suspected
 #define SCAN_MS     5  // deadlines are looked at this often
-#define NUMBER_TEXT 24 // a decimal 64-bit number with terminator
+#define DEEP        64 // commands in one bus before another gets some
+#define QUIET_MS    750 // a bus that has not even answered a heartbeat for so long is passed over
+#define NUMBER_TEXT 24  // a decimal 64-bit number with terminator
+
+// The call leaves the bus that holds it.
+static void
+leave_bus(struct sl_bus_client *client, struct call *call)
+{
+    if (call->bus != -1) {
+        client->buses[call->bus].held--;
+        call->bus = -1;
+    }
+}
 
 static void
 remove_call(struct sl_bus_client *client, struct call *call)
 {
+    leave_bus(client, call);
     zhashx_delete(client->calls_by_id, call->id);
     if (call->prev != NULL) {
         call->prev->next = call->next;
@@ -49,21 +62,48 @@ send_to(struct sl_bus_client *client, struct call *call, size_t index)
     return sl_link_send(&client->buses[index].commands, parts, SL_COUNT(parts));
 }
 
-// Sends the call to the next live bus that has not refused it. Answers whether one took it; its
-// bus stays -1 otherwise.
+// How much speaks against giving a bus more; little is nothing.
+static size_t
+burden(const struct sl_bus_client *client, size_t index)
+{
+    const struct client_bus *bus = &client->buses[index];
+    bool is_quiet = client->now_ms - bus->commands.heard_ms > QUIET_MS;
+    return is_quiet ? SIZE_MAX : bus->held / DEEP;
+}
+
+// The live bus among `open` (bits) for the next command; -1: none. The one that had the last: what
+// goes one way goes in fewer turns of everyone's threads than what is dealt out. Peers begin with
+// different ones (sl_bus_client_new).
+static int
+pick_bus(const struct sl_bus_client *client, unsigned open)
+{
+    size_t count = client->peer->bus_count;
+    int best = -1;
+    for (size_t i = 0; i < count; i++) {
+        size_t index = (client->turn + i) % count;
+        bool is_open = (open & (1U << index)) != 0 &&
+                       sl_link_is_live(&client->buses[index].commands, client->now_ms);
+        if (is_open && (best == -1 || burden(client, index) < burden(client, (size_t)best))) {
+            best = (int)index;
+        }
+    }
+    return best;
+}
+
+// Sends the call to a live bus that has not refused it. Answers whether one took it; its bus stays
+// -1 otherwise.
 static bool
 try_buses(struct sl_bus_client *client, struct call *call)
 {
-    size_t count = client->peer->bus_count;
-    for (size_t i = 0; i < count; i++) {
-        size_t index = (client->turn + i) % count;
-        bool is_open = (call->tried & (1U << index)) == 0 &&
-                       sl_link_is_live(&client->buses[index].commands, client->now_ms);
-        if (is_open && send_to(client, call, index)) {
-            call->bus = (int)index;
-            client->turn = index + 1;
+    unsigned open = ~call->tried;
+    for (int index = pick_bus(client, open); index != -1; index = pick_bus(client, open)) {
+        if (send_to(client, call, (size_t)index)) {
+            call->bus = index;
+            client->buses[index].held++;
+            client->turn = (size_t)index;
             return true;
         }
+        open &= ~(1U << index);
     }
     return false;
 }
@@ -141,7 +181,7 @@ static void
 on_refusal(struct sl_bus_client *client, struct call *call, struct sl_str reason)
 {
     size_t index = (size_t)call->bus;
-    call->bus = -1;
+    leave_bus(client, call);
     call->retry_ms = 0;
     if (sl_str_equal(reason, SL_STR("forbidden"))) {
         end_with_error(client, call, SL_E_BUS_FORBIDDEN, call->service);
@@ -197,7 +237,7 @@ client_on_link_change(struct sl_bus_client *client, size_t index)
         next = call->next;
         call->tried &= ~(1U << index);
         if (call->bus == (int)index) {
-            call->bus = -1;
+            leave_bus(client, call);
             call->retry_ms = 0;
             // It may have waited long inside a live bus; the wait for another begins here.
             call->start_ms = client->now_ms;

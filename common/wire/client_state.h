@@ -68,6 +68,7 @@ struct timer {
 struct client_bus {
     struct sl_link commands; //
     struct sl_link events;   //
+    size_t held;             // commands that this bus has and has not answered
     bool has_events;         // `events` is open
     int64_t announce_ms;     // when followers are told that they may have missed events; 0: not
 };
@@ -99,7 +100,7 @@ struct sl_bus_client {
     struct client_bus buses[SL_BUSES_MAX]; //
     struct call *calls;                    // in flight
     void *calls_by_id;                     // zhashx: id → call
-    size_t turn;                           // bus that the next command goes to
+    size_t turn;                           // bus that had the last command
     struct sl_arena *arena;                // of the reply being delivered
     int64_t now_ms;                        // of this round of the loop
     int64_t scan_ms;                       // when deadlines are looked at next

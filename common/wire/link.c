@@ -50,6 +50,21 @@ set_options(void *socket, const struct sl_peer *peer, const struct sl_bus_addres
     return zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, peer->secret_key, key_len);
 }
 
+static bool
+find_fd(void *socket, int *ret_fd)
+{
+    size_t size = sizeof(*ret_fd);
+    return zmq_getsockopt(socket, ZMQ_FD, ret_fd, &size) == 0;
+}
+
+// What was there before the first poll, or came in while the socket was at something else.
+static void
+look_again(struct sl_link *link)
+{
+    link->is_readable = true;
+    link->has_news = true;
+}
+
 static int
 open_monitor(struct sl_link *link, void *context)
 {
@@ -65,7 +80,8 @@ open_monitor(struct sl_link *link, void *context)
     int linger = 0;
     return link->monitor != NULL &&
                    zmq_setsockopt(link->monitor, ZMQ_LINGER, &linger, sizeof(linger)) == 0 &&
-                   zmq_connect(link->monitor, endpoint) == 0
+                   zmq_connect(link->monitor, endpoint) == 0 &&
+                   find_fd(link->monitor, &link->monitor_fd)
                ? 0
                : -1;
 }
@@ -82,12 +98,14 @@ sl_link_open(struct sl_link *link, void *context, enum sl_link_kind kind,
     *link = (struct sl_link){
         .socket = zmq_socket(context, type), .endpoint = endpoint, .sends = type == ZMQ_DEALER};
     if (link->socket == NULL || set_options(link->socket, peer, bus) != 0 ||
-        open_monitor(link, context) != 0 || zmq_connect(link->socket, endpoint) != 0) {
+        !find_fd(link->socket, &link->fd) || open_monitor(link, context) != 0 ||
+        zmq_connect(link->socket, endpoint) != 0) {
         sl_fail(err, SL_E_CONFIG, endpoint);
         sl_error_detail(err, "%s", zmq_strerror(errno));
         sl_link_close(link);
         return -1;
     }
+    look_again(link);
     return 0;
 }
 
@@ -105,17 +123,23 @@ sl_link_close(struct sl_link *link)
 }
 
 void
-sl_link_poll(const struct sl_link *link, zmq_pollitem_t items[SL_LINK_POLLS])
+sl_link_poll(const struct sl_link *link, struct pollfd items[SL_LINK_POLLS])
 {
-    items[0] = (zmq_pollitem_t){.socket = link->socket, .events = ZMQ_POLLIN};
-    items[1] = (zmq_pollitem_t){.socket = link->monitor, .events = ZMQ_POLLIN};
+    items[0] = (struct pollfd){.fd = link->fd, .events = POLLIN};
+    items[1] = (struct pollfd){.fd = link->monitor_fd, .events = POLLIN};
 }
 
 void
-sl_link_polled(struct sl_link *link, const zmq_pollitem_t items[SL_LINK_POLLS])
+sl_link_polled(struct sl_link *link, const struct pollfd items[SL_LINK_POLLS])
 {
-    link->is_readable = items[0].revents != 0;
-    link->has_news = items[1].revents != 0;
+    link->is_readable = link->is_readable || items[0].revents != 0;
+    link->has_news = link->has_news || items[1].revents != 0;
+}
+
+bool
+sl_link_is_unread(const struct sl_link *link)
+{
+    return link->is_readable || link->has_news;
 }
 
 // Drops what waits for a connection that broke, and connects anew: a bus that comes back is not to
@@ -132,6 +156,7 @@ start_over(struct sl_link *link)
                    zmq_setsockopt(link->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms)) == 0 &&
                    zmq_connect(link->socket, link->endpoint) == 0;
     assert(is_done); // the same endpoint was good before
+    look_again(link);
 }
 
 enum sl_link_change
@@ -178,6 +203,8 @@ sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count)
     if (!link->is_up) {
         return false;
     }
+    // A socket that sends may find news of a message that came, and then its descriptor is silent.
+    link->is_readable = true;
     for (size_t i = 0; i < count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
         if (zmq_send(link->socket, parts[i].ptr, parts[i].len, flags) < 0) {

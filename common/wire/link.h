@@ -7,6 +7,7 @@
 #ifndef SL_WIRE_LINK_H
 #define SL_WIRE_LINK_H
 
+#include <poll.h>
 #include <zmq.h>
 
 #include "common/base/str.h"
@@ -18,13 +19,15 @@
 struct sl_link {
     void *socket;         // DEALER or SUB
     void *monitor;        // PAIR with the socket's events
+    int fd;               // readable when `socket` has something to look at; its own
+    int monitor_fd;       // the same of `monitor`
     const char *endpoint; // of the bus; the opener's
     int64_t heard_ms;     // last sign of life (sl_mono_ms); 0: not connected
     int64_t beat_at_ms;   // when the next heartbeat is due
     bool sends;           // a DEALER: what it sends must not wait for a later connection
     bool is_up;           // the handshake is done and the connection holds
-    bool is_readable;     // the last poll saw messages
-    bool has_news;        // the last poll saw events of the monitor
+    bool is_readable;     // there may be messages that no poll will tell of
+    bool has_news;        // the same of the monitor's events
 };
 
 // Which of a bus's sockets.
@@ -49,10 +52,13 @@ void sl_link_close(struct sl_link *link);
 
 #define SL_LINK_POLLS 2 // items that a link takes in a poll
 
-// Fills a link's items of a zmq_poll, and notes what the poll saw: without that nothing is read.
-// Asking each socket whether it has something costs a system call each; the poll has asked.
-void sl_link_poll(const struct sl_link *link, zmq_pollitem_t items[SL_LINK_POLLS]);
-void sl_link_polled(struct sl_link *link, const zmq_pollitem_t items[SL_LINK_POLLS]);
+// Fills a link's items of a poll(2), and notes what the poll saw. A descriptor of ZeroMQ tells of a
+// change, once: what arrived while the link sent, or was left unread, it does not tell again. So a
+// poll may sleep only while no link is unread; zmq_poll would ask each socket, twice, with a system
+// call each time.
+void sl_link_poll(const struct sl_link *link, struct pollfd items[SL_LINK_POLLS]);
+void sl_link_polled(struct sl_link *link, const struct pollfd items[SL_LINK_POLLS]);
+bool sl_link_is_unread(const struct sl_link *link);
 
 // Reads what the monitor saw; the last change counts. What was sent and has not left, and answers
 // that were not read, end with the connection.
@@ -72,8 +78,8 @@ struct sl_link_message {
     size_t count;
 };
 
-// Receives a message without waiting; false when there is none, or the last poll saw none. Longer
-// ones are cut.
+// Receives a message without waiting; false when there is none, or nothing told of one. Longer ones
+// are cut.
 bool sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message);
 void sl_link_message_clear(struct sl_link_message *message);
 

@@ -96,10 +96,12 @@ free_parts(struct sl_worker *worker)
         free(job);
     }
     close(worker->wake_fd);
+    for (size_t i = 0; i < worker->options.threads; i++) {
+        pthread_cond_destroy(&worker->threads[i].called);
+    }
     free(worker->services);
     free(worker->threads);
     pthread_mutex_destroy(&worker->lock);
-    pthread_cond_destroy(&worker->job_came);
     free(worker);
 }
 
@@ -118,7 +120,9 @@ make_parts(const struct sl_worker_options *options)
     worker->threads = calloc(options->threads, sizeof(*worker->threads));
     worker->offer_version = 1;
     pthread_mutex_init(&worker->lock, NULL);
-    pthread_cond_init(&worker->job_came, NULL);
+    for (size_t i = 0; i < options->threads; i++) {
+        pthread_cond_init(&worker->threads[i].called, NULL);
+    }
     for (size_t i = 0; i < options->service_count; i++) {
         add_service(worker, options->services[i]);
     }
@@ -186,7 +190,7 @@ sl_worker_free(struct sl_worker **worker)
     pthread_mutex_lock(&gone->lock);
     gone->is_draining = true;
     gone->offer_version++;
-    pthread_cond_broadcast(&gone->job_came);
+    worker_call_all(gone);
     pthread_mutex_unlock(&gone->lock);
     worker_wake(gone);
     for (size_t i = 0; i < gone->options.threads; i++) {

@@ -87,9 +87,11 @@ send_beat(struct sl_worker *worker, size_t bus, const struct glance *glance)
 {
     char credits[NUMBER_TEXT];
     char load[NUMBER_TEXT];
+    char width[NUMBER_TEXT];
     snprintf(credits, sizeof(credits), "%zu", glance->is_draining ? 0 : worker->credits);
     snprintf(load, sizeof(load), "%zu", glance->load);
-    const struct sl_str parts[] = {SL_STR("W"), sl_str(credits), sl_str(load)};
+    snprintf(width, sizeof(width), "%zu", worker->options.threads);
+    const struct sl_str parts[] = {SL_STR("W"), sl_str(credits), sl_str(load), sl_str(width)};
     sl_link_send(&worker->links[bus], parts, SL_COUNT(parts));
 }
 
@@ -139,8 +141,15 @@ take_command(struct sl_worker *worker, size_t bus, struct sl_link_message *messa
         worker->jobs_first = job;
     }
     worker->jobs_last = job;
-    pthread_cond_signal(&worker->job_came);
+    struct worker_thread *idle = worker->idle;
+    if (idle != NULL) {
+        worker->idle = idle->next_idle;
+        idle->is_idle = false;
+    }
     pthread_mutex_unlock(&worker->lock);
+    if (idle != NULL) {
+        pthread_cond_signal(&idle->called); // it finds the lock free
+    }
 }
 
 static void
@@ -214,13 +223,15 @@ is_withdrawn(const struct sl_worker *worker, const struct glance *glance, int64_
 static void
 wait_round(struct sl_worker *worker)
 {
-    zmq_pollitem_t items[1 + SL_LINK_POLLS * SL_BUSES_MAX];
+    struct pollfd items[1 + SL_LINK_POLLS * SL_BUSES_MAX];
     size_t count = worker->options.peer->bus_count;
-    items[0] = (zmq_pollitem_t){.fd = worker->wake_fd, .events = ZMQ_POLLIN};
+    bool is_unread = false;
+    items[0] = (struct pollfd){.fd = worker->wake_fd, .events = POLLIN};
     for (size_t i = 0; i < count; i++) {
         sl_link_poll(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
+        is_unread = is_unread || sl_link_is_unread(&worker->links[i]);
     }
-    zmq_poll(items, 1 + (int)count * SL_LINK_POLLS, ROUND_MS);
+    (void)poll(items, 1 + count * SL_LINK_POLLS, is_unread ? 0 : ROUND_MS); // failed: saw nothing
     for (size_t i = 0; i < count; i++) {
         sl_link_polled(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
     }
@@ -235,7 +246,7 @@ stop_threads(struct sl_worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
     worker->is_stopping = true;
-    pthread_cond_broadcast(&worker->job_came);
+    worker_call_all(worker);
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -262,10 +273,11 @@ worker_run_io(void *arg)
     while (!glance.is_done && (drain_from_ms == 0 || now_ms - drain_from_ms < DRAIN_MS)) {
         wait_round(worker);
         now_ms = sl_mono_ms();
+        // Before what came is read: after sending, one look at each socket must follow.
+        send_all(worker);
         for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
             read_bus(worker, i, now_ms);
         }
-        send_all(worker);
         note_live(worker, now_ms);
         glance = look(worker);
         for (size_t i = 0; i < worker->options.peer->bus_count; i++) {

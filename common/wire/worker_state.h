@@ -61,8 +61,11 @@ struct worker_tally {
 };
 
 struct worker_thread {
-    struct sl_worker *worker; //
-    pthread_t thread;         //
+    struct sl_worker *worker;        //
+    pthread_t thread;                //
+    pthread_cond_t called;           // there is a job, or the worker ends
+    struct worker_thread *next_idle; // lock
+    bool is_idle;                    // lock; among the worker's idle ones
 };
 
 struct sl_worker {
@@ -74,8 +77,8 @@ struct sl_worker {
     struct worker_thread *threads;    // options.threads of them
 
     pthread_mutex_t lock;                  //
-    pthread_cond_t job_came;               //
     struct job *jobs_first, *jobs_last;    // lock
+    struct worker_thread *idle;            // lock; the one that rested last is called first
     struct outgoing *out_first, *out_last; // lock
     struct deferred *deferred;             // lock
     char (*services)[SL_SERVICE_SIZE];     // lock; offered, not sorted
@@ -101,6 +104,9 @@ void worker_wake(struct sl_worker *worker);
 
 // worker_thread.c
 void *worker_run_thread(void *arg);
+
+// Calls every handler thread: what they wait for may have changed. Under `lock`.
+void worker_call_all(struct sl_worker *worker);
 
 // Leaves a packed reply for the I/O thread and gives the credit back. Takes `lock`.
 void worker_send_reply(struct sl_worker *worker, size_t bus, const char *bus_token,

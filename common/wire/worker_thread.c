@@ -221,8 +221,9 @@ run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena,
 
 // Opens the thread's context, trying again until it works or the worker ends.
 static bool
-open_context(struct sl_worker *worker, void **ret_context)
+open_context(struct worker_thread *thread, void **ret_context)
 {
+    struct sl_worker *worker = thread->worker;
     int64_t backoff_ms = BACKOFF_MS;
     struct sl_error err;
     while (worker->options.thread_open != NULL &&
@@ -234,7 +235,7 @@ open_context(struct sl_worker *worker, void **ret_context)
         until.tv_sec += backoff_ms / 1000 + ns / 1000000000;
         until.tv_nsec = ns % 1000000000;
         pthread_mutex_lock(&worker->lock);
-        pthread_cond_timedwait(&worker->job_came, &worker->lock, &until);
+        pthread_cond_timedwait(&thread->called, &worker->lock, &until);
         bool is_over = worker->is_stopping || worker->is_draining;
         pthread_mutex_unlock(&worker->lock);
         if (is_over) {
@@ -251,13 +252,47 @@ open_context(struct sl_worker *worker, void **ret_context)
     return true;
 }
 
+void
+worker_call_all(struct sl_worker *worker)
+{
+    for (size_t i = 0; i < worker->options.threads; i++) {
+        pthread_cond_signal(&worker->threads[i].called);
+    }
+}
+
+// Takes the thread out of the idle ones; one that woke by itself is still among them.
+static void
+leave_idle(struct worker_thread *thread)
+{
+    struct worker_thread **at = &thread->worker->idle;
+    while (thread->is_idle && *at != thread) {
+        at = &(*at)->next_idle;
+    }
+    if (thread->is_idle) {
+        *at = thread->next_idle;
+        thread->is_idle = false;
+    }
+}
+
+// Rests until called. Under `lock`.
+static void
+rest(struct worker_thread *thread)
+{
+    thread->next_idle = thread->worker->idle;
+    thread->worker->idle = thread;
+    thread->is_idle = true;
+    pthread_cond_wait(&thread->called, &thread->worker->lock);
+    leave_idle(thread);
+}
+
 // The next job; NULL when the worker ends and none is left.
 static struct job *
-take_job(struct sl_worker *worker)
+take_job(struct worker_thread *thread)
 {
+    struct sl_worker *worker = thread->worker;
     pthread_mutex_lock(&worker->lock);
     while (worker->jobs_first == NULL && !worker->is_stopping) {
-        pthread_cond_wait(&worker->job_came, &worker->lock);
+        rest(thread);
     }
     struct job *job = worker->jobs_first;
     if (job != NULL) {
@@ -271,12 +306,12 @@ take_job(struct sl_worker *worker)
 }
 
 static void
-run_jobs(struct sl_worker *worker, void *context)
+run_jobs(struct worker_thread *thread, void *context)
 {
     struct sl_arena *arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
     assert(arena != NULL);
-    for (struct job *job = take_job(worker); job != NULL; job = take_job(worker)) {
-        run_job(worker, job, arena, context);
+    for (struct job *job = take_job(thread); job != NULL; job = take_job(thread)) {
+        run_job(thread->worker, job, arena, context);
         sl_arena_clear(arena);
         free(job);
     }
@@ -289,8 +324,8 @@ worker_run_thread(void *arg)
     struct worker_thread *thread = arg;
     struct sl_worker *worker = thread->worker;
     void *context = NULL;
-    if (open_context(worker, &context)) {
-        run_jobs(worker, context);
+    if (open_context(thread, &context)) {
+        run_jobs(thread, context);
         if (worker->options.thread_close != NULL) {
             worker->options.thread_close(worker->options.arg, context);
         }

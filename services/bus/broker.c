@@ -10,12 +10,13 @@
 #include "services/bus/zap.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TICK_MS       50
-#define FIRST_TAKE    2     // poll items from here on are sockets with messages to take
+#define FIRST_SOCKET  2     // poll items from here on are sockets
 #define BATCH         256   // messages of one socket before the next has its turn
 #define QUEUE         20000 // messages that wait for one connection
 #define HANDSHAKE_MS  5000
@@ -99,22 +100,24 @@ open_all(struct broker *broker, const struct broker_options *options, struct sl_
 {
     const struct sl_peer *self = options->self;
     const struct sl_bus_address *binds = options->binds;
-    broker->zap = zap_open(broker->context, err);
-    if (broker->zap == NULL) {
-        return -1;
+    const struct {
+        struct frames_socket *socket;
+        int type;
+        int mode_option;
+        const char *endpoints;
+    } rows[] = {
+        {&broker->commands, ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, binds->commands},
+        {&broker->workers, ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, binds->workers},
+        {&broker->events, ZMQ_XPUB, ZMQ_XPUB_MANUAL, binds->events},
+    };
+    frames_open(&broker->zap, zap_open(broker->context, err));
+    bool is_open = broker->zap.handle != NULL;
+    for (size_t i = 0; is_open && i < SL_COUNT(rows); i++) {
+        frames_open(rows[i].socket, open_socket(broker, rows[i].type, rows[i].mode_option, self,
+                                                rows[i].endpoints, err));
+        is_open = rows[i].socket->handle != NULL;
     }
-    broker->commands =
-        open_socket(broker, ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, self, binds->commands, err);
-    if (broker->commands == NULL) {
-        return -1;
-    }
-    broker->workers =
-        open_socket(broker, ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, self, binds->workers, err);
-    if (broker->workers == NULL) {
-        return -1;
-    }
-    broker->events = open_socket(broker, ZMQ_XPUB, ZMQ_XPUB_MANUAL, self, binds->events, err);
-    return broker->events != NULL ? 0 : -1;
+    return is_open ? 0 : -1;
 }
 
 struct broker *
@@ -142,14 +145,6 @@ broker_new(const struct broker_options *options, struct sl_error *err)
     return broker;
 }
 
-static void
-close_socket(void *socket)
-{
-    if (socket != NULL) {
-        zmq_close(socket);
-    }
-}
-
 void
 broker_free(struct broker **broker)
 {
@@ -157,10 +152,10 @@ broker_free(struct broker **broker)
         return;
     }
     struct broker *gone = SL_TAKE(*broker);
-    close_socket(gone->events);
-    close_socket(gone->workers);
-    close_socket(gone->commands);
-    close_socket(gone->zap);
+    frames_close(&gone->events);
+    frames_close(&gone->workers);
+    frames_close(&gone->commands);
+    frames_close(&gone->zap);
     if (gone->context != NULL) {
         zmq_ctx_term(gone->context);
     }
@@ -187,12 +182,13 @@ has_chosen_routing(const struct frames *message)
 }
 
 static void
-drain(struct broker *broker, void *socket, void (*take)(struct broker *, struct frames *))
+drain(struct broker *broker, struct frames_socket *socket,
+      void (*take)(struct broker *, struct frames *))
 {
     struct frames message;
     for (int i = 0; i < BATCH && frames_receive(socket, &message); i++) {
         // Routing ids are ZeroMQ's own: a peer that chooses one might pose as another.
-        if (socket == broker->events || !has_chosen_routing(&message)) {
+        if (socket == &broker->events || !has_chosen_routing(&message)) {
             take(broker, &message);
         }
         frames_clear(&message);
@@ -224,36 +220,52 @@ broker_figures(struct broker *broker)
     return figures;
 }
 
+// Sleeps until a descriptor tells of something, at most a tick; not while a socket is unread.
+static void
+wait_round(struct pollfd *items, size_t count, struct frames_socket *const *sockets,
+           size_t socket_count)
+{
+    bool is_unread = false;
+    for (size_t i = 0; i < socket_count; i++) {
+        is_unread = is_unread || sockets[i]->is_unread;
+    }
+    // A failed poll (a signal) is a round in which nothing was told.
+    if (poll(items, count, is_unread ? 0 : TICK_MS) < 0) {
+        for (size_t i = 0; i < count; i++) {
+            items[i].revents = 0;
+        }
+    }
+    for (size_t i = 0; i < socket_count; i++) {
+        sockets[i]->is_unread = sockets[i]->is_unread || items[FIRST_SOCKET + i].revents != 0;
+    }
+}
+
 void
 broker_run(struct broker *broker, int stop_fd)
 {
-    zmq_pollitem_t items[] = {
-        {.fd = stop_fd, .events = ZMQ_POLLIN},
-        {.socket = broker->zap, .events = ZMQ_POLLIN},
-        {.socket = broker->commands, .events = ZMQ_POLLIN},
-        {.socket = broker->workers, .events = ZMQ_POLLIN},
-        {.socket = broker->events, .events = ZMQ_POLLIN},
-        {.fd = peers_fd(broker->peers), .events = ZMQ_POLLIN},
-    };
+    struct frames_socket *const sockets[] = {&broker->commands, &broker->workers, &broker->events,
+                                             &broker->zap};
     static void (*const takes[])(struct broker *, struct frames *) = {
         broker_on_command, broker_on_worker, broker_on_subscription};
+    struct pollfd items[FIRST_SOCKET + SL_COUNT(sockets)] = {
+        {.fd = stop_fd, .events = POLLIN}, {.fd = peers_fd(broker->peers), .events = POLLIN}};
+    for (size_t i = 0; i < SL_COUNT(sockets); i++) {
+        items[FIRST_SOCKET + i] = (struct pollfd){.fd = sockets[i]->fd, .events = POLLIN};
+    }
     int64_t next_tick_ms = 0;
     while (items[0].revents == 0) {
-        // A failed poll (a signal) is a round without messages.
-        if (zmq_poll(items, (int)SL_COUNT(items), TICK_MS) < 0) {
-            continue;
-        }
+        wait_round(items, SL_COUNT(items), sockets, SL_COUNT(sockets));
         broker->now_ms = sl_mono_ms();
-        // Only what the poll saw: asking a socket in vain costs a system call.
+        // Only what is unread: asking a socket in vain costs system calls.
         for (size_t i = 0; i < SL_COUNT(takes); i++) {
-            if (items[FIRST_TAKE + i].revents != 0) {
-                drain(broker, items[FIRST_TAKE + i].socket, takes[i]);
+            if (sockets[i]->is_unread) {
+                drain(broker, sockets[i], takes[i]);
             }
         }
-        if (items[1].revents != 0) {
-            zap_answer(broker->zap, broker->peers);
+        if (broker->zap.is_unread) {
+            zap_answer(&broker->zap, broker->peers);
         }
-        if (items[5].revents != 0) {
+        if (items[1].revents != 0) {
             peers_refresh(broker->peers);
         }
         if (broker->now_ms >= next_tick_ms) {

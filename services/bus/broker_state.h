@@ -12,20 +12,20 @@
 #include "services/bus/frames.h"
 
 struct broker {
-    const char *name;        // of this bus
-    void *context;           // ZeroMQ's
-    void *zap;               // REP: who may connect
-    void *commands;          // ROUTER: clients
-    void *workers;           // ROUTER: workers
-    void *events;            // XPUB, manual
-    struct peers *peers;     // allow-list
-    struct fleet *fleet;     // workers
-    struct flights *flights; // commands that they hold
-    struct sl_buf envelope;  // scratch: the stamped envelope
-    int64_t now_ms;          // of this round of the loop
-    uint64_t passed;         // commands handed to workers
-    uint64_t refused;        // commands answered B
-    uint64_t published;      // events forwarded
+    const char *name;              // of this bus
+    void *context;                 // ZeroMQ's
+    struct frames_socket zap;      // REP: who may connect
+    struct frames_socket commands; // ROUTER: clients
+    struct frames_socket workers;  // ROUTER: workers
+    struct frames_socket events;   // XPUB, manual
+    struct peers *peers;           // allow-list
+    struct fleet *fleet;           // workers
+    struct flights *flights;       // commands that they hold
+    struct sl_buf envelope;        // scratch: the stamped envelope
+    int64_t now_ms;                // of this round of the loop
+    uint64_t passed;               // commands handed to workers
+    uint64_t refused;              // commands answered B
+    uint64_t published;            // events forwarded
 
     pthread_mutex_t lock;          // guards `figures`
     struct broker_figures figures; // as the last tick left them

@@ -29,7 +29,7 @@ broker_refuse(struct broker *broker, const char client[FLEET_ROUTING_LEN], struc
 {
     const struct sl_str parts[] = {{client, FLEET_ROUTING_LEN}, SL_STR("B"), id, sl_str(reason)};
     broker->refused++;
-    frames_send(broker->commands, parts, SL_COUNT(parts));
+    frames_send(&broker->commands, parts, SL_COUNT(parts));
 }
 
 static void
@@ -38,7 +38,7 @@ reply_to_client(struct broker *broker, const char client[FLEET_ROUTING_LEN], str
 {
     const struct sl_str parts[] = {{client, FLEET_ROUTING_LEN}, SL_STR("R"), id, reply};
     // A client that is gone, or that does not read, has nobody waiting.
-    frames_send(broker->commands, parts, SL_COUNT(parts));
+    frames_send(&broker->commands, parts, SL_COUNT(parts));
 }
 
 // Hands the stamped envelope to a worker; a worker whose connection is gone is dropped and the
@@ -73,7 +73,7 @@ pass_on(struct broker *broker, struct frames *message, int64_t deadline_ms)
                                        sl_str(token_text),
                                        sl_str(deadline_text),
                                        {broker->envelope.ptr, broker->envelope.len}};
-        if (frames_send(broker->workers, parts, SL_COUNT(parts))) {
+        if (frames_send(&broker->workers, parts, SL_COUNT(parts))) {
             broker->passed++;
             return;
         }
@@ -150,7 +150,7 @@ broker_on_command(struct broker *broker, struct frames *message)
         on_call(broker, message, peer);
     } else if (sl_str_equal(word, SL_STR("H")) && peer != NULL) {
         const struct sl_str parts[] = {routing, SL_STR("H")};
-        frames_send(broker->commands, parts, SL_COUNT(parts));
+        frames_send(&broker->commands, parts, SL_COUNT(parts));
     }
 }
 
@@ -189,7 +189,7 @@ acknowledge(struct broker *broker, const struct fleet_worker *worker)
     snprintf(version, sizeof(version), "%lld", (long long)worker->offer_version);
     const struct sl_str parts[] = {
         {worker->routing, FLEET_ROUTING_LEN}, SL_STR("W"), sl_str(version)};
-    return frames_send(broker->workers, parts, SL_COUNT(parts));
+    return frames_send(&broker->workers, parts, SL_COUNT(parts));
 }
 
 static void
@@ -213,10 +213,12 @@ on_offer(struct broker *broker, struct fleet_worker *worker, struct frames *mess
 static void
 on_beat(struct broker *broker, struct fleet_worker *worker, struct frames *message)
 {
-    int64_t credits = frames_number(message, 2);
-    int64_t load = frames_number(message, 3);
-    if (credits >= 0 && load >= 0) {
-        fleet_beat(worker, credits, load, broker->now_ms);
+    int64_t width = frames_number(message, 4);
+    const struct fleet_beat beat = {.credits = frames_number(message, 2),
+                                    .load = frames_number(message, 3),
+                                    .width = width > 0 ? width : 0}; // an older build has none
+    if (beat.credits >= 0 && beat.load >= 0) {
+        fleet_beat(worker, &beat, broker->now_ms);
         acknowledge(broker, worker);
     }
 }

@@ -21,13 +21,13 @@ broker_on_subscription(struct broker *broker, struct frames *message)
     struct sl_str topic = {body.ptr + 1, body.len - 1};
     if (body.ptr[0] == 0) {
         // Also sent for subscriptions that were refused: taking away what is not there is nothing.
-        zmq_setsockopt(broker->events, ZMQ_UNSUBSCRIBE, topic.ptr, topic.len);
+        zmq_setsockopt(broker->events.handle, ZMQ_UNSUBSCRIBE, topic.ptr, topic.len);
         return;
     }
     const struct peer_row *peer = broker_sender(broker, message);
     if (body.ptr[0] == 1 && peer != NULL && topic.len < TOPIC_MAX &&
         role_may_subscribe(&peer->role, topic)) {
-        zmq_setsockopt(broker->events, ZMQ_SUBSCRIBE, topic.ptr, topic.len);
+        zmq_setsockopt(broker->events.handle, ZMQ_SUBSCRIBE, topic.ptr, topic.len);
         return;
     }
     char text[TOPIC_MAX];
@@ -41,5 +41,5 @@ broker_publish(struct broker *broker, struct sl_str topic, struct sl_str body)
 {
     const struct sl_str parts[] = {topic, body};
     broker->published++;
-    frames_send(broker->events, parts, SL_COUNT(parts));
+    frames_send(&broker->events, parts, SL_COUNT(parts));
 }

@@ -24,6 +24,7 @@ struct fleet_service {
 struct fleet {
     zhashx_t *workers;  // routing id as hex → fleet_worker
     zhashx_t *services; // name → fleet_service; kept for ever, names are few
+    uint64_t picks;     // so far
 };
 
 static void
@@ -198,23 +199,47 @@ fleet_offer(struct fleet *fleet, struct fleet_worker *worker, int64_t version,
 }
 
 void
-fleet_beat(struct fleet_worker *worker, int64_t credits, int64_t load, int64_t now_ms)
+fleet_beat(struct fleet_worker *worker, const struct fleet_beat *beat, int64_t now_ms)
 {
     worker->seen_ms = now_ms;
-    worker->credits = credits;
-    worker->elsewhere = load > worker->outstanding ? load - worker->outstanding : 0;
+    worker->credits = beat->credits;
+    worker->width = beat->width;
+    worker->elsewhere = beat->load > worker->outstanding ? beat->load - worker->outstanding : 0;
+}
+
+static struct fleet_service *
+find_service(struct fleet *fleet, struct sl_str name)
+{
+    char key[SERVICE_NAME_MAX] = "";
+    if (name.len == 0 || name.len >= sizeof(key)) {
+        return NULL;
+    }
+    memcpy(key, name.ptr, name.len);
+    return zhashx_lookup(fleet->services, key);
+}
+
+static int64_t
+load_of(const struct fleet_worker *worker)
+{
+    return worker->outstanding + worker->elsewhere;
+}
+
+// Whether `worker` rather than `best` is to have the next command.
+static bool
+is_better(const struct fleet_worker *worker, const struct fleet_worker *best)
+{
+    bool is_free = load_of(worker) < worker->width;
+    if (best == NULL || is_free != (load_of(best) < best->width)) {
+        return best == NULL || is_free;
+    }
+    return is_free ? worker->picked > best->picked : load_of(worker) < load_of(best);
 }
 
 struct fleet_worker *
 fleet_pick(struct fleet *fleet, struct sl_str service_name, int64_t now_ms, bool *ret_offered)
 {
     *ret_offered = false;
-    char key[SERVICE_NAME_MAX] = "";
-    if (service_name.len == 0 || service_name.len >= sizeof(key)) {
-        return NULL;
-    }
-    memcpy(key, service_name.ptr, service_name.len);
-    struct fleet_service *service = zhashx_lookup(fleet->services, key);
+    struct fleet_service *service = find_service(fleet, service_name);
     if (service == NULL) {
         return NULL;
     }
@@ -226,12 +251,12 @@ fleet_pick(struct fleet *fleet, struct sl_str service_name, int64_t now_ms, bool
             continue;
         }
         *ret_offered = true;
-        bool has_credit = worker->outstanding < worker->credits;
-        bool is_better = best == NULL || worker->outstanding + worker->elsewhere <
-                                             best->outstanding + best->elsewhere;
-        if (has_credit && is_better) {
+        if (worker->outstanding < worker->credits && is_better(worker, best)) {
             best = worker;
         }
+    }
+    if (best != NULL) {
+        best->picked = ++fleet->picks;
     }
     return best;
 }

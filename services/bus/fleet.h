@@ -22,6 +22,8 @@ struct fleet_worker {
     int64_t credits;                 // commands that it takes from this bus at once
     int64_t elsewhere;               // commands that it holds from other buses
     int64_t outstanding;             // commands that it holds from this bus
+    int64_t width;                   // commands that it runs at a time; 0: an older build, unknown
+    uint64_t picked;                 // which of the fleet's picks was its last; 0: none
     struct fleet_service **services; // what it offers; owned by the fleet
     size_t service_count;            //
 };
@@ -45,11 +47,19 @@ void fleet_drop(struct fleet *fleet, struct fleet_worker *worker);
 size_t fleet_offer(struct fleet *fleet, struct fleet_worker *worker, int64_t version,
                    struct sl_str services);
 
-// A heartbeat: credits, and commands held from all buses.
-void fleet_beat(struct fleet_worker *worker, int64_t credits, int64_t load, int64_t now_ms);
+// What a worker says of itself.
+struct fleet_beat {
+    int64_t credits; // commands that it takes from this bus at once
+    int64_t load;    // commands that it holds from all buses
+    int64_t width;   // commands that it runs at a time; 0: unknown
+};
 
-// The least loaded live worker of a service that has credit. NULL: none; *ret_offered then says
-// whether a live one exists.
+// Notes a heartbeat.
+void fleet_beat(struct fleet_worker *worker, const struct fleet_beat *beat, int64_t now_ms);
+
+// The live worker of a service that gets the next command: of those that would begin with it at
+// once the one picked last, for it is awake and its memory warm; if none would, the least loaded
+// that has credit. NULL: none; *ret_offered then says whether a live one exists.
 struct fleet_worker *fleet_pick(struct fleet *fleet, struct sl_str service, int64_t now_ms,
                                 bool *ret_offered);
 

@@ -3,10 +3,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/bus/frames.h"
 
-#include <errno.h>
+void
+frames_open(struct frames_socket *socket, void *handle)
+{
+    size_t size = sizeof(socket->fd);
+    *socket = (struct frames_socket){.handle = handle, .fd = -1, .is_unread = handle != NULL};
+    if (handle != NULL) {
+        int rc = zmq_getsockopt(handle, ZMQ_FD, &socket->fd, &size);
+        assert(rc == 0); // every socket has one
+    }
+}
+
+void
+frames_close(struct frames_socket *socket)
+{
+    if (socket->handle != NULL) {
+        zmq_close(socket->handle);
+    }
+    *socket = (struct frames_socket){.fd = -1};
+}
 
 bool
-frames_receive(void *socket, struct frames *ret_frames)
+frames_receive(struct frames_socket *socket, struct frames *ret_frames)
 {
     ret_frames->count = 0;
     ret_frames->is_cut = false;
@@ -16,9 +34,10 @@ frames_receive(void *socket, struct frames *ret_frames)
         bool fits = ret_frames->count < FRAMES_MAX;
         zmq_msg_t *part = fits ? &ret_frames->part[ret_frames->count] : &surplus;
         zmq_msg_init(part);
-        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0) {
+        if (zmq_msg_recv(part, socket->handle, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(part);
             frames_clear(ret_frames);
+            socket->is_unread = false;
             return false;
         }
         has_more = zmq_msg_more(part) != 0;
@@ -67,11 +86,13 @@ frames_number(const struct frames *frames, size_t index)
 }
 
 bool
-frames_send(void *socket, const struct sl_str *parts, size_t count)
+frames_send(struct frames_socket *socket, const struct sl_str *parts, size_t count)
 {
+    // A socket that sends may find news of a message that came: its descriptor is silent then.
+    socket->is_unread = true;
     for (size_t i = 0; i < count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
-        if (zmq_send(socket, parts[i].ptr, parts[i].len, flags) < 0) {
+        if (zmq_send(socket->handle, parts[i].ptr, parts[i].len, flags) < 0) {
             return false;
         }
     }

@@ -8,6 +8,18 @@
 
 #include "common/base/str.h"
 
+// A socket, and whether it may hold what its descriptor will not tell of: that tells of a change,
+// once. A poll may sleep only while no socket is unread.
+struct frames_socket {
+    void *handle;   // ZeroMQ's; NULL: none
+    int fd;         // readable when there is something to look at
+    bool is_unread; // it is to be looked at whatever the descriptor says
+};
+
+// Takes a socket over, unread; without one (NULL) it stays empty, as after frames_close.
+void frames_open(struct frames_socket *socket, void *handle);
+void frames_close(struct frames_socket *socket);
+
 #define FRAMES_MAX 8 // no message of ours has more
 
 // A received message; what lies beyond FRAMES_MAX is dropped.
@@ -17,8 +29,8 @@ struct frames {
     bool is_cut;  // there were more
 };
 
-// Receives a message without waiting; false when there is none.
-bool frames_receive(void *socket, struct frames *ret_frames);
+// Receives a message without waiting; false when there is none, and then the socket is read.
+bool frames_receive(struct frames_socket *socket, struct frames *ret_frames);
 void frames_clear(struct frames *frames);
 
 // Frame `index`, or an empty view.
@@ -31,6 +43,6 @@ const char *frames_property(struct frames *frames, const char *name);
 int64_t frames_number(const struct frames *frames, size_t index);
 
 // Sends parts without waiting; false when the peer is gone or its queue is full.
-bool frames_send(void *socket, const struct sl_str *parts, size_t count);
+bool frames_send(struct frames_socket *socket, const struct sl_str *parts, size_t count);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "services/bus/frames.h"
 
 #include <errno.h>
 #include <string.h>
@@ -69,7 +68,7 @@ log_refusal(struct sl_str address)
 }
 
 static void
-answer_one(void *socket, const struct peers *peers, const struct frames *request)
+answer_one(struct frames_socket *socket, const struct peers *peers, const struct frames *request)
 {
     char key[SL_Z85_SIZE] = "";
     char property[PROPERTY_BYTES];
@@ -95,7 +94,7 @@ answer_one(void *socket, const struct peers *peers, const struct frames *request
 }
 
 void
-zap_answer(void *socket, const struct peers *peers)
+zap_answer(struct frames_socket *socket, const struct peers *peers)
 {
     struct frames request;
     while (frames_receive(socket, &request)) {

@@ -7,6 +7,7 @@
 #ifndef SL_BUS_ZAP_H
 #define SL_BUS_ZAP_H
 
+#include "services/bus/frames.h"
 #include "services/bus/peers.h"
 
 #define ZAP_KEY_PROPERTY "X-Key"
@@ -15,6 +16,6 @@
 void *zap_open(void *zmq_context, struct sl_error *err);
 
 // Answers what waits on its socket.
-void zap_answer(void *socket, const struct peers *peers);
+void zap_answer(struct frames_socket *socket, const struct peers *peers);
 
 #endif

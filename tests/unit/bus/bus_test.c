@@ -112,6 +112,123 @@ a_bus_that_dies_mid_flight_loses_no_command_and_doubles_no_answer(void **state)
     play_end();
 }
 
+// A number that a bus tells of itself.
+static int64_t
+bus_figure(struct sl_bus_client *client, const char *name)
+{
+    struct sl_command sent = play_command("status");
+    struct sl_reply reply;
+    struct sl_error err;
+    sent.service = "bus";
+    assert_int_equal(sl_bus_request(client, &sent, play.arena, &reply, &err), 0);
+    json_error_t why;
+    json_t *status = json_loadb(reply.body.ptr, reply.body.len, 0, &why);
+    int64_t value = json_integer_value(json_object_get(status, name));
+    json_decref(status);
+    return value;
+}
+
+// Clients of one bus each, which the worker has reached.
+struct ways {
+    struct sl_peer peers[2];
+    struct sl_bus_client *clients[2];
+};
+
+static void
+open_ways(struct ways *ways)
+{
+    struct sl_reply reply;
+    struct sl_error err;
+    const struct sl_peer *both = stage_peer(play.stage, "front-2", "front", NULL);
+    for (size_t i = 0; i < 2; i++) {
+        ways->peers[i] = *both;
+        ways->peers[i].buses[0] = both->buses[i];
+        ways->peers[i].bus_count = 1;
+        ways->clients[i] = play_client(&ways->peers[i], false);
+        assert_int_equal(play_request(ways->clients[i], "echo", &reply, &err), 0);
+    }
+}
+
+static void
+close_ways(struct ways *ways)
+{
+    for (size_t i = 0; i < 2; i++) {
+        sl_bus_client_free(&ways->clients[i]);
+    }
+}
+
+static void
+a_client_goes_one_way_while_it_is_not_crowded(void **state)
+{
+    (void)state;
+    struct ways ways;
+    struct sl_reply reply;
+    struct sl_error err;
+    play_begin(2, "worker:registry", 1, 1000);
+    open_ways(&ways);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    }
+    int64_t passed[] = {bus_figure(ways.clients[0], "passed"),
+                        bus_figure(ways.clients[1], "passed")};
+    // Beside the one by which each way was opened.
+    assert_true((passed[0] == 21 && passed[1] == 1) || (passed[0] == 1 && passed[1] == 21));
+    close_ways(&ways);
+    play_end();
+}
+
+static void
+a_crowd_goes_by_both_buses(void **state)
+{
+    (void)state;
+    static struct tally tally;
+    static struct slot slots[MANY];
+    memset(&tally, 0, sizeof(tally));
+    struct ways ways;
+    play_begin(2, "worker:registry", 1, 1000);
+    open_ways(&ways);
+    atomic_store(&play.is_blocked, true);
+    send_many(&tally, slots, "block", 0, 100);
+    int64_t held[2] = {0};
+    int64_t end_ms = sl_mono_ms() + STAGE_PATIENCE_MS;
+    while (held[0] + held[1] < 100 && sl_mono_ms() < end_ms) {
+        held[0] = bus_figure(ways.clients[0], "in_flight");
+        held[1] = bus_figure(ways.clients[1], "in_flight");
+    }
+    assert_int_equal(held[0] > held[1] ? held[0] : held[1], 64);
+    assert_int_equal(held[0] > held[1] ? held[1] : held[0], 36);
+    atomic_store(&play.is_blocked, false);
+    wait_for_answers(&tally, 100);
+    assert_int_equal(atomic_load(&tally.good), 100);
+    close_ways(&ways);
+    play_end();
+}
+
+// Fronts begin with different buses, so that a fleet of them uses all.
+static void
+peers_begin_with_different_buses(void **state)
+{
+    (void)state;
+    struct ways ways;
+    play_begin(2, "worker:registry", 1, 1000);
+    open_ways(&ways);
+    for (int i = 0; i < 12; i++) {
+        char name[16];
+        struct sl_reply reply;
+        struct sl_error err;
+        snprintf(name, sizeof(name), "front-%d", 10 + i);
+        struct sl_bus_client *client =
+            play_client(stage_peer(play.stage, name, "front", NULL), false);
+        stage_wait_live(client, 2);
+        assert_int_equal(play_request(client, "echo", &reply, &err), 0);
+        sl_bus_client_free(&client);
+    }
+    assert_true(bus_figure(ways.clients[0], "passed") > 1);
+    assert_true(bus_figure(ways.clients[1], "passed") > 1);
+    close_ways(&ways);
+    play_end();
+}
+
 static void
 without_any_bus_the_answer_is_unavailable(void **state)
 {
@@ -384,13 +501,13 @@ the_bus_tells_its_status(void **state)
     struct sl_reply reply;
     struct sl_error err;
     assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    assert_int_equal(bus_figure(play.client, "passed"), 1);
     sent.service = "bus";
     assert_int_equal(sl_bus_request(play.client, &sent, play.arena, &reply, &err), 0);
     json_error_t why;
     json_t *status = json_loadb(reply.body.ptr, reply.body.len, 0, &why);
     assert_non_null(status);
     assert_int_equal(json_array_size(json_object_get(status, "workers")), 1);
-    assert_int_equal(json_integer_value(json_object_get(status, "passed")), 1);
     json_decref(status);
     play_end();
 }
@@ -403,6 +520,9 @@ main(void)
         cmocka_unit_test(a_command_is_answered),
         cmocka_unit_test(an_unknown_command_is_refused),
         cmocka_unit_test(the_bus_tells_its_status),
+        cmocka_unit_test(a_client_goes_one_way_while_it_is_not_crowded),
+        cmocka_unit_test(a_crowd_goes_by_both_buses),
+        cmocka_unit_test(peers_begin_with_different_buses),
         cmocka_unit_test(a_deferred_reply_comes_later),
         cmocka_unit_test(a_deadline_that_passes_is_answered),
         cmocka_unit_test(used_up_credits_are_unavailable_at_once),

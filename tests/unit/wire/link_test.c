@@ -281,6 +281,52 @@ nothing_is_said_before_a_bus_is_there(void **state)
     assert_int_equal(hear(), 'N');
 }
 
+// What a descriptor of ZeroMQ tells is told once, to whoever uses the socket next: a poll on it
+// alone would sleep beside the message.
+static void
+what_came_before_something_was_sent_is_read_without_a_poll(void **state)
+{
+    (void)state;
+    struct pollfd items[SL_LINK_POLLS];
+    meet_router();
+    assert_int_equal(read_all(1), 0);
+    (void)sl_link_watch(&room.link, sl_mono_ms());
+    assert_false(sl_link_is_unread(&room.link));
+    serve(1);
+    wait_readable(room.link.socket); // takes the news from the descriptor, as sending may
+    sl_link_poll(&room.link, items);
+    assert_int_equal(poll(items, SL_LINK_POLLS, 0), 0);
+    assert_true(say("H"));
+    assert_true(sl_link_is_unread(&room.link));
+    struct sl_link_message message;
+    assert_true(sl_link_receive(&room.link, &message));
+    sl_link_message_clear(&message);
+    assert_false(sl_link_receive(&room.link, &message));
+    assert_false(sl_link_is_unread(&room.link));
+}
+
+static void
+a_poll_tells_of_a_message(void **state)
+{
+    (void)state;
+    struct pollfd items[SL_LINK_POLLS];
+    struct sl_link_message message;
+    meet_router();
+    assert_int_equal(read_all(1), 0);
+    (void)sl_link_watch(&room.link, sl_mono_ms());
+    serve(1);
+    do {
+        assert_false(sl_link_is_unread(&room.link));
+        sl_link_poll(&room.link, items);
+        assert_in_range(poll(items, SL_LINK_POLLS, DEADLINE_MS), 1, SL_LINK_POLLS);
+        sl_link_polled(&room.link, items);
+        assert_true(sl_link_is_unread(&room.link));
+        (void)sl_link_watch(&room.link, sl_mono_ms());
+    } while (!sl_link_receive(&room.link, &message)); // news of something else before
+    assert_int_equal(message.count, 1);
+    sl_link_message_clear(&message);
+}
+
 int
 main(void)
 {
@@ -294,6 +340,9 @@ main(void)
         cmocka_unit_test_setup_teardown(
             what_was_said_to_a_bus_that_went_is_not_said_to_it_when_it_is_back, open_room,
             close_room),
+        cmocka_unit_test_setup_teardown(what_came_before_something_was_sent_is_read_without_a_poll,
+                                        open_room, close_room),
+        cmocka_unit_test_setup_teardown(a_poll_tells_of_a_message, open_room, close_room),
         cmocka_unit_test_setup_teardown(nothing_is_said_before_a_bus_is_there, open_room,
                                         close_room),
     };
