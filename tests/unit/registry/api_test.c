@@ -417,6 +417,59 @@ a_full_group_takes_no_more(void **state)
     assert_int_equal(f->err.code, SL_E_GROUP_API_QUOTA);
 }
 
+// How many APIs the views of 0150 and 0190, which build JSON value by value, show otherwise than
+// the one that writes text.
+static const char views_differ_sql[] =
+    "SELECT count(*) FROM api a LEFT JOIN api_json o USING (instance_id, id) LEFT JOIN"
+    " api_detail_json d USING (instance_id, id) LEFT JOIN api_list_json l USING (instance_id, id)"
+    " LEFT JOIN api_text_json t USING (instance_id, id) WHERE (o.body = d.body::jsonb AND"
+    " l.body::jsonb = t.body::jsonb AND l.body_group = t.body_group::jsonb AND"
+    " l.body_backend = t.body_backend::jsonb) IS NOT TRUE";
+
+static void
+what_people_write_is_quoted_and_what_they_leave_out_is_absent(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = new_group(f, "g01");
+    const char *one = fixture_api(f, group, "Api_one", "/one", false);
+    const char *two = fixture_api(f, group, "Api_two", "/two", true);
+    fixture_sql(
+        f,
+        sl_arena_printf(
+            f->arena,
+            "UPDATE api SET name = E'\"\\\\ %%s \\u00e9\\U0001F600', remark = E'a\\nb\\t\\u0001\"',"
+            " body_remark = '', result_normal_sample = '{\"a\": null}',"
+            " result_failure_sample = '</x>', version = 'V\"', tags = '[\"a,b\", \"\\\"\"]',"
+            " backend_api = '{\"x\": null, \"y\": {\"z\": null}}', cors = true,"
+            " req_params = '[{\"a\": null}]', backend_params = '[1]', func_info = '{}',"
+            " policy_https = '[]', policy_mocks = '[{\"m\": \"%%\"}]', policy_functions = '[null]'"
+            " WHERE id = '%s'",
+            two));
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "UPDATE api_group SET name = E'g\"\\\\', sl_domain = E'd\"'"
+                                   " WHERE id = '%s'",
+                                   group));
+    // Online in a second environment, and there for longer.
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "INSERT INTO environment (instance_id, id, name) VALUES"
+                                   " ('%s', 'e2', 'e\"2')",
+                                   f->gateway));
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "INSERT INTO publication (instance_id, publish_id, api_id,"
+                                   " env_id, version_id, publish_time) SELECT instance_id, 'p2',"
+                                   " api_id, 'e2', version_id, publish_time - interval '1 hour'"
+                                   " FROM publication WHERE api_id = '%s'",
+                                   two));
+    assert_int_equal(fixture_count(f, views_differ_sql), 0);
+    assert_int_equal(fixture_call(f, "api.read", fixture_path(f, "api_id", two), "", ""), 0);
+    assert_string_equal(fixture_text(f, "run_env_id"), "e2|" ENV_RELEASE_ID);
+    assert_string_equal(fixture_text(f, "run_env_name"), "e\"2|RELEASE");
+    assert_string_equal(fixture_text(f, "remark"), "a\nb\t\x01\"");
+    assert_int_equal(fixture_call(f, "api.read", fixture_path(f, "api_id", one), "", ""), 0);
+    assert_int_equal(json_object_size(f->body), 21);
+    assert_string_equal(fixture_text(f, "group_name"), "g\"\\");
+}
+
 int
 main(void)
 {
@@ -437,6 +490,7 @@ main(void)
         FIXTURE_TEST(an_api_that_moves_counts_in_the_other_group),
         FIXTURE_TEST(a_full_group_takes_no_more),
         FIXTURE_TEST(an_element_of_a_list_says_what_the_read_says),
+        FIXTURE_TEST(what_people_write_is_quoted_and_what_they_leave_out_is_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
