@@ -92,6 +92,10 @@ class Descriptor:
     def list_word(self, word, fallback=None):
         return (self.words.get("list") or {}).get(word, fallback or self.words.get("view"))
 
+    def order_columns(self):
+        """What a list is ordered by: the id, and the columns that its order names."""
+        return ", ".join(sorted({"t.id", *re.findall(r"\bt\.\w+", self.list_word("order"))}))
+
     def owner(self):
         """The parameter that names the row whose rows these are, or None."""
         return self.words.get("parent", (self.words.get("list") or {}).get("of"))
@@ -115,9 +119,9 @@ class Descriptor:
         return parent + [column for _, column in self.writable] + list(self.words.get("internal", []))
 
     def answer(self, alias):
-        """The row as JSON, without what must not be seen."""
+        """The row as JSON, without what must not be seen: as it stands where nothing is to be taken out."""
         hidden = "".join(f" - '{column}'" for column in self.hidden)
-        return f"(to_jsonb({alias}){hidden})::text"
+        return f"(to_jsonb({alias}){hidden})::text" if hidden else f"to_json({alias})::text"
 
     def tenant(self):
         return "i.id = t.instance_id AND i.project_id = $2 AND t.instance_id = $1 AND t.id = $3"
@@ -220,6 +224,7 @@ def row(item):
         "table": text(item.table), "list_key": text(listed["key"] if listed else None),
         "list_view": text(item.list_word("view") if listed else None),
         "list_order": text(listed["order"] if listed else None),
+        "list_columns": text(item.order_columns() if listed else None),
         **{f"sql_{verb}": text(statement) for verb, statement in sql.items()},
         "owner": f"{{{item.owner_row()}}}", "sql_owned": text(item.owned_sql()),
         "secret_columns": text("".join(f", s.{column}" for _, column in item.secrets)),

@@ -130,47 +130,65 @@ engine_offset(const struct sl_command *command)
     return offset < 0 ? 0 : offset;
 }
 
-// What is asked for how many rows there are: what the quota counts when nothing is filtered, else a
-// count. NULL when memory is out.
+// Every statement asks for the caller's gateway itself.
+#define TENANT                                                                                     \
+    "t.instance_id = $1 AND EXISTS (SELECT FROM instance WHERE id = $1 AND project_id = $2)"
+
+// How many rows there are when nothing is filtered: what the quota counts, else a count. NULL when
+// memory is out.
 static const char *
-total_sql(struct mutation *m, const struct resource *resource, struct query *query, bool filtered)
+total_sql(struct mutation *m, const struct resource *resource, struct query *query)
 {
-    bool counted =
-        !filtered && resource->quotas[0].name != NULL && resource->quotas[0].scope == NULL;
-    if (counted) {
-        query->params[query->count++] = SL_P_TEXT(resource->quotas[0].name);
-        return sl_arena_printf(m->arena,
-                               "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id ="
-                               " $1 AND quota = $%zu AND scope = ''), 0)",
-                               query->count);
+    if (resource->quotas[0].name == NULL || resource->quotas[0].scope != NULL) {
+        return sl_arena_printf(m->arena, "SELECT count(*) FROM %s t WHERE " TENANT,
+                               resource->table);
     }
-    return sl_arena_printf(m->arena, "SELECT count(*) FROM %s t WHERE t.instance_id = $1%s",
-                           resource->table, query->where.ptr);
+    query->params[query->count++] = SL_P_TEXT(resource->quotas[0].name);
+    return sl_arena_printf(m->arena,
+                           "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id ="
+                           " $1 AND quota = $%zu AND scope = ''), 0)",
+                           query->count);
+}
+
+// All rows in their order, read as far as the page goes.
+static const char *
+all_sql(struct mutation *m, const struct resource *resource, struct query *query)
+{
+    const char *total = total_sql(m, resource, query);
+    return sl_arena_printf(m->arena,
+                           "SELECT (%s), ARRAY(SELECT t.id FROM %s t WHERE " TENANT
+                           " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)::text[]",
+                           total, resource->table, resource->list_order, query->count + 1,
+                           query->count + 2);
+}
+
+// What the filters leave, read once, then counted and ordered. MATERIALIZED also keeps PostgreSQL
+// from walking the rows in their order, past everything that does not match, where it guesses that
+// most do.
+static const char *
+filtered_sql(struct mutation *m, const struct resource *resource, const struct query *query)
+{
+    return sl_arena_printf(m->arena,
+                           "WITH found AS MATERIALIZED (SELECT %s FROM %s t WHERE " TENANT
+                           "%s) SELECT (SELECT count(*) FROM found), ARRAY(SELECT t.id FROM found t"
+                           " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)::text[]",
+                           resource->list_columns, resource->table, query->where.ptr,
+                           resource->list_order, query->count + 1, query->count + 2);
 }
 
 // The total, and the ids of the page in its order. This plan is made for the values asked for, at
-// every request: how many rows match depends on nothing more than on them. So no view is in it.
-//
-// `OFFSET 0` keeps PostgreSQL from walking a filtered list in its order, past everything that does
-// not match, where it guesses that most rows do.
+// every request: how many rows match depends on nothing more than on them. So no view is in it, and
+// the table but once: it has many indexes to choose from.
 static int
 queue_ids(struct mutation *m, const struct resource *resource, struct query *query, bool filtered,
           struct sl_later **ret_ids, struct sl_error *err)
 {
-    const char *total = total_sql(m, resource, query, filtered);
-    size_t limit = query->count + 1;
-    query->params[query->count++] = SL_P_INT(engine_limit(m->command));
-    query->params[query->count++] = SL_P_INT(engine_offset(m->command));
-    const char *sql = sl_arena_printf(
-        m->arena,
-        "SELECT (%s), ARRAY(SELECT t.id FROM (SELECT t.* FROM %s t JOIN instance i"
-        " ON i.id = t.instance_id WHERE t.instance_id = $1 AND i.project_id = $2%s%s) t"
-        " ORDER BY %s LIMIT $%zu::bigint OFFSET $%zu::bigint)::text[]",
-        total, resource->table, query->where.ptr, filtered ? " OFFSET 0" : "", resource->list_order,
-        limit, limit + 1);
+    const char *sql = filtered ? filtered_sql(m, resource, query) : all_sql(m, resource, query);
     if (sl_arena_check(m->arena, err) != 0) {
         return -1;
     }
+    query->params[query->count++] = SL_P_INT(engine_limit(m->command));
+    query->params[query->count++] = SL_P_INT(engine_offset(m->command));
     struct sl_params params = {query->params, query->count};
     return sl_sql_built_later(m->tx, m->arena, sql, params, ret_ids, err);
 }

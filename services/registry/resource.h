@@ -77,6 +77,7 @@ struct resource {
     const char *list_key;                        // key of the array in a list reply; NULL: no list
     const char *list_view;                       //
     const char *list_order;                      // SQL over t, total
+    const char *list_columns;                    // "t.a, t.id": the id and what list_order names
     const char *sql_insert;                      // $1 gateway $2 project $3 id $4 row
     const char *sql_update;                      // the same; all four answer the row as JSON
     const char *sql_lock;                        // $1 gateway $2 project $3 id; to update
