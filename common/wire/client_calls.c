@@ -232,6 +232,7 @@ client_on_message(struct sl_bus_client *client, size_t index, struct sl_link_mes
 void
 client_on_link_change(struct sl_bus_client *client, size_t index)
 {
+    assert(index < SL_BUSES_MAX);
     struct call *next = NULL;
     for (struct call *call = client->calls; call != NULL; call = next) {
         next = call->next;
