@@ -85,7 +85,7 @@ run_timers(struct sl_bus_client *client)
     return has_timer;
 }
 
-// Sleeps until a socket or a caller has something.
+// Sleeps until a socket or a caller has something. Callers may send meanwhile.
 static void
 wait_round(struct sl_bus_client *client, bool is_timed)
 {
@@ -105,7 +105,9 @@ wait_round(struct sl_bus_client *client, bool is_timed)
         is_unread = is_unread || sl_link_is_unread(links[i]);
     }
     int sleep_ms = is_timed || client->calls != NULL ? ROUND_MS : IDLE_MS;
+    pthread_mutex_unlock(&client->busy);
     (void)poll(items, 1 + count * SL_LINK_POLLS, is_unread ? 0 : sleep_ms); // failed: saw nothing
+    pthread_mutex_lock(&client->busy);
     for (size_t i = 0; i < count; i++) {
         sl_link_polled(links[i], &items[1 + i * SL_LINK_POLLS]);
     }
@@ -181,6 +183,7 @@ run_client(void *arg)
 {
     struct sl_bus_client *client = arg;
     bool is_timed = false;
+    pthread_mutex_lock(&client->busy);
     while (!is_stopping(client)) {
         wait_round(client, is_timed);
         client->now_ms = sl_mono_ms();
@@ -196,6 +199,7 @@ run_client(void *arg)
         is_timed = run_timers(client);
     }
     client_end_calls(client);
+    pthread_mutex_unlock(&client->busy);
     return NULL;
 }
 
@@ -227,6 +231,7 @@ free_parts(struct sl_bus_client *client)
     sl_arena_free(&client->arena);
     close(client->wake_fd);
     close(client->ready_fd);
+    pthread_mutex_destroy(&client->busy);
     pthread_mutex_destroy(&client->lock);
     pthread_cond_destroy(&client->forgotten);
     pthread_mutex_destroy(&client->running);
@@ -251,6 +256,7 @@ make_parts(const struct sl_bus_client_options *options)
     client->calls_by_id = zhashx_new();
     client->arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
     client->now_ms = sl_mono_ms();
+    pthread_mutex_init(&client->busy, NULL);
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->forgotten, NULL);
     pthread_mutexattr_t recursive;
@@ -293,7 +299,9 @@ sl_bus_client_free(struct sl_bus_client **client)
     pthread_mutex_unlock(&gone->lock);
     client_wake(gone);
     pthread_join(gone->thread, NULL);
+    pthread_mutex_lock(&gone->busy);
     client_end_calls(gone); // what callbacks of the last round sent
+    pthread_mutex_unlock(&gone->busy);
     sl_bus_client_dispatch(gone);
     free_parts(gone);
 }
@@ -318,6 +326,8 @@ submit(struct sl_bus_client *client, struct call *call)
     call->is_rejected = atomic_fetch_add(&client->in_flight, 1) >= client->credits;
     if (call->is_rejected) {
         atomic_fetch_sub(&client->in_flight, 1);
+    } else if (client_send_at_once(client, call)) {
+        return;
     }
     pthread_mutex_lock(&client->lock);
     if (client->inbox_last != NULL) {

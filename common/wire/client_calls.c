@@ -14,8 +14,9 @@
 #define LOST_MAX    5  // workers that may die under one command before it is suspected
 #define SCAN_MS     5  // deadlines are looked at this often
 #define DEEP        64 // commands in one bus before another gets some
-#define QUIET_MS    750 // a bus that has not even answered a heartbeat for so long is passed over
-#define NUMBER_TEXT 24  // a decimal 64-bit number with terminator
+#define PATIENT_MS  1000 // a call that may wait so long is sent on its caller's thread
+#define QUIET_MS    750  // a bus that has not even answered a heartbeat for so long is passed over
+#define NUMBER_TEXT 24   // a decimal 64-bit number with terminator
 
 // The call leaves the bus that holds it.
 static void
@@ -142,16 +143,12 @@ advance(struct sl_bus_client *client, struct call *call)
     call->retry_ms = client->now_ms + RETRY_MS;
 }
 
-static void
-accept_call(struct sl_bus_client *client, struct call *call)
+// Notes a call that begins; false when one of its id is in flight.
+static bool
+add_call(struct sl_bus_client *client, struct call *call)
 {
-    if (call->is_rejected) {
-        client_deliver_error(client, call, SL_E_UNAVAILABLE, "no credit");
-        return;
-    }
     if (zhashx_insert(client->calls_by_id, call->id, call) != 0) {
-        client_deliver_error(client, call, SL_E_BUS_MESSAGE, "command id is in flight");
-        return;
+        return false;
     }
     call->prev = NULL;
     call->next = client->calls;
@@ -159,7 +156,57 @@ accept_call(struct sl_bus_client *client, struct call *call)
         client->calls->prev = call;
     }
     client->calls = call;
-    advance(client, call);
+    return true;
+}
+
+static void
+accept_call(struct sl_bus_client *client, struct call *call)
+{
+    if (call->is_rejected) {
+        client_deliver_error(client, call, SL_E_UNAVAILABLE, "no credit");
+    } else if (!add_call(client, call)) {
+        client_deliver_error(client, call, SL_E_BUS_MESSAGE, "command id is in flight");
+    } else {
+        advance(client, call);
+    }
+}
+
+// Under `busy`: sends a call that nothing is wrong with; all else is the client thread's to judge.
+static bool
+begin_call(struct sl_bus_client *client, struct call *call)
+{
+    pthread_mutex_lock(&client->lock);
+    bool is_first = client->inbox_first == NULL && !client->is_stopping;
+    pthread_mutex_unlock(&client->lock);
+    if (!is_first || !add_call(client, call)) {
+        return false;
+    }
+    client->now_ms = call->start_ms;
+    if (!try_buses(client, call)) {
+        remove_call(client, call);
+        return false;
+    }
+    return true;
+}
+
+bool
+client_send_at_once(struct sl_bus_client *client, struct call *call)
+{
+    // A client thread that sleeps does not know of the deadline; it looks soon enough for long
+    // ones.
+    if (call->end_ms - call->start_ms < PATIENT_MS || pthread_mutex_trylock(&client->busy) != 0) {
+        return false;
+    }
+    bool has_begun = begin_call(client, call);
+    bool is_unread = false;
+    for (size_t i = 0; i < client->peer->bus_count; i++) {
+        is_unread = sl_link_settle(&client->buses[i].commands) || is_unread;
+    }
+    pthread_mutex_unlock(&client->busy);
+    if (is_unread) {
+        client_wake(client);
+    }
+    return has_begun;
 }
 
 void

@@ -1,7 +1,9 @@
 // client_state.h - what the files of the bus client share; no one else includes it.
 //
 // `lock` guards what callers' threads touch (inbox, subscriptions, deliveries); `running` is held
-// while callbacks run, so that sl_bus_forget() can wait for them. All else is the client thread's.
+// while callbacks run, so that sl_bus_forget() can wait for them. All else belongs to who holds
+// `busy`: the client thread, but while it sleeps. Callers only ever try to take it, so they may
+// hold whatever they like.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_WIRE_CLIENT_STATE_H
@@ -82,6 +84,7 @@ struct sl_bus_client {
     int wake_fd;                // eventfd: the inbox or the subscriptions changed
     int ready_fd;               // eventfd: deliveries wait
 
+    pthread_mutex_t busy;                                       //
     pthread_mutex_t lock;                                       //
     struct call *inbox_first, *inbox_last;                      // lock
     struct subscription subscriptions[SL_CLIENT_SUBSCRIPTIONS]; // lock
@@ -109,7 +112,10 @@ struct sl_bus_client {
 // bus_client.c: makes the client thread look at what callers left.
 void client_wake(struct sl_bus_client *client);
 
-// client_calls.c: takes what callers left in the inbox.
+// client_calls.c: sends a call on its caller's thread if the client's sleeps and nothing else
+// stands in the way; false: nothing happened to it.
+bool client_send_at_once(struct sl_bus_client *client, struct call *call);
+// Takes what callers left in the inbox.
 void client_take_inbox(struct sl_bus_client *client);
 // A message on the command link of bus `index`; the link broke or came back.
 void client_on_message(struct sl_bus_client *client, size_t index, struct sl_link_message *message);

@@ -142,6 +142,17 @@ sl_link_is_unread(const struct sl_link *link)
     return link->is_readable || link->has_news;
 }
 
+bool
+sl_link_settle(struct sl_link *link)
+{
+    int events = 0;
+    size_t size = sizeof(events);
+    if (link->is_readable && zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) == 0) {
+        link->is_readable = (events & ZMQ_POLLIN) != 0;
+    }
+    return link->is_readable;
+}
+
 // Drops what waits for a connection that broke, and connects anew: a bus that comes back is not to
 // get commands whose time is over. ZMQ_IMMEDIATE would do that by itself, and now and then end the
 // process: it takes the connection away even between two parts of a message that is being read,

@@ -1,7 +1,7 @@
 // link.h - one socket of a peer to one bus, and whether it is connected.
 //
 // Inside the room only: bus_client.c and worker.c. CURVE, limits and reconnecting are set here;
-// a monitor tells at once when the connection breaks. One thread owns a link.
+// a monitor tells at once when the connection breaks. One thread at a time uses a link.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_WIRE_LINK_H
@@ -59,6 +59,10 @@ void sl_link_close(struct sl_link *link);
 void sl_link_poll(const struct sl_link *link, struct pollfd items[SL_LINK_POLLS]);
 void sl_link_polled(struct sl_link *link, const struct pollfd items[SL_LINK_POLLS]);
 bool sl_link_is_unread(const struct sl_link *link);
+
+// For a thread that sent while the one that polls may sleep, under a lock that both take: whether
+// there are messages to read, of which the sleeper must be told.
+bool sl_link_settle(struct sl_link *link);
 
 // Reads what the monitor saw; the last change counts. What was sent and has not left, and answers
 // that were not read, end with the connection.

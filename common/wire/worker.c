@@ -102,6 +102,7 @@ free_parts(struct sl_worker *worker)
     free(worker->services);
     free(worker->threads);
     pthread_mutex_destroy(&worker->lock);
+    pthread_mutex_destroy(&worker->io_lock);
     free(worker);
 }
 
@@ -120,6 +121,7 @@ make_parts(const struct sl_worker_options *options)
     worker->threads = calloc(options->threads, sizeof(*worker->threads));
     worker->offer_version = 1;
     pthread_mutex_init(&worker->lock, NULL);
+    pthread_mutex_init(&worker->io_lock, NULL);
     for (size_t i = 0; i < options->threads; i++) {
         pthread_cond_init(&worker->threads[i].called, NULL);
     }

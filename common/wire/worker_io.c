@@ -45,7 +45,7 @@ look(struct sl_worker *worker)
         .has_threads = worker->threads_open > 0,
         // Commands that came too late stay in the queue: their clients send them elsewhere.
         .is_done = worker->is_draining && worker->threads_running == 0 &&
-                   worker->deferred == NULL && worker->out_first == NULL,
+                   worker->deferred == NULL && worker->replying == 0 && worker->out_first == NULL,
     };
     pthread_mutex_unlock(&worker->lock);
     return glance;
@@ -220,6 +220,7 @@ is_withdrawn(const struct sl_worker *worker, const struct glance *glance, int64_
     return true;
 }
 
+// Sleeps until a socket or a thread has something. Others may send meanwhile.
 static void
 wait_round(struct sl_worker *worker)
 {
@@ -231,7 +232,9 @@ wait_round(struct sl_worker *worker)
         sl_link_poll(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
         is_unread = is_unread || sl_link_is_unread(&worker->links[i]);
     }
+    pthread_mutex_unlock(&worker->io_lock);
     (void)poll(items, 1 + count * SL_LINK_POLLS, is_unread ? 0 : ROUND_MS); // failed: saw nothing
+    pthread_mutex_lock(&worker->io_lock);
     for (size_t i = 0; i < count; i++) {
         sl_link_polled(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
     }
@@ -270,6 +273,7 @@ worker_run_io(void *arg)
     int64_t drain_from_ms = 0;
     struct glance glance = look(worker);
     int64_t now_ms = sl_mono_ms();
+    pthread_mutex_lock(&worker->io_lock);
     while (!glance.is_done && (drain_from_ms == 0 || now_ms - drain_from_ms < DRAIN_MS)) {
         wait_round(worker);
         now_ms = sl_mono_ms();
@@ -290,5 +294,6 @@ worker_run_io(void *arg)
             }
         }
     }
+    pthread_mutex_unlock(&worker->io_lock);
     return NULL;
 }

@@ -1,7 +1,9 @@
 // worker_state.h - what the files of the worker loop share; no one else includes it.
 //
-// The I/O thread owns the links. Handler threads take jobs from a queue and leave what is to be
-// sent in an outbox; both, the offer and the deferred replies are guarded by `lock`.
+// The I/O thread has the links, and `io_lock`, but while it sleeps. Handler threads take jobs from
+// a queue. A reply goes out by itself when the I/O thread sleeps; else, and for events, it is left
+// in an outbox. Queue, outbox, the offer and the deferred replies are guarded by `lock`, which may
+// be taken under `io_lock`, never the other way round.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_WIRE_WORKER_STATE_H
@@ -85,6 +87,7 @@ struct sl_worker {
     size_t service_count, service_cap;     // lock
     int64_t offer_version;                 // lock; grows with every change
     size_t load;                           // lock; commands taken and not answered
+    size_t replying;                       // lock; threads that are at a reply's way out
     uint64_t last_token;                   // lock; of calls
     size_t threads_open;                   // lock; with a context
     size_t threads_running;                // lock
@@ -93,7 +96,8 @@ struct sl_worker {
     bool is_draining;                      // lock; takes no work, ends when it is done
     bool is_stopping;                      // lock; handler threads end
 
-    struct sl_link links[SL_BUSES_MAX];  // I/O thread
+    pthread_mutex_t io_lock;             //
+    struct sl_link links[SL_BUSES_MAX];  // io_lock
     int64_t known_offer[SL_BUSES_MAX];   // I/O thread; which offer each bus has; -1: none
     int64_t offer_sent_ms[SL_BUSES_MAX]; // I/O thread; when it was sent last
 };
@@ -108,7 +112,8 @@ void *worker_run_thread(void *arg);
 // Calls every handler thread: what they wait for may have changed. Under `lock`.
 void worker_call_all(struct sl_worker *worker);
 
-// Leaves a packed reply for the I/O thread and gives the credit back. Takes `lock`.
+// Sends a packed reply, or leaves it for the I/O thread, and gives the credit back. Takes both
+// locks.
 void worker_send_reply(struct sl_worker *worker, size_t bus, const char *bus_token,
                        const struct sl_reply *reply);
 

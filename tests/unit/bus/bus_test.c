@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
@@ -201,6 +202,49 @@ a_crowd_goes_by_both_buses(void **state)
     wait_for_answers(&tally, 100);
     assert_int_equal(atomic_load(&tally.good), 100);
     close_ways(&ways);
+    play_end();
+}
+
+#define CALLERS 8
+#define CALLS   50 // of each
+
+// Calls one after the other; how many were answered well.
+static void *
+call_often(void *arg)
+{
+    (void)arg;
+    struct sl_arena *arena = sl_arena_new(1 << 20);
+    uintptr_t good = 0;
+    for (int i = 0; i < CALLS; i++) {
+        struct sl_command sent = play_command("echo");
+        struct sl_reply reply;
+        struct sl_error err;
+        good += sl_bus_request(play.client, &sent, arena, &reply, &err) == 0 && reply.status == 200;
+        sl_arena_clear(arena);
+    }
+    sl_arena_free(&arena);
+    return (void *)good; // NOLINT(performance-no-int-to-ptr)
+}
+
+// Commands and replies leave on whatever thread has them, beside the one that reads.
+static void
+callers_on_many_threads_are_all_answered(void **state)
+{
+    (void)state;
+    struct sl_reply reply;
+    struct sl_error err;
+    pthread_t threads[CALLERS];
+    play_begin(2, "worker:registry", 4, 1000);
+    assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    for (size_t i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, call_often, NULL), 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        void *good = NULL;
+        pthread_join(threads[i], &good);
+        assert_int_equal((uintptr_t)good, CALLS);
+    }
+    assert_int_equal(atomic_load(&play.handled), 1 + CALLERS * CALLS);
     play_end();
 }
 
@@ -522,6 +566,7 @@ main(void)
         cmocka_unit_test(the_bus_tells_its_status),
         cmocka_unit_test(a_client_goes_one_way_while_it_is_not_crowded),
         cmocka_unit_test(a_crowd_goes_by_both_buses),
+        cmocka_unit_test(callers_on_many_threads_are_all_answered),
         cmocka_unit_test(peers_begin_with_different_buses),
         cmocka_unit_test(a_deferred_reply_comes_later),
         cmocka_unit_test(a_deadline_that_passes_is_answered),

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "tests/unit/test.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,22 @@ what_came_before_something_was_sent_is_read_without_a_poll(void **state)
 }
 
 static void
+who_sends_beside_a_sleeper_learns_what_to_tell_him(void **state)
+{
+    (void)state;
+    meet_router();
+    assert_int_equal(read_all(1), 0);
+    assert_true(say("H"));
+    assert_false(sl_link_settle(&room.link));
+    serve(1);
+    wait_readable(room.link.socket);
+    assert_true(say("H"));
+    assert_true(sl_link_settle(&room.link));
+    assert_int_equal(read_all(1), 1);
+    assert_false(sl_link_settle(&room.link));
+}
+
+static void
 a_poll_tells_of_a_message(void **state)
 {
     (void)state;
@@ -341,6 +358,8 @@ main(void)
             what_was_said_to_a_bus_that_went_is_not_said_to_it_when_it_is_back, open_room,
             close_room),
         cmocka_unit_test_setup_teardown(what_came_before_something_was_sent_is_read_without_a_poll,
+                                        open_room, close_room),
+        cmocka_unit_test_setup_teardown(who_sends_beside_a_sleeper_learns_what_to_tell_him,
                                         open_room, close_room),
         cmocka_unit_test_setup_teardown(a_poll_tells_of_a_message, open_room, close_room),
         cmocka_unit_test_setup_teardown(nothing_is_said_before_a_bus_is_there, open_room,
