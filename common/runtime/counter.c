@@ -366,3 +366,18 @@ sl_counters_remain(const struct sl_counters *counters, const struct sl_counter_t
     }
     return used < take->limit ? take->limit - used : 0;
 }
+
+// Who is told is told of a window without units, and of so many seconds of it.
+int64_t
+sl_counters_first(const struct sl_counters *counters, const struct sl_counter_take *take)
+{
+    if (take->slot == SL_COUNTER_NO_SLOT) {
+        return 0;
+    }
+    size_t i = take->window % SL_COUNTER_WINDOWS;
+    uint64_t units = atomic_load(&counters->slots[take->slot].units[i]);
+    int64_t passed_s = atomic_load(&counters->grants[take->slot].others[i]);
+    bool is_told = counter_window_of(units) == take->window && (units & COUNTER_EXHAUSTED) != 0;
+    int64_t start_s = sl_counter_window_start(take->window, take->window_s) / 1000 - take->lead_s;
+    return is_told && passed_s > 0 ? start_s + passed_s : 0;
+}

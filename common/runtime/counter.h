@@ -32,6 +32,7 @@
 #define SL_COUNTER_NO_SLOT   UINT32_MAX // no such counter
 #define SL_COUNTER_SHARE_MS  3000       // from a confirmed contact to the first own share
 #define SL_COUNTER_MEMBERS   64         // nodes of a gateway that shares are divided among
+#define SL_COUNTER_FIRST_S   2100000000 // window of a key that counts nothing but asks for a time
 
 struct sl_counters; // a mapping
 
@@ -107,6 +108,21 @@ void sl_counter_domain_key(struct sl_counter_key *ret_key, const char group_id[S
 // `window_s`) before those that are aligned to the epoch, and the key ends in "@<lead_s>".
 void sl_counter_quota_key(struct sl_counter_key *ret_key, const char quota_id[SL_ID_LEN],
                           const char app_id[SL_ID_LEN], uint32_t window_s, uint32_t lead_s);
+
+// The key by which nodes ask when an app called first since it has its quota: a quota's key of a
+// window that no quota has, and that holds all of the time. Nobody is granted a unit of it: whoever
+// asks is told the time, the same for all and for ever. `number` tells one having of a quota from
+// another of the same app; it is a lead such that the window has the number 1.
+void sl_counter_first_key(struct sl_counter_key *ret_key, const char quota_id[SL_ID_LEN],
+                          const char app_id[SL_ID_LEN], uint32_t number);
+
+// By how many seconds windows that begin at `start_s` (since the Unix epoch, not negative), or any
+// number of windows later, begin before aligned ones.
+uint32_t sl_counter_lead_of(int64_t start_s, uint32_t window_s);
+
+// What was told to who asked by sl_counter_first_key(): seconds since the Unix epoch; 0: nothing
+// yet. `take` has been through sl_counters_take().
+int64_t sl_counters_first(const struct sl_counters *counters, const struct sl_counter_take *take);
 
 // Seconds by which the windows of a key begin before those that are aligned to the epoch: what
 // follows its '@'; 0 without one. Add it to the clock before asking for the window's number, and

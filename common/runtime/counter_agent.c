@@ -244,8 +244,8 @@ sl_counters_apply(struct sl_counters *counters, uint32_t slot, const struct sl_c
     }
     struct sl_counter_span before = read_span(counters, slot, i);
     settle(to, &from->allowed[i], grant);
+    atomic_store(&from->others[i], others); // before: see sl_counters_first()
     mark_exhausted(&to->units[i], grant->window, exhausted);
-    atomic_store(&from->others[i], others);
     *ret_span = read_span(counters, slot, i);
     if (before.window != ret_span->window || before.allowed != ret_span->allowed) {
         counter_set_bit(counters->changed, slot);

@@ -121,6 +121,20 @@ sl_counter_quota_key(struct sl_counter_key *ret_key, const char quota_id[SL_ID_L
 }
 
 void
+sl_counter_first_key(struct sl_counter_key *ret_key, const char quota_id[SL_ID_LEN],
+                     const char app_id[SL_ID_LEN], uint32_t number)
+{
+    sl_counter_quota_key(ret_key, quota_id, app_id, SL_COUNTER_FIRST_S, number);
+}
+
+uint32_t
+sl_counter_lead_of(int64_t start_s, uint32_t window_s)
+{
+    uint32_t into_s = (uint32_t)(start_s % window_s);
+    return into_s > 0 ? window_s - into_s : 0;
+}
+
+void
 counter_overflow_key(struct sl_counter_key *ret_key, const struct sl_counter_take *take)
 {
     ret_key->len = 0;

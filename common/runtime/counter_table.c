@@ -157,7 +157,8 @@ is_idle(const struct counter_slot *slot, int64_t mono_ms)
     return atomic_load(&slot->touched_s) + COUNTER_IDLE_S <= mono_ms / 1000;
 }
 
-// A slot may change hands when its windows are over and nobody has used it for a while.
+// A slot may change hands when its windows are over and nobody has used it for a while. What asks
+// for a first call holds nothing but an answer, which can be asked for again.
 static bool
 is_claimable(const struct sl_counters *counters, uint32_t slot, int64_t mono_ms)
 {
@@ -165,8 +166,8 @@ is_claimable(const struct sl_counters *counters, uint32_t slot, int64_t mono_ms)
     if (atomic_load(&at->tag) <= COUNTER_TAG_BUSY) {
         return true;
     }
-    if (!is_idle(at, mono_ms)) {
-        return false;
+    if (!is_idle(at, mono_ms) || at->window_s == SL_COUNTER_FIRST_S) {
+        return is_idle(at, mono_ms);
     }
     int64_t lead_ms = (int64_t)counter_lead_of(&counters->names[slot]) * 1000;
     uint32_t window =

@@ -133,7 +133,9 @@ key_message(const struct account *account, const struct key *key, int node)
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         const struct span *span = &key->spans[i];
         const struct hold *hold = account_find_hold(span, node);
-        int64_t others = hold != NULL ? spent_by_others(span, hold) : 0;
+        int64_t others = hold == NULL            ? 0
+                         : account_is_first(key) ? account_first_passed(key)
+                                                 : spent_by_others(span, hold);
         if (hold == NULL || (hold->seq == 0 && !hold->told_exhausted && others == 0)) {
             continue;
         }
@@ -332,6 +334,10 @@ hear_key(const struct sender *sender, const json_t *item, struct sl_error *err)
             return -1;
         }
     }
+    if (account_is_first(key)) {
+        account_ask_first(account, key, sender->node);
+        return 0;
+    }
     account_cover(account, key, sender->now_ms);
     account_provide(account, key, sender->node, sender->now_ms);
     account_serve(account, key, sender->now_ms);
@@ -431,7 +437,7 @@ is_idle(const struct key *key, int64_t now_ms)
         return false;
     }
     uint32_t current = account_window(key, now_ms);
-    for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
+    for (size_t i = 0; i < SL_COUNTER_WINDOWS && !account_is_first(key); i++) {
         if (key->spans[i].window >= current) {
             return false;
         }

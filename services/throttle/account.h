@@ -23,7 +23,9 @@
 #define ACCOUNT_HEARD_MS   1500  // a node silent for longer is not asked for units
 #define ACCOUNT_CLOCKS_MS  1000  // owners' clocks differ by less
 
-#define ACCOUNT_LONG_S 60 // windows of so many seconds and more have durable ceilings
+#define ACCOUNT_LONG_S 60   // windows of so many seconds and more have durable ceilings
+#define ACCOUNT_LEARN  (-1) // as a ceiling that is wanted: only to be learnt
+#define ACCOUNT_FIRST  (-2) // the time of a first call, which is now when there was none
 
 struct account;
 
@@ -48,7 +50,8 @@ struct account_ceiling {
     uint32_t window_s;      // seconds
     uint32_t window;        // its number; 0 in a row: there is none
     int64_t limit;          //
-    int64_t ceiling;        // units; -1 in what is wanted: only to be learnt
+    int64_t ceiling;        // units; ACCOUNT_LEARN or _FIRST in what is wanted; in the row of a
+                            // first call its second since the Unix epoch, 0: not known
 };
 
 struct account_hooks {

@@ -143,6 +143,11 @@ account_ceilings(struct account *account, size_t max,
     bool looks = false;
     struct key *key;
     while (max > 0 && (key = account_next(account, QUEUE_RISING)) != NULL) {
+        if (account_is_first(key)) {
+            account_want_first(key, fn, arg);
+            max--;
+            continue;
+        }
         size_t due;
         struct span *span = rising_span(account, key, &due);
         if (span == NULL) {
@@ -153,7 +158,7 @@ account_ceilings(struct account *account, size_t max,
                                          .window_s = key->window_s,
                                          .window = span->window,
                                          .limit = key->limit,
-                                         .ceiling = span->is_known ? span->target : -1};
+                                         .ceiling = span->is_known ? span->target : ACCOUNT_LEARN};
         looks = looks || !span->is_known || due > 1;
         fn(arg, &wanted);
         max--;
@@ -196,6 +201,10 @@ account_ceiling(struct account *account, const struct account_ceiling *asked,
     struct key *key = gateway != NULL ? account_find_key(account, gateway, asked->key) : NULL;
     if (key == NULL || key->window_s != asked->window_s) {
         return; // its shard went to somebody else meanwhile
+    }
+    if (account_is_first(key)) {
+        account_learn_first(account, key, row->ceiling);
+        return;
     }
     take_over_row(key, asked->window, row);
     struct span *span = &key->spans[asked->window % SL_COUNTER_WINDOWS];

@@ -63,6 +63,7 @@ struct key {
     int64_t limit;                         // by the newest revision
     int64_t revision;                      // of that image
     int64_t seen_ms;                       // last report
+    int64_t first_s;                       // of a first call: seconds since the epoch; 0 not known
     void *queued[QUEUES];                  // where it waits; NULL: it does not
     uint64_t dirty;                        // bit a node: has something to be told
     struct span spans[SL_COUNTER_WINDOWS]; // by window number modulo 4
@@ -169,6 +170,20 @@ int64_t account_room(struct account *account, struct key *key, struct span *span
 int64_t account_inherited(const struct key *key, const struct span *span);
 // Asks for ceilings that cover what nodes report to hold.
 void account_cover(struct account *account, struct key *key, int64_t now_ms);
+
+// -- account_first.c
+
+// Whether the key asks when an app called first: nothing is counted by it.
+bool account_is_first(const struct key *key);
+// A node reported it: has the time learnt, or tells it.
+void account_ask_first(struct account *account, struct key *key, int node);
+// Says that the time is wanted.
+void account_want_first(const struct key *key,
+                        void (*fn)(void *arg, const struct account_ceiling *wanted), void *arg);
+// What was learnt: tells all that asked. 0: nothing; who asks again has it asked for again.
+void account_learn_first(struct account *account, struct key *key, int64_t first_s);
+// The seconds of the key's window that passed before that time, as nodes are told; 0 not known.
+int64_t account_first_passed(const struct key *key);
 
 // -- account_table.c
 

@@ -139,6 +139,13 @@ static const char look_ceiling_sql[] =
     "ELSE coalesce(u.ceiling, 2147483647) END FROM guard, unnest($2::text[], $3::text[]) "
     "AS x (gateway, key) LEFT JOIN throttle_usage u ON u.gateway_id = x.gateway AND u.key = x.key";
 
+// Keys that ask for a first call, in an order that all keep: rows of their table are locked by it.
+static const char first_sql[] =
+    "WITH guard AS (SELECT FROM throttle_worker WHERE worker = $1 FOR SHARE) "
+    "SELECT y.gateway, y.key, 0, coalesce(app_quota_begin(y.gateway, y.key), 0) FROM (SELECT "
+    "x.gateway, x.key FROM guard, unnest($2::text[], $3::text[]) AS x (gateway, key) "
+    "ORDER BY 1, 2 OFFSET 0) y";
+
 static int
 buried(struct sl_error *err)
 {
@@ -373,7 +380,7 @@ list_text(struct sl_arena *arena, json_t *list, struct sl_error *err)
 
 // -- ceilings
 
-// The columns of ceilings to write; to look takes the first two.
+// The columns of ceilings to write; the other kinds take the first two.
 enum column {
     GATEWAY,
     KEY,
@@ -384,10 +391,18 @@ enum column {
     COLUMNS
 };
 
-static bool
-is_raise(const struct account_ceiling *wanted)
+// What is asked for, each by a statement of its own.
+enum kind {
+    RAISE,
+    LEARN,
+    FIRST,
+    KINDS
+};
+
+static enum kind
+kind_of(const struct account_ceiling *wanted)
 {
-    return wanted->ceiling >= 0;
+    return wanted->ceiling >= 0 ? RAISE : wanted->ceiling == ACCOUNT_FIRST ? FIRST : LEARN;
 }
 
 // A text as an element of an array: quoted, for it may hold anything.
@@ -418,17 +433,16 @@ add_cell(struct sl_buf *buf, const struct account_ceiling *wanted, enum column c
     }
 }
 
-// A column of the ceilings to raise, or of those to look at, as PostgreSQL takes an array; NULL
-// when memory is out.
+// A column of the ceilings of a kind, as PostgreSQL takes an array; NULL when memory is out.
 static const char *
-column_text(struct sl_arena *arena, const struct shards_ceilings *ceilings, bool raises,
+column_text(struct sl_arena *arena, const struct shards_ceilings *ceilings, enum kind kind,
             enum column column)
 {
     SL_AUTO_BUF buf;
     sl_buf_init(&buf, COLUMN_MAX);
     char before = '{';
     for (size_t i = 0; i < ceilings->count; i++) {
-        if (is_raise(&ceilings->wanted[i]) == raises) {
+        if (kind_of(&ceilings->wanted[i]) == kind) {
             sl_buf_addc(&buf, before);
             add_cell(&buf, &ceilings->wanted[i], column);
             before = ',';
@@ -440,19 +454,21 @@ column_text(struct sl_arena *arena, const struct shards_ceilings *ceilings, bool
 
 static int
 ask_ceilings(struct sl_tx *tx, struct sl_arena *arena, const struct shards_ceilings *ceilings,
-             bool raises, struct sl_later **ret_rows, struct sl_error *err)
+             enum kind kind, struct sl_later **ret_rows, struct sl_error *err)
 {
+    static const char *const sql[KINDS] = {
+        [RAISE] = raise_sql, [LEARN] = look_ceiling_sql, [FIRST] = first_sql};
     struct sl_param params[1 + COLUMNS] = {SL_P_TEXT(ceilings->worker)};
-    size_t columns = raises ? COLUMNS : KEY + 1;
+    size_t columns = kind == RAISE ? COLUMNS : KEY + 1;
     for (size_t i = 0; i < columns; i++) {
-        const char *text = column_text(arena, ceilings, raises, (enum column)i);
+        const char *text = column_text(arena, ceilings, kind, (enum column)i);
         if (text == NULL) {
             return sl_fail(err, SL_E_INTERNAL);
         }
         params[1 + i] = SL_P_TEXT(text);
     }
-    return sl_sql_later(tx, arena, raises ? raise_sql : look_ceiling_sql,
-                        (struct sl_params){params, 1 + columns}, ret_rows, err);
+    return sl_sql_later(tx, arena, sql[kind], (struct sl_params){params, 1 + columns}, ret_rows,
+                        err);
 }
 
 // The key that a row speaks of; they come in the order in which they were asked for, but nobody
@@ -502,21 +518,29 @@ shards_write_ceilings(struct sl_db *db, struct sl_arena *arena,
                       const struct shards_ceilings *ceilings, struct account_ceiling *ret_rows,
                       struct sl_error *err)
 {
-    size_t raises = 0;
+    size_t counts[KINDS] = {0};
+    struct sl_later *later[KINDS] = {NULL};
     for (size_t i = 0; i < ceilings->count; i++) {
-        raises += is_raise(&ceilings->wanted[i]) ? 1 : 0;
+        counts[kind_of(&ceilings->wanted[i])]++;
     }
-    size_t looks = ceilings->count - raises;
-    struct sl_later *raised = NULL;
-    struct sl_later *looked = NULL;
     SL_AUTO(sl_tx) tx = sl_tx_begin(db, err);
-    // In one round trip: the first request of a window waits for it.
-    if (tx == NULL || (raises > 0 && ask_ceilings(tx, arena, ceilings, true, &raised, err) != 0) ||
-        (looks > 0 && ask_ceilings(tx, arena, ceilings, false, &looked, err) != 0) ||
-        sl_tx_commit(&tx, err) != 0 ||
-        (raises > 0 && take_ceilings(ceilings, raised, raises, ret_rows, err) != 0) ||
-        (looks > 0 && take_ceilings(ceilings, looked, looks, ret_rows, err) != 0)) {
+    if (tx == NULL) {
         return -1;
+    }
+    // In one round trip: the first request of a window waits for it.
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        if (counts[kind] > 0 && ask_ceilings(tx, arena, ceilings, kind, &later[kind], err) != 0) {
+            return -1;
+        }
+    }
+    if (sl_tx_commit(&tx, err) != 0) {
+        return -1;
+    }
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        if (counts[kind] > 0 &&
+            take_ceilings(ceilings, later[kind], counts[kind], ret_rows, err) != 0) {
+            return -1;
+        }
     }
     return 0;
 }

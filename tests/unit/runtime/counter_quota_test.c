@@ -131,6 +131,85 @@ a_quota_s_share_waits_for_its_own_window(void **state)
     assert_int_equal(SL_COUNTER_TAKEN, take_at(f, sl_mono_ms() + 31000));
 }
 
+#define NUMBER 1234567890 // that a first call is asked for by
+#define APART  100        // seconds of the world before the first call
+
+// What asks for a first call; TAKE answers, `f->take` is its counter.
+static enum sl_counter_answer
+ask_first(struct fixture *f)
+{
+    sl_counter_first_key(&f->key, QUOTA, APP, NUMBER);
+    f->take.limit = 1;
+    f->take.window_s = SL_COUNTER_FIRST_S;
+    f->take.lead_s = NUMBER;
+    return take_at(f, sl_mono_ms());
+}
+
+static void
+who_asks_for_a_first_call_is_told_and_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_counter_span span;
+    sl_counters_set_offset(f->counters, 1795000000000LL - sl_mono_ms());
+    assert_int_equal(SL_COUNTER_WAIT, ask_first(f));
+    assert_string_equal("q/" QUOTA "/" APP "/2100000000@1234567890", f->key.text);
+    assert_int_equal(1, f->take.window);
+    assert_true(sl_counters_first(f->counters, &f->take) == 0);
+    // Seconds of the window that had passed: it began in 1997.
+    const struct sl_counter_span told = {1, 0, 0};
+    uint32_t passed_s = (uint32_t)(1795000000 - (2100000000 - NUMBER));
+    sl_counters_apply(f->counters, f->take.slot, &told, passed_s, true, &span);
+    assert_int_equal(SL_COUNTER_REFUSED, sl_counters_peek(f->counters, &f->take, sl_mono_ms()));
+    assert_int_equal(SL_COUNTER_REFUSED, ask_first(f));
+    assert_true(sl_counters_first(f->counters, &f->take) == 1795000000);
+    // Nobody there to tell: no share comes of it.
+    sl_counters_beat(f->counters, sl_mono_ms() - COUNTER_BEAT_MS);
+    assert_int_equal(SL_COUNTER_REFUSED, ask_first(f));
+    assert_true(sl_counters_first(f->counters, &f->take) == 1795000000);
+    f->take.slot = SL_COUNTER_NO_SLOT;
+    assert_true(sl_counters_first(f->counters, &f->take) == 0);
+}
+
+// Its window is never over; it changes hands all the same, for it can be asked for again.
+static void
+what_was_told_holds_no_slot_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct sl_counter_span span;
+    const struct sl_counter_span told = {1, 0, 0};
+    sl_counters_set_offset(f->counters, 1795000000000LL - sl_mono_ms());
+    assert_int_equal(SL_COUNTER_WAIT, ask_first(f));
+    sl_counters_apply(f->counters, f->take.slot, &told, APART, true, &span);
+    assert_true(sl_counters_first(f->counters, &f->take) > 0);
+    struct sl_str asked = {f->key.text, f->key.len};
+    assert_int_not_equal(SL_COUNTER_NO_SLOT, sl_counters_find(f->counters, asked));
+    int64_t later_ms = sl_mono_ms() + (COUNTER_IDLE_S + 2) * 1000;
+    struct sl_counter_key other;
+    char id[SL_ID_SIZE];
+    f->take = (struct sl_counter_take){.key = &other, .policy_id = id, .limit = 1, .window_s = 60};
+    // More than there is room for; those that were used just now keep theirs.
+    for (int i = 0; i < 1000 && sl_counters_find(f->counters, asked) != SL_COUNTER_NO_SLOT; i++) {
+        snprintf(id, sizeof(id), "%032x", i);
+        sl_counter_policy_key(&other, id, NULL, SL_COUNT_API, NULL, 60);
+        (void)take_at(f, later_ms);
+    }
+    assert_int_equal(SL_COUNTER_NO_SLOT, sl_counters_find(f->counters, asked));
+}
+
+static void
+windows_that_begin_at_a_time_begin_so_much_before_aligned_ones(void **state)
+{
+    (void)state;
+    assert_int_equal(0, sl_counter_lead_of(7200, 3600));
+    assert_int_equal(3599, sl_counter_lead_of(7201, 3600));
+    assert_int_equal(1, sl_counter_lead_of(7199, 3600));
+    assert_int_equal(0, sl_counter_lead_of(1795000001, 1));
+    for (int64_t start_s = 1795000000; start_s < 1795000050; start_s++) {
+        int64_t clock_ms = (start_s + sl_counter_lead_of(start_s, 7)) * 1000;
+        assert_int_equal(0, clock_ms % 7000);
+    }
+}
+
 int
 main(void)
 {
@@ -139,6 +218,9 @@ main(void)
         T(a_quota_s_key_says_where_its_windows_begin),
         T(a_quota_begins_anew_at_its_own_time),
         T(a_quota_s_share_waits_for_its_own_window),
+        T(who_asks_for_a_first_call_is_told_and_takes_nothing),
+        T(what_was_told_holds_no_slot_for_ever),
+        T(windows_that_begin_at_a_time_begin_so_much_before_aligned_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,16 @@ write_ceiling(void *arg, const struct account_ceiling *wanted)
     struct sim_owner *owner = arg;
     struct world *world = owner->world;
     struct letter letter = {.owner = owner->index, .kind = WRITE_CEILING, .life = owner->life};
+    letter.asked = letter.answer = *wanted;
+    letter.asked.gateway_id = GATEWAY;
+    letter.key = world_write_first(world, wanted, &letter.answer.ceiling);
+    if (letter.key >= 0) {
+        owner->writing++;
+        letter.asked.key = world->first_keys[letter.key].text;
+        world_post(world, letter);
+        return;
+    }
+    letter.key = 0;
     while (strcmp(world->keys[letter.key].text, wanted->key) != 0) {
         letter.key++;
     }
@@ -86,9 +96,7 @@ write_ceiling(void *arg, const struct account_ceiling *wanted)
     }
     world->ceiling_writes++;
     owner->writing++;
-    letter.asked = *wanted;
     letter.answer = *row;
-    letter.asked.gateway_id = GATEWAY;
     letter.asked.key = world->keys[letter.key].text;
     world_post(world, letter);
 }
@@ -352,10 +360,12 @@ world_start_agent(struct sim_node *node)
     grants_members(node->grants, ids, (size_t)node->world->node_count, node->world->membership);
 }
 
-bool
-ask(struct sim_node *node, int key, bool again)
+// *asks_first: in, whether the request waited for the time of the first call; out, whether it does.
+static bool
+ask_on(struct sim_node *node, int key, bool again, bool *asks_first)
 {
     struct world *world = node->world;
+    struct sl_counter_key named;
     struct sl_counter_take take = {.key = &world->keys[key],
                                    .policy_id = POLICY,
                                    .limit = world->limit[key],
@@ -363,6 +373,17 @@ ask(struct sim_node *node, int key, bool again)
                                    .window_s = world->window_s[key],
                                    .lead_s = world->lead_s[key]};
     size_t first;
+    bool asked_first = *asks_first;
+    *asks_first = false;
+    if (world->first[key] != 0) {
+        enum sl_counter_answer told = world_find_lead(node, key, again, &named, &take);
+        *asks_first = told == SL_COUNTER_WAIT;
+        if (told != SL_COUNTER_TAKEN) {
+            world->refused[key] += told == SL_COUNTER_REFUSED ? 1 : 0;
+            return told == SL_COUNTER_WAIT;
+        }
+        again = again && !asked_first;
+    }
     enum sl_counter_answer answer =
         sl_counters_take(node->counters, &take, 1, world->now_ms + node->skew_ms,
                          again ? SL_COUNTER_AGAIN : SL_COUNTER_FIRST, &first);
@@ -379,13 +400,21 @@ ask(struct sim_node *node, int key, bool again)
     return answer == SL_COUNTER_WAIT;
 }
 
+bool
+ask(struct sim_node *node, int key, bool again)
+{
+    bool asks_first = false;
+    return ask_on(node, key, again, &asks_first);
+}
+
 static void
-wait_for(struct sim_node *node, int key)
+wait_for(struct sim_node *node, int key, bool asks_first)
 {
     for (size_t i = 0; i < WAITING; i++) {
         if (node->waiting[i].until_ms == 0) {
             node->waiting[i].until_ms = node->world->now_ms + WAIT_MS;
             node->waiting[i].key = key;
+            node->waiting[i].asks_first = asks_first;
             return;
         }
     }
@@ -399,8 +428,9 @@ offer(struct sim_node *node, int key)
     int64_t lead_ms = (int64_t)world->lead_s[key] * 1000;
     uint32_t window = sl_counter_window(world->now_ms + lead_ms, world->window_s[key]);
     world->offered[key][window - world->first_window[key]]++;
-    if (ask(node, key, false)) {
-        wait_for(node, key);
+    bool asks_first = false;
+    if (ask_on(node, key, false, &asks_first)) {
+        wait_for(node, key, asks_first);
     }
 }
 
@@ -413,7 +443,12 @@ run_node(struct sim_node *node)
         if (node->waiting[i].until_ms == 0) {
             continue;
         }
-        bool waits = ask(node, key, true);
+        bool asks_first = node->waiting[i].asks_first;
+        bool waits = ask_on(node, key, true, &asks_first);
+        if (waits && node->waiting[i].asks_first && !asks_first) {
+            node->waiting[i].until_ms = world->now_ms + WAIT_MS; // for units, from here on
+        }
+        node->waiting[i].asks_first = asks_first;
         if (!waits || node->waiting[i].until_ms <= world->now_ms) {
             world->refused[key] += waits ? 1 : 0;
             node->waiting[i].until_ms = 0;

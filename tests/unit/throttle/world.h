@@ -68,6 +68,7 @@ struct sim_node {
     struct {
         int64_t until_ms;
         int key;
+        bool asks_first; // when its app called first
     } waiting[WAITING];
     int load[KEYS]; // offered requests a second
 };
@@ -98,6 +99,10 @@ struct world {
     int64_t limit[KEYS];
     uint32_t window_s[KEYS];
     uint32_t lead_s[KEYS]; // of a quota's windows; else 0
+    uint32_t first[KEYS];  // not 0: they begin with the first call, which this number asks for
+    struct sl_counter_key first_keys[KEYS]; // by it
+    int64_t began_s[KEYS];                  // in the database: that call; 0 none
+    int firsts_told;                        // how often a request learnt of it
     struct sl_counter_key keys[KEYS];
     struct sim_node nodes[NODES];
     struct sim_owner owners[OWNERS];
@@ -129,6 +134,18 @@ void world_post(struct world *world, struct letter letter);
 
 // Writes what an owner wants of a node into its row.
 void world_write_row(struct sim_row *row, const struct account_contact *wanted, int64_t now_ms);
+
+// Makes the key a quota's whose windows begin with the first call.
+void world_await_first(struct world *world, int key, uint32_t window_s, int64_t limit);
+
+// The database's answer to who asks for a first call; -1 is no such key's.
+int world_write_first(struct world *world, const struct account_ceiling *wanted,
+                      int64_t *ret_began_s);
+
+// Asks when the key's windows began; TAKEN: *ret_take is a unit of the window to take.
+enum sl_counter_answer world_find_lead(struct sim_node *node, int key, bool again,
+                                       struct sl_counter_key *ret_key,
+                                       struct sl_counter_take *ret_take);
 
 // Whether the letter is the database's answer, which is late but never lost.
 bool world_is_database(const struct letter *letter);
