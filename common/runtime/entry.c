@@ -8,6 +8,7 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "common/runtime/counter.h"
 #include "common/runtime/entry_table.h"
 #include "common/runtime/range.h"
 #include "common/runtime/unpack.h"
@@ -426,7 +427,8 @@ check_app(struct decoder *decoder, const struct sl_app *app)
         }
     }
     const struct sl_app_quota *quota = &app->quota;
-    if (quota->limit > 0 && (quota->id[0] == '\0' || quota->lead_s >= quota->window_s)) {
+    if (quota->limit > 0 && (quota->id[0] == '\0' || quota->lead_s >= quota->window_s ||
+                             quota->first >= SL_COUNTER_FIRST_S)) {
         return broken(decoder, "quota");
     }
     return 0;

@@ -148,6 +148,7 @@ static const struct entry_field app_quota_fields[] = {
     {"limit", FIELD_INT, AT(sl_app_quota, limit), .min = 1, .max = INT64_MAX},
     {"window_s", FIELD_INT, AT(sl_app_quota, window_s), .min = 1, .max = UINT32_MAX},
     {"lead_s", FIELD_INT, AT(sl_app_quota, lead_s), .min = 0, .max = UINT32_MAX},
+    {"first", FIELD_INT, AT(sl_app_quota, first), .min = 0, .max = UINT32_MAX},
 };
 static const struct entry_table app_quota_table = {app_quota_fields, SL_COUNT(app_quota_fields),
                                                    sizeof(struct sl_app_quota)};
@@ -297,12 +298,12 @@ asks_cookies(const struct sl_api *api)
 }
 
 // Readers of version 1 would let an app call from anywhere, those before version 5 as often as it
-// likes.
+// likes, and those before version 6 would count its first window by another clock than others do.
 static uint32_t
 app_min_reader(const struct sl_app *app)
 {
     if (app->quota.limit > 0) {
-        return 5;
+        return app->quota.first > 0 ? 6 : 5;
     }
     return app->acl_mode != SL_ACL_NONE ? 2 : 1;
 }

@@ -121,7 +121,8 @@ struct sl_img_app {
     int64_t quota_limit;            // calls a window, over all APIs; 0: no quota
     uint32_t quota_window_s;        //
     uint32_t quota_lead_s;          // its windows begin so much before aligned ones
-    uint8_t acl_mode, pad[7];       // enum sl_acl_mode
+    uint8_t acl_mode, pad[3];       // enum sl_acl_mode
+    uint32_t quota_first;           // not 0: by it nodes ask when the windows began
 };
 
 struct sl_img_user {

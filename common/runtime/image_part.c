@@ -87,6 +87,7 @@ write_app(struct shard *shard, const struct sl_app *app)
     record->quota_limit = app->quota.limit;
     record->quota_window_s = app->quota.window_s;
     record->quota_lead_s = app->quota.lead_s;
+    record->quota_first = app->quota.first;
     if (image_put_text(writer, &record->name, app->name) != 0 ||
         image_put_text(writer, &record->key, app->key) != 0 ||
         image_put_text(writer, &record->secret, app->secret) != 0 ||

@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_READER_VERSION 5 // the newest entry format that this build can honour
+#define SL_READER_VERSION 6 // the newest entry format that this build can honour
 
 enum sl_method {
     SL_METHOD_GET,
@@ -191,6 +191,7 @@ struct sl_app_quota {
     int64_t limit;     // calls a window
     uint32_t window_s; // length of a window
     uint32_t lead_s;   // windows begin so much before those aligned to the epoch; below window_s
+    uint32_t first;    // not 0: they begin with the app's first call, by sl_counter_first_key()
 };
 
 // kind "app", key app id.

@@ -40,6 +40,7 @@ struct waiting {
     ngx_msec_t until;             // when it is refused
     struct sl_counter_take lacks; // what it waits for; its key is not used
     bool is_queued;
+    bool asks_first; // it waits to be told of its app's first call
 };
 
 // This worker's.
@@ -177,7 +178,7 @@ is_local(const ngx_http_sluice_ctx_t *ctx)
 
 // A call that another limit refuses takes nothing of the quota: units are taken together.
 static void
-add_quota(struct limits *limits, const ngx_http_sluice_ctx_t *ctx)
+add_quota(struct limits *limits, const ngx_http_sluice_ctx_t *ctx, uint32_t lead_s)
 {
     const struct sl_img_app *app = ctx->app;
 
@@ -187,21 +188,21 @@ add_quota(struct limits *limits, const ngx_http_sluice_ctx_t *ctx)
     struct limit *limit = add(limits, NULL, app->quota_limit, app->quota_window_s);
     struct sl_counter_take *take = &limits->take[limits->count - 1];
     take->policy_id = app->quota_id;
-    take->lead_s = app->quota_lead_s;
-    sl_counter_quota_key(&limit->key, app->quota_id, ctx->app_id, app->quota_window_s,
-                         app->quota_lead_s);
+    take->lead_s = lead_s;
+    sl_counter_quota_key(&limit->key, app->quota_id, ctx->app_id, app->quota_window_s, lead_s);
 }
 
 // The gateway's default is counted always and enforced where no policy is bound.
 static void
-find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, struct limits *limits)
+find_limits(ngx_http_sluice_ctx_t *ctx, struct sl_image *image, uint32_t quota_lead_s,
+            struct limits *limits)
 {
     const struct sl_img_throttle *throttle =
         ctx->api->has_throttle ? sl_image_throttle(image, ctx->api->throttle_id) : NULL;
     struct limit *limit;
 
     limits->count = 0;
-    add_quota(limits, ctx);
+    add_quota(limits, ctx, quota_lead_s);
     if (ctx->host_is_debug && ctx->gateway->domain_call_limit > 0) {
         limit = add(limits, "domain", ctx->gateway->domain_call_limit, DAY_S);
         limit->header = NULL;
@@ -321,7 +322,7 @@ look(ngx_event_t *timer)
 }
 
 static struct waiting *
-waiting_of(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+waiting_of(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, bool asks_first)
 {
     if (ctx->limit != NULL) {
         return ctx->limit;
@@ -335,17 +336,23 @@ waiting_of(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     cleanup->handler = forget;
     waiting->request = r;
     waiting->until = ngx_current_msec + WAIT_MS;
+    waiting->asks_first = asks_first;
     ctx->limit = waiting;
     return waiting;
 }
 
 static ngx_int_t
-suspend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_counter_take *lacks)
+suspend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_counter_take *lacks,
+        bool asks_first)
 {
-    struct waiting *waiting = waiting_of(r, ctx);
+    struct waiting *waiting = waiting_of(r, ctx, asks_first);
 
     if (waiting == NULL) {
         return NGX_ERROR;
+    }
+    if (waiting->asks_first && !asks_first) {
+        waiting->asks_first = false; // units are another exchange
+        waiting->until = ngx_current_msec + WAIT_MS;
     }
     waiting->lacks = *lacks;
     waiting->is_queued = true;
@@ -400,34 +407,83 @@ ngx_http_sluice_limit_exit(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t *smcf
     sl_counters_free(&worker.counters);
 }
 
+// Which attempt this is, to learn of a first call or to take units; too late, and it waits no more.
+static enum sl_counter_attempt
+attempt_of(const struct waiting *waiting, bool asks_first)
+{
+    if (waiting == NULL || (waiting->asks_first && !asks_first)) {
+        return SL_COUNTER_FIRST;
+    }
+    bool is_late = (ngx_msec_int_t)(ngx_current_msec - waiting->until) >= 0;
+    return is_late ? SL_COUNTER_LAST : SL_COUNTER_AGAIN;
+}
+
+// Where the windows of the app's quota begin. Without a time of their own it is at the app's first
+// call, which may be this one: accounting knows. NGX_AGAIN: it is being asked; NGX_DECLINED: it
+// does not say.
+static ngx_int_t
+find_lead(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_image *image,
+          uint32_t *ret_lead_s)
+{
+    const struct sl_img_app *app = ctx->app;
+    struct sl_counter_key key;
+    size_t first;
+
+    *ret_lead_s = app != NULL ? app->quota_lead_s : 0;
+    if (app == NULL || app->quota_limit == 0 || app->quota_first == 0) {
+        return NGX_OK;
+    }
+    sl_counter_first_key(&key, app->quota_id, ctx->app_id, app->quota_first);
+    struct sl_counter_take take = {.key = &key,
+                                   .policy_id = app->quota_id,
+                                   .limit = 1,
+                                   .revision = sl_image_revision(image),
+                                   .window_s = SL_COUNTER_FIRST_S,
+                                   .lead_s = app->quota_first};
+    enum sl_counter_attempt attempt = attempt_of(ctx->limit, true);
+    enum sl_counter_answer answer =
+        sl_counters_take(worker.counters, &take, 1, (int64_t)ngx_current_msec, attempt, &first);
+    int64_t first_s = sl_counters_first(worker.counters, &take);
+    if (first_s > 0) {
+        *ret_lead_s = sl_counter_lead_of(first_s, app->quota_window_s);
+        return NGX_OK;
+    }
+    if (answer == SL_COUNTER_WAIT && attempt != SL_COUNTER_LAST) {
+        return suspend(r, ctx, &take, true);
+    }
+    return answer == SL_COUNTER_TAKEN ? NGX_OK
+                                      : NGX_DECLINED; // owners of an earlier build give one
+}
+
 ngx_int_t
 ngx_http_sluice_limit_check(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
-    struct waiting *waiting = ctx->limit;
     struct limits limits;
+    uint32_t lead_s = 0;
     size_t first = 0;
 
     if (worker.name == NULL) {
         return NGX_OK;
     }
-    find_limits(ctx, smcf->image, &limits);
+    open_counters(r->connection->log);
+    ngx_int_t rc =
+        worker.counters != NULL ? find_lead(r, ctx, smcf->image, &lead_s) : (ngx_int_t)NGX_OK;
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? ngx_http_sluice_fail(ctx, SL_E_GW_APP_QUOTA) : rc;
+    }
+    find_limits(ctx, smcf->image, lead_s, &limits);
     if (limits.count == 0) {
         return NGX_OK;
     }
-    open_counters(r->connection->log);
     if (worker.counters == NULL) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_CONFIG); // uncounted would be unlimited
     }
-    enum sl_counter_attempt attempt = SL_COUNTER_FIRST;
-    if (waiting != NULL) {
-        bool is_late = (ngx_msec_int_t)(ngx_current_msec - waiting->until) >= 0;
-        attempt = is_late ? SL_COUNTER_LAST : SL_COUNTER_AGAIN;
-    }
+    enum sl_counter_attempt attempt = attempt_of(ctx->limit, false);
     enum sl_counter_answer answer = sl_counters_take(worker.counters, limits.take, limits.count,
                                                      (int64_t)ngx_current_msec, attempt, &first);
     if (answer == SL_COUNTER_WAIT && attempt != SL_COUNTER_LAST) {
-        return suspend(r, ctx, &limits.take[first]);
+        return suspend(r, ctx, &limits.take[first], false);
     }
     note_rates(ctx, &limits);
     return answer == SL_COUNTER_TAKEN ? NGX_OK : refuse(ctx, &limits, first);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "common/runtime/counter.h"
+
 #define SECONDS_MINUTE 60
 #define SECONDS_HOUR   (60 * SECONDS_MINUTE)
 #define SECONDS_DAY    (24 * SECONDS_HOUR)
@@ -33,9 +35,17 @@ static const char app_acl_sql[] =
     "SELECT a.acl_type, x FROM app_acl a CROSS JOIN jsonb_array_elements_text(a.acl_values) x "
     "WHERE a.instance_id = $1 AND a.app_id = $2";
 
+// Without a time of its own it begins with the app's first call; one that has not come is asked for
+// by a number. Until then nodes count by nothing, and those of an earlier build of owners from when
+// the app got it.
 static const char app_quota_sql[] =
     "SELECT q.id, q.call_limits, q.time_interval, q.time_unit, "
-    "floor(extract(epoch FROM coalesce(q.reset_time AT TIME ZONE 'UTC', b.bound_time)))::bigint "
+    "CASE WHEN q.reset_time IS NULL AND b.began_of IS NOT DISTINCT FROM b.bound_time THEN "
+    "b.began_s "
+    "ELSE floor(extract(epoch FROM coalesce(q.reset_time AT TIME ZONE 'UTC', "
+    "b.bound_time)))::bigint "
+    "END, CASE WHEN q.reset_time IS NULL AND b.began_of IS DISTINCT FROM b.bound_time "
+    "THEN app_quota_first(b.bound_time) ELSE 0 END "
     "FROM app_quota_app b JOIN app_quota q ON q.instance_id = b.instance_id "
     "AND q.id = b.app_quota_id WHERE b.instance_id = $1 AND b.app_id = $2";
 
@@ -273,10 +283,10 @@ read_quota(const struct compile *c, const char *key, struct sl_app *app, struct 
         return -1;
     }
     assert(quota.window_s > 0); // read_window()
-    int64_t start_s = sl_rows_int(rows, 0, 4) % quota.window_s;
     quota.id = sl_rows_text(rows, 0, 0);
     quota.limit = sl_rows_int(rows, 0, 1);
-    quota.lead_s = start_s > 0 ? quota.window_s - (uint32_t)start_s : 0;
+    quota.lead_s = sl_counter_lead_of(sl_rows_int(rows, 0, 4), quota.window_s);
+    quota.first = (uint32_t)sl_rows_int(rows, 0, 5);
     app->quota = quota;
     return 0;
 }

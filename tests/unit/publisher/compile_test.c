@@ -212,6 +212,7 @@ an_app_s_quota_says_where_its_windows_begin(void **state)
         {"HOUR", 2, "'2020-09-20 00:00:30'", "now()", 7200, 7170},
         {"MINUTE", 1, "'2020-09-20 00:00:59'", "now()", 60, 1},
         {"SECOND", 7, "'1970-01-01 00:00:08'", "now()", 7, 6},
+        // Until the first call, the time when the app got it: for owners that tell no other.
         {"HOUR", 1, "NULL", "'2020-09-20 00:10:00.9+00'", 3600, 3000},
     };
     insert_app(f);
@@ -230,9 +231,36 @@ an_app_s_quota_says_where_its_windows_begin(void **state)
         assert_int_equal(entry.app.quota.limit, 3);
         assert_int_equal(entry.app.quota.window_s, rows[i].window_s);
         assert_int_equal(entry.app.quota.lead_s, rows[i].lead_s);
+        bool waits = strcmp(rows[i].reset, "NULL") == 0;
+        assert_int_equal(entry.app.quota.first, waits ? 600000000 + 1600560600900 % 1000000000 : 0);
+        assert_int_equal(compile(f, f->gateway, "app", APP, &compiled), 0);
+        assert_int_equal(compiled.min_reader, waits ? 6 : 5);
     }
+}
+
+static void
+after_the_first_call_a_quota_begins_there(void **state)
+{
+    struct fixture *f = *state;
+    struct compiled compiled;
+    insert_app(f);
+    insert(f, "INSERT INTO app_quota (instance_id, id, name, call_limits, time_unit, time_interval)"
+              " VALUES ('@', '" THROTTLE "', 'q', 3, 'HOUR', 1);"
+              "INSERT INTO app_quota_app (instance_id, app_id, app_quota_id)"
+              " VALUES ('@', '" APP "', '" THROTTLE "')");
+    assert_true(compile_entry_of(f, SL_KIND_APP, APP).app.quota.first > 0);
+    insert(f, "UPDATE app_quota_app SET began_s = 1600560007, began_of = bound_time");
+    struct sl_entry entry = compile_entry_of(f, SL_KIND_APP, APP);
+    assert_int_equal(entry.app.quota.first, 0);
+    assert_int_equal(entry.app.quota.lead_s, 3593);
     assert_int_equal(compile(f, f->gateway, "app", APP, &compiled), 0);
     assert_int_equal(compiled.min_reader, 5);
+    // A time of its own goes before; and what an earlier quota of the app began with is over.
+    insert(f, "UPDATE app_quota SET reset_time = '2020-09-20 00:00:01' WHERE instance_id = '@'");
+    assert_int_equal(compile_entry_of(f, SL_KIND_APP, APP).app.quota.lead_s, 3599);
+    insert(f, "UPDATE app_quota SET reset_time = NULL WHERE instance_id = '@'");
+    insert(f, "UPDATE app_quota_app SET bound_time = now() + interval '1 s'");
+    assert_true(compile_entry_of(f, SL_KIND_APP, APP).app.quota.first > 0);
 }
 
 static void
@@ -539,6 +567,7 @@ main(void)
         FIXTURE_TEST(an_app_with_its_secret_codes_and_what_it_may_call),
         FIXTURE_TEST(an_app_with_a_list_of_addresses_needs_a_reader_that_obeys_it),
         FIXTURE_TEST(an_app_s_quota_says_where_its_windows_begin),
+        FIXTURE_TEST(after_the_first_call_a_quota_begins_there),
         FIXTURE_TEST(a_secret_that_does_not_open_makes_no_entry),
         FIXTURE_TEST(a_gateway_with_its_settings_addresses_and_nodes),
         FIXTURE_TEST(tokens_without_a_key_of_the_operators_get_a_lasting_one),

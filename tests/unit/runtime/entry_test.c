@@ -269,6 +269,8 @@ what_an_old_reader_would_pass_over_needs_a_newer_one(void **state)
     assert_int_equal(sl_entry_min_reader(&entry), 5);
     entry = some_app();
     assert_int_equal(sl_entry_min_reader(&entry), 5);
+    entry.app.quota.first = 1;
+    assert_int_equal(sl_entry_min_reader(&entry), 6);
     entry.app.quota.limit = 0;
     assert_int_equal(sl_entry_min_reader(&entry), 2);
     entry.app.acl_mode = SL_ACL_NONE;
