@@ -27,9 +27,33 @@ text_or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
-static int
-load_outcome(struct sl_tx *tx, struct sl_arena *arena, const char *command_id,
-             struct sl_audit_outcome *ret_outcome, struct sl_error *err)
+int
+sl_audit_claim(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
+               struct sl_later **ret_claim, struct sl_error *err)
+{
+    return sl_sql_later(tx, arena, claim_sql,
+                        SL_PARAMS(SL_P_TEXT(who->command_id),
+                                  SL_P_TEXT(text_or_empty(who->request_id)),
+                                  SL_P_TEXT(who->command), SL_P_TEXT(text_or_empty(who->actor)),
+                                  SL_P_TEXT(text_or_empty(who->project_id)),
+                                  SL_P_TEXT(text_or_empty(who->instance_id))),
+                        ret_claim, err);
+}
+
+int
+sl_audit_claimed(struct sl_later *claim, bool *ret_repeat, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql_rows(claim, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_repeat = sl_rows_affected(rows) != 1;
+    return 0;
+}
+
+int
+sl_audit_stored(struct sl_tx *tx, struct sl_arena *arena, const char *command_id,
+                struct sl_audit_outcome *ret_outcome, struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
     if (sl_sql(tx, arena, outcome_sql, SL_PARAMS(SL_P_TEXT(command_id)), &rows, err) != 0) {
@@ -48,39 +72,18 @@ load_outcome(struct sl_tx *tx, struct sl_arena *arena, const char *command_id,
 }
 
 int
-sl_audit_claim(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
-               struct sl_later **ret_claim, struct sl_error *err)
-{
-    return sl_sql_later(tx, arena, claim_sql,
-                        SL_PARAMS(SL_P_TEXT(who->command_id),
-                                  SL_P_TEXT(text_or_empty(who->request_id)),
-                                  SL_P_TEXT(who->command), SL_P_TEXT(text_or_empty(who->actor)),
-                                  SL_P_TEXT(text_or_empty(who->project_id)),
-                                  SL_P_TEXT(text_or_empty(who->instance_id))),
-                        ret_claim, err);
-}
-
-int
-sl_audit_claimed(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_claim *claim,
-                 bool *ret_repeat, struct sl_audit_outcome *ret_outcome, struct sl_error *err)
-{
-    struct sl_rows *rows = NULL;
-    if (sl_sql_rows(claim->later, &rows, err) != 0) {
-        return -1;
-    }
-    *ret_repeat = sl_rows_affected(rows) != 1;
-    return *ret_repeat ? load_outcome(tx, arena, claim->command_id, ret_outcome, err) : 0;
-}
-
-int
 sl_audit_begin(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
                bool *ret_repeat, struct sl_audit_outcome *ret_outcome, struct sl_error *err)
 {
-    struct sl_audit_claim claim = {.command_id = who->command_id};
-    if (sl_audit_claim(tx, arena, who, &claim.later, err) != 0) {
+    struct sl_later *claim = NULL;
+    bool repeat = false;
+    if (sl_audit_claim(tx, arena, who, &claim, err) != 0 ||
+        sl_audit_claimed(claim, &repeat, err) != 0 ||
+        (repeat && sl_audit_stored(tx, arena, who->command_id, ret_outcome, err) != 0)) {
         return -1;
     }
-    return sl_audit_claimed(tx, arena, &claim, ret_repeat, ret_outcome, err);
+    *ret_repeat = repeat;
+    return 0;
 }
 
 int

@@ -38,12 +38,6 @@ struct sl_audit_outcome {
     struct sl_str reply;   // sealed; may be empty
 };
 
-// A claim on its way.
-struct sl_audit_claim {
-    struct sl_later *later; //
-    const char *command_id; //
-};
-
 // Claims the command id. *ret_repeat: it was claimed and committed before, and *ret_outcome holds
 // status and reply of then (memory from arena). Call it first in the transaction.
 int sl_audit_begin(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
@@ -54,10 +48,12 @@ int sl_audit_begin(struct sl_tx *tx, struct sl_arena *arena, const struct sl_aud
 int sl_audit_claim(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
                    struct sl_later **ret_claim, struct sl_error *err) SL_MUST_CHECK;
 
-// … and waits for it.
-int sl_audit_claimed(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_claim *claim,
-                     bool *ret_repeat, struct sl_audit_outcome *ret_outcome,
-                     struct sl_error *err) SL_MUST_CHECK;
+// … and waits for it: *ret_repeat is known also where a later statement of the queue was refused.
+int sl_audit_claimed(struct sl_later *claim, bool *ret_repeat, struct sl_error *err) SL_MUST_CHECK;
+
+// What came of a command that was claimed and committed before. In any transaction.
+int sl_audit_stored(struct sl_tx *tx, struct sl_arena *arena, const char *command_id,
+                    struct sl_audit_outcome *ret_outcome, struct sl_error *err) SL_MUST_CHECK;
 
 // Completes the record, with the next statement that is waited for or the commit. Call it last
 // before the quota and the commit.

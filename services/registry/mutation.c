@@ -92,13 +92,17 @@ audit_context(const struct mutation *m)
     return sl_str(sl_arena_printf(m->arena, "audit:%s", m->who.command_id));
 }
 
-// The reply that the first run of this command gave.
+// The reply that the first run of this command gave. The transaction that found out may have been
+// ended by a statement behind the claim.
 static int
 repeat_reply(struct mutation *m, struct sl_reply *reply, struct sl_error *err)
 {
+    struct sl_audit_outcome stored = {.status = 0};
     struct sl_str plain = {NULL, 0};
-    if (sl_unseal(m->arena, m->registry->key, audit_context(m), m->outcome.reply, &plain, err) !=
-        0) {
+    sl_tx_free(&m->tx);
+    SL_AUTO(sl_tx) tx = sl_tx_begin_read(m->registry->db, err);
+    if (tx == NULL || sl_audit_stored(tx, m->arena, m->who.command_id, &stored, err) != 0 ||
+        sl_unseal(m->arena, m->registry->key, audit_context(m), stored.reply, &plain, err) != 0) {
         return -1;
     }
     return sl_reply_decode(m->arena, plain, reply, err);
@@ -150,7 +154,7 @@ mutation_open(struct mutation *m, struct sl_error *err)
     if (m->open) {
         return 0;
     }
-    if (sl_audit_claimed(m->tx, m->arena, &m->claim, &m->repeat, &m->outcome, err) != 0) {
+    if (sl_audit_claimed(m->claim, &m->repeat, err) != 0) {
         return -1;
     }
     if (m->repeat) {
@@ -189,8 +193,7 @@ run_mutation(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *wor
     if (m->tx == NULL) {
         return -1;
     }
-    m->claim.command_id = m->who.command_id;
-    int rc = sl_audit_claim(m->tx, m->arena, &m->who, &m->claim.later, err) != 0 ||
+    int rc = sl_audit_claim(m->tx, m->arena, &m->who, &m->claim, err) != 0 ||
                      queue_instance(m, instance_lock_sql, err) != 0 ||
                      (!ahead && mutation_open(m, err) != 0)
                  ? -1

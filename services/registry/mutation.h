@@ -37,7 +37,7 @@ struct mutation {
     struct sl_audit_who who;                       //
     struct sl_audit_outcome outcome;               // work fills object_id, before, after
     struct sl_str body;                            // work's reply; may be empty
-    struct sl_audit_claim claim;                   // of the command id
+    struct sl_later *claim;                        // of the command id
     struct sl_later *gateway;                      // the gateway's lock; NULL: none is needed
     bool open;                                     // claimed, and the gateway is the caller's
     bool repeat;                                   // the command ran before
@@ -54,13 +54,15 @@ typedef int mutation_work_fn(struct mutation *m, struct sl_error *err);
 int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                  struct sl_error *err) SL_MUST_CHECK;
 
-// The same for work that first queues what it reads anyway, to share the frame's round trip, and
-// then calls mutation_open before it looks at any of it or changes anything.
+// The same for work that shares the frame's round trip with what it queues, and calls mutation_open
+// before it believes any of it: what a repeat did, or what was done to another's gateway, is rolled
+// back.
 int mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                        struct sl_error *err) SL_MUST_CHECK;
 
 // Waits until the command is known to be new and the gateway to be the caller's; else work ends at
-// once, with -1. Nothing to do when that is known.
+// once, with -1. Nothing to do when that is known. Both are known also where a statement that
+// travelled along was refused.
 int mutation_open(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;
 
 // The same frame for a command that only reads: a transaction that is rolled back, no audit.

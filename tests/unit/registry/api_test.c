@@ -1,6 +1,7 @@
 // api_test.c - the rules between an API's fields, its nested ids, lists, and what goes with it.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "common/crypto/crypto.h"
 #include "tests/unit/registry/fixture.h"
 
 #define HEAD                                                                                       \
@@ -470,6 +471,56 @@ what_people_write_is_quoted_and_what_they_leave_out_is_absent(void **state)
     assert_string_equal(fixture_text(f, "group_name"), "g\"\\");
 }
 
+// A creation travels with the questions about its gateway and its group: what these say comes
+// first.
+static void
+a_gateway_and_a_group_that_are_not_there_go_before_what_else_is_wrong(void **state)
+{
+    static const char twice[] = ", \"tags\": [\"a\", \"a\"]";
+    struct fixture *f = *state;
+    const char *group = new_group(f, "g01");
+    const char *lost = "0123456789abcdef0123456789abcdef";
+    const char *body = web_body(f, lost, "/", "/", twice);
+    assert_int_equal(fixture_call(f, "api.create", "", "", body), -1);
+    assert_int_equal(f->err.code, SL_E_GROUP_NOT_FOUND);
+    assert_string_equal(f->err.args[0], lost);
+    assert_int_equal(fixture_call(f, "api.create", "", "", web_body(f, group, "/", "/", twice)),
+                     -1);
+    assert_int_equal(f->err.code, SL_E_TAG_EXISTS);
+    memset(f->project, 'e', SL_ID_LEN);
+    assert_int_equal(fixture_call(f, "api.create", "", "", body), -1);
+    assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+    assert_int_equal(fixture_call(f, "api.create", "", "", web_body(f, group, "/", "/", "")), -1);
+    assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+    const char *made =
+        sl_arena_printf(f->arena, "SELECT count(*) FROM api WHERE group_id = '%s'", group);
+    assert_int_equal(fixture_count(f, made), 0);
+}
+
+static void
+a_creation_is_answered_again_whatever_stands_in_its_way_since(void **state)
+{
+    struct fixture *f = *state;
+    char id[SL_ID_SIZE];
+    sl_random_id(id);
+    const char *group = new_group(f, "g01");
+    const char *body = web_body(f, group, "/", "/", "");
+    assert_int_equal(fixture_repeat(f, id, "api.create", "", body), 0);
+    const json_t *first = f->body;
+    // Its name and path are taken, by itself; then its timeout is too long, its group is gone.
+    assert_int_equal(fixture_repeat(f, id, "api.create", "", body), 0);
+    assert_true(json_equal(first, f->body));
+    const char *set = sl_arena_printf(
+        f->arena, "{\"id\": \"%s\", \"settings\": {\"backend_timeout\": \"1000\"}}", f->gateway);
+    assert_int_equal(fixture_admin(f, "instance.set", set), 0);
+    assert_int_equal(fixture_repeat(f, id, "api.create", "", body), 0);
+    assert_true(json_equal(first, f->body));
+    fixture_sql(f, sl_arena_printf(f->arena, "DELETE FROM api WHERE group_id = '%s'", group));
+    fixture_sql(f, sl_arena_printf(f->arena, "DELETE FROM api_group WHERE id = '%s'", group));
+    assert_int_equal(fixture_repeat(f, id, "api.create", "", body), 0);
+    assert_true(json_equal(first, f->body));
+}
+
 int
 main(void)
 {
@@ -490,6 +541,8 @@ main(void)
         FIXTURE_TEST(an_api_that_moves_counts_in_the_other_group),
         FIXTURE_TEST(a_full_group_takes_no_more),
         FIXTURE_TEST(an_element_of_a_list_says_what_the_read_says),
+        FIXTURE_TEST(a_gateway_and_a_group_that_are_not_there_go_before_what_else_is_wrong),
+        FIXTURE_TEST(a_creation_is_answered_again_whatever_stands_in_its_way_since),
         FIXTURE_TEST(what_people_write_is_quoted_and_what_they_leave_out_is_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
