@@ -165,6 +165,24 @@ ids_are_32_hex_digits_and_differ(void **state)
 }
 
 static void
+random_bytes_fill_all_of_a_long_buffer_and_no_more(void **state)
+{
+    (void)state;
+    static uint8_t bytes[100002];
+    bytes[0] = 0x5a;
+    bytes[sizeof(bytes) - 1] = 0xa5;
+    sl_random(bytes + 1, sizeof(bytes) - 2);
+    assert_int_equal(bytes[0], 0x5a);
+    assert_int_equal(bytes[sizeof(bytes) - 1], 0xa5);
+    // Of so many random bytes no sixteen in a row are zero.
+    for (size_t i = 1; i + 16 < sizeof(bytes); i++) {
+        assert_memory_not_equal(bytes + i, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    }
+    sl_random(bytes, 0);
+    assert_int_equal(bytes[0], 0x5a);
+}
+
+static void
 base64url_survives_the_round_trip_at_every_length(void **state)
 {
     (void)state;
@@ -208,6 +226,7 @@ main(void)
         cmocka_unit_test(hmac_is_that_of_the_definition_at_every_length),
         cmocka_unit_test(comparison_tells_length_and_every_byte),
         cmocka_unit_test(ids_are_32_hex_digits_and_differ),
+        cmocka_unit_test(random_bytes_fill_all_of_a_long_buffer_and_no_more),
         cmocka_unit_test(base64url_survives_the_round_trip_at_every_length),
         cmocka_unit_test(base64url_refuses_a_second_spelling),
     };
