@@ -95,10 +95,28 @@ sl_buf_addf(struct sl_buf *buf, const char *fmt, ...)
     va_end(again);
 }
 
+// How many bytes from `from` on stand for themselves in JSON, one by one.
+static size_t
+count_plain(struct sl_str s, size_t from)
+{
+    size_t at = from;
+    while (at < s.len && s.ptr[at] >= 0x20 && s.ptr[at] < 0x7f && s.ptr[at] != '"' &&
+           s.ptr[at] != '\\') {
+        at++;
+    }
+    return at - from;
+}
+
 void
 sl_buf_add_json(struct sl_buf *buf, struct sl_str s)
 {
     for (size_t i = 0, length = 0; i < s.len; i += length == 0 ? 1 : length) {
+        size_t plain = count_plain(s, i);
+        if (plain > 0) { // most texts are nothing else
+            sl_buf_add(buf, s.ptr + i, plain);
+            length = plain;
+            continue;
+        }
         unsigned char c = (unsigned char)s.ptr[i];
         length = sl_utf8_char((struct sl_str){s.ptr + i, s.len - i});
         if (c == '"' || c == '\\') {

@@ -1,6 +1,7 @@
 // log_test.c - a line is one whole JSON object, whatever its values hold.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 #include <jansson.h>
@@ -78,6 +79,24 @@ a_line_has_time_level_process_message_and_its_fields(void **state)
     assert_int_equal(json_integer_value(json_object_get(line, "ms")), -3);
     assert_int_equal(strlen(text_of(line, "time")), strlen("2026-01-31T08:44:02.205Z"));
     json_decref(line);
+}
+
+// The second is formatted once, the milliseconds each time.
+static void
+lines_carry_the_time_at_which_they_were_written(void **state)
+{
+    char before[SL_TIME_TEXT];
+    char after[SL_TIME_TEXT];
+    int64_t begun_ms = sl_wall_ms();
+    while (sl_wall_ms() - begun_ms < 1100) { // over the end of a second
+        sl_time_format(sl_wall_ms(), before);
+        sl_log(SL_INFO, "tick");
+        sl_time_format(sl_wall_ms(), after);
+        json_t *line = take_line(*state);
+        assert_true(strcmp(before, text_of(line, "time")) <= 0);
+        assert_true(strcmp(text_of(line, "time"), after) <= 0);
+        json_decref(line);
+    }
 }
 
 static void
@@ -179,6 +198,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_line_has_time_level_process_message_and_its_fields,
+                                        begin_capture, end_capture),
+        cmocka_unit_test_setup_teardown(lines_carry_the_time_at_which_they_were_written,
                                         begin_capture, end_capture),
         cmocka_unit_test_setup_teardown(below_the_lowest_level_nothing_is_written, begin_capture,
                                         end_capture),
