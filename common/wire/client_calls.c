@@ -53,14 +53,20 @@ end_with_error(struct sl_bus_client *client, struct call *call, enum sl_code cod
 static bool
 send_to(struct sl_bus_client *client, struct call *call, size_t index)
 {
-    char deadline[NUMBER_TEXT];
-    snprintf(deadline, sizeof(deadline), "%lld", (long long)(call->end_ms - client->now_ms));
+    struct sl_link *link = &client->buses[index].commands;
+    char text[sizeof(SL_COMMAND_BRIEF) + NUMBER_TEXT];
+    snprintf(text, sizeof(text), SL_COMMAND_BRIEF "%lld",
+             (long long)(call->end_ms - client->now_ms));
+    const struct sl_str brief[] = {sl_str(text), {call->envelope.ptr, call->envelope.len}};
+    if (link->is_brief) {
+        return sl_link_send(link, brief, SL_COUNT(brief));
+    }
     const struct sl_str parts[] = {SL_STR("C"),
                                    sl_str(call->id),
                                    sl_str(call->service),
-                                   sl_str(deadline),
+                                   sl_str(text + strlen(SL_COMMAND_BRIEF)),
                                    {call->envelope.ptr, call->envelope.len}};
-    return sl_link_send(&client->buses[index].commands, parts, SL_COUNT(parts));
+    return sl_link_send(link, parts, SL_COUNT(parts));
 }
 
 // How much speaks against giving a bus more; little is nothing.
@@ -256,10 +262,13 @@ on_refusal(struct sl_bus_client *client, struct call *call, struct sl_str reason
 void
 client_on_message(struct sl_bus_client *client, size_t index, struct sl_link_message *message)
 {
-    client->buses[index].commands.heard_ms = client->now_ms;
+    struct sl_link *link = &client->buses[index].commands;
+    link->heard_ms = client->now_ms;
+    link->beat_at_ms = client->now_ms + SL_LINK_QUIET_MS; // it lives: that need not be asked
     struct sl_str word = sl_link_part(message, 0);
     struct sl_str id = sl_link_part(message, 1);
     if (message->count != 3 || id.len != SL_ID_LEN) {
+        link->is_brief = link->is_brief || sl_str_equal(id, SL_STR(SL_COMMAND_BRIEF));
         return; // a heartbeat
     }
     char key[SL_ID_SIZE] = "";
@@ -281,6 +290,7 @@ client_on_link_change(struct sl_bus_client *client, size_t index)
 {
     assert(index < SL_BUSES_MAX);
     struct call *next = NULL;
+    client->buses[index].commands.is_brief = false; // another build may be there now
     for (struct call *call = client->calls; call != NULL; call = next) {
         next = call->next;
         call->tried &= ~(1U << index);

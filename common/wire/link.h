@@ -13,8 +13,9 @@
 #include "common/base/str.h"
 #include "common/wire/peer.h"
 
-#define SL_LINK_BEAT_MS 500  // heartbeats each way
-#define SL_LINK_DEAD_MS 2000 // a bus silent for longer is dead
+#define SL_LINK_BEAT_MS  500  // heartbeats each way
+#define SL_LINK_QUIET_MS 540  // a client asks after so long without a sign of life: no node does
+#define SL_LINK_DEAD_MS  2000 // a bus silent for longer is dead
 
 struct sl_link {
     void *socket;         // DEALER or SUB
@@ -25,6 +26,7 @@ struct sl_link {
     int64_t heard_ms;     // last sign of life (sl_mono_ms); 0: not connected
     int64_t beat_at_ms;   // when the next heartbeat is due
     bool sends;           // a DEALER: what it sends must not wait for a later connection
+    bool is_brief;        // the bus said that it takes commands in the brief form
     bool is_up;           // the handshake is done and the connection holds
     bool is_readable;     // there may be messages that no poll will tell of
     bool has_news;        // the same of the monitor's events

@@ -81,6 +81,8 @@ struct sl_sender {
     bool may_act;     // `actor` stays; otherwise it is dropped
 };
 
+#define SL_COMMAND_BRIEF "K" // the brief form of a command; in a bus's heartbeat: it takes that
+
 // What the bus reads of an envelope; views of it.
 struct sl_stamped {
     struct sl_str id;

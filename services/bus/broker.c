@@ -20,7 +20,7 @@
 #define BATCH         256   // messages of one socket before the next has its turn
 #define QUEUE         20000 // messages that wait for one connection
 #define HANDSHAKE_MS  5000
-#define PING_MS       1000
+#define PING_MS       2000
 #define PING_DEAD_MS  3000
 #define MESSAGE_SLACK 65536 // of a message beside its body
 #define ENDPOINT_MAX  256   // bytes of one endpoint

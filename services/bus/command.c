@@ -12,7 +12,7 @@
 #define GRACE_MS        10000
 #define NUMBER_TEXT     24 // a decimal 64-bit number with terminator
 
-// Frames of a message from a client; the envelope's are those of proto/bus.md.
+// Frames of a message from a client, as proto/bus.md has them.
 enum {
     COMMAND_ROUTING,
     COMMAND_WORD,
@@ -21,6 +21,21 @@ enum {
     COMMAND_DEADLINE,
     COMMAND_ENVELOPE,
     COMMAND_FRAMES,
+};
+
+// And of a brief one: `K` and the deadline are one frame, the rest stands in the envelope.
+enum {
+    BRIEF_ENVELOPE = COMMAND_WORD + 1,
+    BRIEF_FRAMES,
+};
+
+// A command as it came, of either form. Views into the message.
+struct received {
+    const char *client;     // routing id
+    struct sl_str id;       // empty: as the envelope says
+    struct sl_str service;  // the same
+    int64_t deadline_ms;    // left
+    struct sl_str envelope; //
 };
 
 void
@@ -44,30 +59,29 @@ reply_to_client(struct broker *broker, const char client[FLEET_ROUTING_LEN], str
 // Hands the stamped envelope to a worker; a worker whose connection is gone is dropped and the
 // next one tried.
 static void
-pass_on(struct broker *broker, struct frames *message, int64_t deadline_ms)
+pass_on(struct broker *broker, const struct received *command)
 {
-    const char *client = frames_get(message, COMMAND_ROUTING).ptr;
-    struct sl_str id = frames_get(message, COMMAND_ID);
-    struct sl_str service = frames_get(message, COMMAND_SERVICE);
+    struct sl_str id = command->id;
     for (;;) {
         bool offered = false;
-        struct fleet_worker *worker = fleet_pick(broker->fleet, service, broker->now_ms, &offered);
+        struct fleet_worker *worker =
+            fleet_pick(broker->fleet, command->service, broker->now_ms, &offered);
         uint64_t token = 0;
         struct flight *flight =
             worker != NULL ? flights_take(broker->flights, worker, &token) : NULL;
         if (flight == NULL) {
-            broker_refuse(broker, client, id, offered ? "no credit" : "no worker");
+            broker_refuse(broker, command->client, id, offered ? "no credit" : "no worker");
             return;
         }
-        memcpy(flight->client, client, FLEET_ROUTING_LEN);
+        memcpy(flight->client, command->client, FLEET_ROUTING_LEN);
         memset(flight->id, 0, sizeof(flight->id));
         memcpy(flight->id, id.ptr, id.len);
-        flight->end_ms = broker->now_ms + deadline_ms + GRACE_MS;
+        flight->end_ms = broker->now_ms + command->deadline_ms + GRACE_MS;
 
         char token_text[NUMBER_TEXT];
         char deadline_text[NUMBER_TEXT];
         snprintf(token_text, sizeof(token_text), "%llu", (unsigned long long)token);
-        snprintf(deadline_text, sizeof(deadline_text), "%lld", (long long)deadline_ms);
+        snprintf(deadline_text, sizeof(deadline_text), "%lld", (long long)command->deadline_ms);
         const struct sl_str parts[] = {{worker->routing, FLEET_ROUTING_LEN},
                                        SL_STR("C"),
                                        sl_str(token_text),
@@ -82,29 +96,42 @@ pass_on(struct broker *broker, struct frames *message, int64_t deadline_ms)
     }
 }
 
-// Whether the envelope is what the frames say and the peer may send it; *ret_reason says why not.
+// Whether the envelope is what the frames say, if they do, and the peer may send it; *ret_reason
+// says why not.
 static bool
-check_command(struct broker *broker, struct frames *message, const struct peer_row *peer,
+check_command(struct broker *broker, struct received *command, const struct peer_row *peer,
               const char **ret_reason)
 {
-    struct sl_str id = frames_get(message, COMMAND_ID);
-    struct sl_str service = frames_get(message, COMMAND_SERVICE);
-    struct sl_sender sender = {peer->name, peer->role.text, peer->key, role_may_act(&peer->role)};
+    struct sl_sender sender = {"", "", "", false};
+    if (peer != NULL) {
+        sender =
+            (struct sl_sender){peer->name, peer->role.text, peer->key, role_may_act(&peer->role)};
+    }
     struct sl_stamped stamped;
     struct sl_error err;
     sl_buf_reset(&broker->envelope);
     broker->envelope.failed = false;
     *ret_reason = "malformed";
-    if (sl_envelope_stamp(&broker->envelope, frames_get(message, COMMAND_ENVELOPE), &sender,
-                          &stamped, &err) != 0 ||
-        !sl_str_equal(stamped.id, id) || !sl_str_equal(stamped.service, service)) {
+    if (sl_envelope_stamp(&broker->envelope, command->envelope, &sender, &stamped, &err) != 0) {
         return false;
     }
-    if (!role_may_call(&peer->role, service, stamped.name)) {
-        char command[128];
-        snprintf(command, sizeof(command), "%.*s", SL_STR_FMT(stamped.name));
+    bool is_brief = command->id.len == 0;
+    bool agrees = is_brief || (sl_str_equal(stamped.id, command->id) &&
+                               sl_str_equal(stamped.service, command->service));
+    if (!agrees || stamped.id.len != SL_ID_LEN) {
+        return false;
+    }
+    command->id = stamped.id;
+    command->service = stamped.service;
+    if (peer == NULL) {
+        *ret_reason = "forbidden";
+        return false;
+    }
+    if (!role_may_call(&peer->role, stamped.service, stamped.name)) {
+        char name[128];
+        snprintf(name, sizeof(name), "%.*s", SL_STR_FMT(stamped.name));
         sl_log(SL_WARNING, "peer may not call this", SL_LOG_STR("peer", peer->name),
-               SL_LOG_STR("role", peer->role.text), SL_LOG_STR("command", command));
+               SL_LOG_STR("role", peer->role.text), SL_LOG_STR("command", name));
         *ret_reason = "forbidden";
         return false;
     }
@@ -112,29 +139,42 @@ check_command(struct broker *broker, struct frames *message, const struct peer_r
 }
 
 static void
-on_call(struct broker *broker, struct frames *message, const struct peer_row *peer)
+on_call(struct broker *broker, struct received *command, const struct peer_row *peer)
 {
-    const char *client = frames_get(message, COMMAND_ROUTING).ptr;
-    struct sl_str id = frames_get(message, COMMAND_ID);
-    int64_t deadline_ms = frames_number(message, COMMAND_DEADLINE);
-    if (message->count != COMMAND_FRAMES || message->is_cut || id.len != SL_ID_LEN ||
-        deadline_ms < 0 || deadline_ms > DEADLINE_MAX_MS) {
-        broker_refuse(broker, client, id, "malformed");
+    const char *reason = "";
+    if (!check_command(broker, command, peer, &reason)) {
+        broker_refuse(broker, command->client, command->id, reason);
         return;
     }
-    const char *reason = "forbidden";
-    if (peer == NULL || !check_command(broker, message, peer, &reason)) {
-        broker_refuse(broker, client, id, reason);
-        return;
-    }
-    if (sl_str_equal(frames_get(message, COMMAND_SERVICE), SL_STR("bus"))) {
+    if (sl_str_equal(command->service, SL_STR("bus"))) {
         SL_AUTO_BUF reply;
         sl_buf_init(&reply, SL_MESSAGE_MAX);
         broker_status(broker, &reply);
-        reply_to_client(broker, client, id, (struct sl_str){reply.ptr, reply.len});
+        reply_to_client(broker, command->client, command->id,
+                        (struct sl_str){reply.ptr, reply.len});
         return;
     }
-    pass_on(broker, message, deadline_ms);
+    pass_on(broker, command);
+}
+
+// Reads a command of the long form; false when it is malformed.
+static bool
+read_long(struct frames *message, struct received *command)
+{
+    command->id = frames_get(message, COMMAND_ID);
+    command->service = frames_get(message, COMMAND_SERVICE);
+    command->deadline_ms = frames_number(message, COMMAND_DEADLINE);
+    command->envelope = frames_get(message, COMMAND_ENVELOPE);
+    return message->count == COMMAND_FRAMES && command->id.len == SL_ID_LEN;
+}
+
+static bool
+read_brief(struct frames *message, struct received *command)
+{
+    struct sl_str word = frames_get(message, COMMAND_WORD);
+    command->envelope = frames_get(message, BRIEF_ENVELOPE);
+    return message->count == BRIEF_FRAMES &&
+           sl_str_int((struct sl_str){word.ptr + 1, word.len - 1}, &command->deadline_ms);
 }
 
 void
@@ -146,10 +186,17 @@ broker_on_command(struct broker *broker, struct frames *message)
         return;
     }
     const struct peer_row *peer = broker_sender(broker, message);
-    if (sl_str_equal(word, SL_STR("C"))) {
-        on_call(broker, message, peer);
+    bool is_brief = sl_str_starts(word, SL_STR(SL_COMMAND_BRIEF));
+    if (is_brief || sl_str_equal(word, SL_STR("C"))) {
+        struct received command = {.client = routing.ptr};
+        bool is_good = is_brief ? read_brief(message, &command) : read_long(message, &command);
+        if (is_good && command.deadline_ms >= 0 && command.deadline_ms <= DEADLINE_MAX_MS) {
+            on_call(broker, &command, peer);
+        } else {
+            broker_refuse(broker, routing.ptr, command.id, "malformed");
+        }
     } else if (sl_str_equal(word, SL_STR("H")) && peer != NULL) {
-        const struct sl_str parts[] = {routing, SL_STR("H")};
+        const struct sl_str parts[] = {routing, SL_STR("H"), SL_STR(SL_COMMAND_BRIEF)};
         frames_send(&broker->commands, parts, SL_COUNT(parts));
     }
 }

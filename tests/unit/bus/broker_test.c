@@ -1,13 +1,18 @@
-// broker_test.c - where a bus listens: at every endpoint of a list, over tcp and unix sockets.
+// broker_test.c - where a bus listens, at every endpoint of a list, over tcp and unix sockets; the
+// forms of a command that it takes.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/bus/broker.h"
 
+#include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/wire/bus_client.h"
+#include "common/wire/link.h"
 #include "tests/unit/free_port.h"
 #include "tests/unit/test.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +20,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WAYS 3 // in which the bus can be reached
+#define WAYS        3 // in which the bus can be reached
+#define PATIENCE_MS 60000
+#define ID          "00112233445566778899aabbccddeeff"
 
 struct room {
     char dir[64];
@@ -187,6 +194,103 @@ an_endpoint_that_is_taken_is_refused(void **state)
     stop_broker();
 }
 
+static void
+wait_for_news(struct sl_link *link)
+{
+    struct pollfd items[SL_LINK_POLLS];
+    if (!sl_link_is_unread(link)) {
+        sl_link_poll(link, items);
+        assert_in_range(poll(items, SL_LINK_POLLS, PATIENCE_MS), 1, SL_LINK_POLLS);
+        sl_link_polled(link, items);
+    }
+}
+
+// The front's own socket to the bus by the first way, without a client around it.
+static void
+open_link(void *context, struct sl_link *link)
+{
+    struct sl_error err;
+    room.client.buses[0] =
+        (struct sl_bus_address){room.texts[0][0], room.texts[0][1], room.texts[0][2], ""};
+    memcpy(room.client.buses[0].public_key, room.bus.public_key, SL_Z85_SIZE);
+    assert_int_equal(
+        sl_link_open(link, context, SL_LINK_COMMANDS, &room.client, &room.client.buses[0], &err),
+        0);
+    struct sl_link_message message;
+    while (sl_link_watch(link, sl_mono_ms()) != SL_LINK_UP) {
+        assert_false(sl_link_receive(link, &message));
+        wait_for_news(link);
+    }
+}
+
+// What the bus says to a message, as words with a blank between them.
+static const char *
+said(struct sl_link *link, const struct sl_str *parts, size_t count)
+{
+    static char text[256];
+    struct sl_link_message message;
+    assert_true(sl_link_send(link, parts, count));
+    while (!sl_link_receive(link, &message)) {
+        (void)sl_link_watch(link, sl_mono_ms());
+        wait_for_news(link);
+    }
+    struct sl_str words[] = {sl_link_part(&message, 0), sl_link_part(&message, 1),
+                             sl_link_part(&message, 2)};
+    bool is_reply = sl_str_equal(words[0], SL_STR("R"));
+    snprintf(text, sizeof(text), "%.*s %.*s %.*s", SL_STR_FMT(words[0]), SL_STR_FMT(words[1]),
+             is_reply ? 0 : (int)words[2].len, words[2].ptr);
+    sl_link_message_clear(&message);
+    return text;
+}
+
+static struct sl_str
+envelope(const char *id)
+{
+    struct sl_str bytes = {NULL, 0};
+    struct sl_error err;
+    struct sl_command command = {.id = id, .service = "bus", .name = "status", .deadline_ms = 5000};
+    assert_int_equal(sl_command_encode(room.arena, &command, &bytes, &err), 0);
+    return bytes;
+}
+
+static const char *
+said_brief(struct sl_link *link, const char *word, struct sl_str bytes)
+{
+    const struct sl_str parts[] = {sl_str(word), bytes};
+    return said(link, parts, SL_COUNT(parts));
+}
+
+static void
+a_command_is_taken_in_either_form(void **state)
+{
+    (void)state;
+    struct sl_link link;
+    void *context = zmq_ctx_new();
+    const struct sl_str beat = SL_STR("H");
+    const struct sl_str whole = envelope(ID);
+    const struct sl_str parts[] = {SL_STR("C"), SL_STR(ID), SL_STR("bus"), SL_STR("5000"), whole};
+    const struct sl_str other[] = {SL_STR("C"), SL_STR("11112222333344445555666677778888"),
+                                   SL_STR("bus"), SL_STR("5000"), whole};
+    start_broker();
+    open_link(context, &link);
+    assert_string_equal(said(&link, &beat, 1), "H K ");
+    assert_string_equal(said(&link, parts, SL_COUNT(parts)), "R " ID " ");
+    assert_string_equal(said(&link, other, SL_COUNT(other)),
+                        "B 11112222333344445555666677778888 malformed");
+    assert_string_equal(said_brief(&link, "K5000", whole), "R " ID " ");
+    static const char *const words[] = {"K", "Kx", "K-1", "K5000x", "K999999999"};
+    for (size_t i = 0; i < SL_COUNT(words); i++) {
+        assert_string_equal(said_brief(&link, words[i], whole), "B  malformed");
+    }
+    assert_string_equal(said_brief(&link, "K5000", SL_STR("none")), "B  malformed");
+    assert_string_equal(said_brief(&link, "K5000", envelope("0011")), "B  malformed");
+    assert_string_equal(said(&link, (const struct sl_str[]){SL_STR("K5000"), whole, whole}, 3),
+                        "B  malformed");
+    sl_link_close(&link);
+    zmq_ctx_term(context);
+    stop_broker();
+}
+
 int
 main(void)
 {
@@ -200,6 +304,7 @@ main(void)
         cmocka_unit_test_setup_teardown(an_endpoint_without_end_is_refused, open_room, close_room),
         cmocka_unit_test_setup_teardown(an_endpoint_that_is_taken_is_refused, open_room,
                                         close_room),
+        cmocka_unit_test_setup_teardown(a_command_is_taken_in_either_form, open_room, close_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,12 @@
 #include "common/wire/link.h"
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/wire/bus_client.h"
 #include "tests/unit/test.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,6 +347,172 @@ a_poll_tells_of_a_message(void **state)
     sl_link_message_clear(&message);
 }
 
+// A bus that answers each command, and a client that asks it.
+struct talk {
+    const char *form; // what the bus adds to its heartbeats; NULL: nothing, as older builds
+    struct sl_bus_client *client;
+    atomic_int answers;
+    int64_t answered_ms; // when the bus last answered
+    int beats;           // heartbeats that it heard
+    int brief;           // commands of the brief form
+};
+
+static void
+count_answer(void *arg, const struct sl_reply *reply)
+{
+    struct talk *talk = arg;
+    assert_false(reply->failed);
+    atomic_fetch_add(&talk->answers, 1);
+}
+
+static void
+ask(struct talk *talk)
+{
+    struct sl_command command = {.service = "registry",
+                                 .name = "echo",
+                                 .deadline_ms = DEADLINE_MS,
+                                 .actor = {.user_id = "u"}};
+    sl_bus_call(talk->client, &command, count_answer, talk);
+}
+
+// The next part of a message; answers whether there is another.
+static bool
+take_part(char *part, size_t size, size_t *ret_len)
+{
+    int more = 0;
+    size_t more_size = sizeof(more);
+    int len = zmq_recv(room.server, part, size, 0);
+    assert_true(len >= 0);
+    *ret_len = (size_t)len;
+    assert_int_equal(zmq_getsockopt(room.server, ZMQ_RCVMORE, &more, &more_size), 0);
+    return more != 0;
+}
+
+// What a bus does with a message: a heartbeat is counted, a command answered.
+static void
+answer(struct talk *talk)
+{
+    char parts[8][512];
+    size_t lens[8];
+    size_t count = 0;
+    while (take_part(parts[count], sizeof(parts[count]), &lens[count])) {
+        count++;
+        assert_true(count < SL_COUNT(parts));
+    }
+    bool is_beat = parts[1][0] == 'H';
+    talk->beats += is_beat;
+    assert_true(zmq_send(room.server, parts[0], lens[0], ZMQ_SNDMORE) > 0);
+    if (is_beat) {
+        assert_int_equal(zmq_send(room.server, "H", 1, talk->form != NULL ? ZMQ_SNDMORE : 0), 1);
+        assert_true(talk->form == NULL || zmq_send(room.server, talk->form, 1, 0) == 1);
+        return;
+    }
+    char id[SL_ID_LEN];
+    if (count == 2) { // the envelope begins with v and id: {"v": 1, "id": …
+        int64_t deadline_ms = 0;
+        assert_int_equal(parts[1][0], 'K');
+        assert_true(sl_str_int((struct sl_str){parts[1] + 1, lens[1] - 1}, &deadline_ms));
+        assert_true(deadline_ms > 0);
+        const char *found = memmem(parts[2], lens[2], "\xa2id\xd9\x20", 5);
+        assert_non_null(found);
+        memcpy(id, found + 5, SL_ID_LEN);
+        talk->brief++;
+    } else {
+        assert_int_equal(lens[2], SL_ID_LEN);
+        memcpy(id, parts[2], SL_ID_LEN);
+    }
+    SL_AUTO_BUF buf;
+    struct sl_error err;
+    struct sl_reply reply = {.status = 204};
+    sl_buf_init(&buf, SL_MESSAGE_MAX);
+    assert_int_equal(sl_reply_pack(&buf, &reply, &err), 0);
+    assert_int_equal(zmq_send(room.server, "R", 1, ZMQ_SNDMORE), 1);
+    assert_int_equal(zmq_send(room.server, id, SL_ID_LEN, ZMQ_SNDMORE), SL_ID_LEN);
+    assert_int_equal(zmq_send(room.server, buf.ptr, buf.len, 0), (int)buf.len);
+    talk->answered_ms = sl_mono_ms();
+}
+
+static bool
+is_asked(int wait_ms)
+{
+    zmq_pollitem_t item = {.socket = room.server, .events = ZMQ_POLLIN};
+    return zmq_poll(&item, 1, wait_ms) == 1;
+}
+
+static void
+begin_talk(struct talk *talk)
+{
+    struct sl_bus_client_options options = {.peer = &room.peer};
+    struct sl_error err;
+    open_server(ZMQ_ROUTER);
+    talk->answered_ms = sl_mono_ms();
+    talk->client = sl_bus_client_new(&options, &err);
+    assert_non_null(talk->client);
+    answer(talk); // the first heartbeat: the client begins with it
+    assert_int_equal(talk->beats, 1);
+}
+
+// Asks until a command has come in the form that is awaited.
+static void
+ask_until(struct talk *talk, bool is_brief)
+{
+    int64_t end_ms = sl_mono_ms() + DEADLINE_MS;
+    for (int brief = !is_brief; (brief != 0) != is_brief;) {
+        int answers = atomic_load(&talk->answers);
+        brief = talk->brief;
+        ask(talk);
+        while (atomic_load(&talk->answers) == answers) {
+            assert_true(sl_mono_ms() < end_ms);
+            if (is_asked(10)) {
+                answer(talk);
+            }
+        }
+        brief = talk->brief - brief;
+    }
+}
+
+static void
+a_command_is_brief_where_the_bus_takes_it_and_no_longer(void **state)
+{
+    (void)state;
+    struct talk talk = {.form = SL_COMMAND_BRIEF};
+    begin_talk(&talk);
+    ask_until(&talk, true);
+    close_server(); // and comes back as an older build
+    open_server(ZMQ_ROUTER);
+    talk.form = NULL;
+    ask_until(&talk, false);
+    int brief = talk.brief;
+    ask_until(&talk, false);
+    assert_int_equal(talk.brief, brief);
+    sl_bus_client_free(&talk.client);
+}
+
+static void
+who_answers_is_not_asked_whether_it_lives(void **state)
+{
+    (void)state;
+    struct talk talk = {.form = NULL};
+    begin_talk(&talk);
+    for (int64_t end_ms = sl_mono_ms() + 3 * SL_LINK_BEAT_MS; sl_mono_ms() < end_ms;) {
+        int beats = talk.beats;
+        ask(&talk);
+        while (is_asked(SL_LINK_BEAT_MS / 5)) {
+            answer(&talk);
+        }
+        bool was_silent =
+            sl_mono_ms() - talk.answered_ms >= SL_LINK_BEAT_MS; // a machine that stood
+        assert_true(talk.beats == beats || was_silent);
+    }
+    assert_true(atomic_load(&talk.answers) > 0);
+    int beats = talk.beats;
+    while (talk.beats < beats + 2) { // silence is asked, and asked again
+        assert_true(is_asked(DEADLINE_MS));
+        answer(&talk);
+    }
+    sl_bus_client_free(&talk.client);
+}
+
 int
 main(void)
 {
@@ -363,6 +532,10 @@ main(void)
                                         open_room, close_room),
         cmocka_unit_test_setup_teardown(a_poll_tells_of_a_message, open_room, close_room),
         cmocka_unit_test_setup_teardown(nothing_is_said_before_a_bus_is_there, open_room,
+                                        close_room),
+        cmocka_unit_test_setup_teardown(a_command_is_brief_where_the_bus_takes_it_and_no_longer,
+                                        open_room, close_room),
+        cmocka_unit_test_setup_teardown(who_answers_is_not_asked_whether_it_lives, open_room,
                                         close_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
