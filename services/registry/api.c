@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#define TAGS_MAX        10                // of an API, as the contract has it
 #define TIMEOUT_SETTING "backend_timeout" // longest timeout_ms that the gateway allows
 
 // An offline publication goes with its API; one that is online stays and violates its foreign key.
@@ -214,6 +215,31 @@ prepare_backend(struct change *change, struct sl_error *err)
     return own->prepare(change, json_object_get(change->row, own->column), err);
 }
 
+// The older spelling of a single tag: it stands among the others.
+static int
+add_tag(struct change *change, struct sl_error *err)
+{
+    json_t *tag = json_object_get(change->body, "tag");
+    json_t *tags = json_object_get(change->row, "tags");
+    if (json_string_length(tag) == 0) {
+        return 0;
+    }
+    if (!json_is_array(tags)) {
+        return json_object_set_new(change->row, "tags", json_pack("[O]", tag)) == 0
+                   ? 0
+                   : sl_fail(err, SL_E_INTERNAL);
+    }
+    for (size_t i = 0; i < json_array_size(tags); i++) {
+        if (json_equal(json_array_get(tags, i), tag) != 0) {
+            return 0;
+        }
+    }
+    if (json_array_size(tags) >= TAGS_MAX) {
+        return sl_fail(err, SL_E_TAG_QUOTA);
+    }
+    return json_array_append(tags, tag) == 0 ? 0 : sl_fail(err, SL_E_INTERNAL);
+}
+
 static int
 check_tags(const struct change *change, struct sl_error *err)
 {
@@ -253,7 +279,7 @@ prepare(struct change *change, struct sl_error *err)
     json_object_update(change->row, row);
     json_decref(row);
     set_app_code(change);
-    if (check_tags(change, err) != 0) {
+    if (check_tags(change, err) != 0 || add_tag(change, err) != 0) {
         return -1;
     }
     if (prepare_backend(change, err) != 0) {

@@ -362,13 +362,14 @@ a_field_without_effect_passes_only_at_its_default(void **state)
         refused(*state, "POST", APIS, api_with(*state, refusals[i][0]), SL_E_FIELD_UNSUPPORTED,
                 refusals[i][1]);
     }
-    json_t *api = accepted(*state, "POST", APIS,
-                           api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"tag\":\"\","
-                                            "\"backend_api\":{"
-                                            "\"enable_client_ssl\":true,"
-                                            "\"vpc_channel_status\":2}}"))
-                      .body;
-    assert_null(json_object_get(api, "tag"));
+    json_t *api =
+        accepted(*state, "POST", APIS,
+                 api_with(*state, "{\"cors\":false,\"response_id\":\"\",\"domain_name\":\"\","
+                                  "\"backend_api\":{"
+                                  "\"enable_client_ssl\":true,"
+                                  "\"vpc_channel_status\":2}}"))
+            .body;
+    assert_null(json_object_get(api, "domain_name"));
     assert_null(json_object_get(api, "response_id"));
     assert_int_equal(sl_error_status(SL_E_FIELD_UNSUPPORTED), 501);
 }
