@@ -267,7 +267,7 @@ add(struct param_work *work, struct sl_str name, struct sl_str text, enum sl_loc
         (struct param_addition){.name = name, .text = text, .location = location};
 }
 
-// Fills additions: what the mappings say, then defaults that no mapping took.
+// Fills additions: what the mappings say, then defaults, as if the client had sent them.
 static void
 map_parameters(struct param_work *work)
 {
@@ -279,7 +279,7 @@ map_parameters(struct param_work *work)
     for (uint32_t i = 0; i < target->backend_params.count; i++) {
         struct sl_str name = sl_img_text(&mapped[i].name);
         struct sl_str text = sl_img_text(&mapped[i].value);
-        struct param_value *from =
+        const struct param_value *from =
             mapped[i].req_param < 0 ? NULL : &work->values[mapped[i].req_param];
 
         if (mapped[i].origin == SL_FROM_CONSTANT) {
@@ -289,19 +289,17 @@ map_parameters(struct param_work *work)
             if (text.len > 0) {
                 add(work, name, text, mapped[i].location);
             }
-        } else if (from != NULL) {
-            from->mapped = true;
-            if (from->present) {
-                add(work, name, from->text, mapped[i].location);
-                work->additions[work->addition_count - 1].escaped =
-                    work->ctx->raw_path && params[mapped[i].req_param].location == SL_IN_PATH;
-            }
+        } else if (from != NULL && from->present) {
+            add(work, name, from->text, mapped[i].location);
+            work->additions[work->addition_count - 1].escaped =
+                work->ctx->raw_path && params[mapped[i].req_param].location == SL_IN_PATH;
         }
     }
     for (uint32_t i = 0; i < work->declared; i++) {
-        if (work->values[i].defaulted && params[i].pass_through && !work->values[i].mapped &&
-            params[i].location != SL_IN_PATH) {
-            add(work, sl_img_text(&params[i].name), work->values[i].text, params[i].location);
+        struct sl_str name = sl_img_text(&params[i].name);
+        if (work->values[i].defaulted && params[i].location != SL_IN_PATH &&
+            !ngx_http_sluice_target_withholds(work, params[i].location, name)) {
+            add(work, name, work->values[i].text, params[i].location);
         }
     }
 }

@@ -15,7 +15,6 @@ struct param_value {
     struct sl_str text; // decoded
     bool present;       // sent, or given by its default
     bool defaulted;     // by its default
-    bool mapped;        // a mapping takes it
 };
 
 // One parameter that the backend request gets.
@@ -55,6 +54,11 @@ bool ngx_http_sluice_path_value(const struct param_work *work, struct sl_str nam
 // The backend that takes the call: of the first policy that applies, else the API's own. It lies in
 // the image.
 const struct sl_img_target *ngx_http_sluice_policy_choose(const struct param_work *work);
+
+// Whether the client's own parameter stays away from the backend: declared without pass_through, or
+// the name of a mapping.
+bool ngx_http_sluice_target_withholds(const struct param_work *work, enum sl_location location,
+                                      struct sl_str name);
 
 // Writes ctx->backend_uri. Refuses (GW_BAD_REQUEST) what would change the path's shape.
 ngx_int_t ngx_http_sluice_target_uri(struct param_work *work);

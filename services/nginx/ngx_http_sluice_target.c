@@ -55,11 +55,11 @@ append_escaped(u_char *out, struct sl_str text, bool (*must_escape)(u_char))
     return append_text(out, text, false, must_escape);
 }
 
-// Whether the client's own parameter stays away from the backend: declared without pass_through,
-// or the name of a mapping. A mapping that has nothing to say leaves the name unsaid: what a client
-// writes there would pass for the gateway's word.
-static bool
-is_withheld(const struct param_work *work, enum sl_location location, struct sl_str name)
+// A mapping that has nothing to say leaves the name unsaid: what a client writes there would pass
+// for the gateway's word.
+bool
+ngx_http_sluice_target_withholds(const struct param_work *work, enum sl_location location,
+                                 struct sl_str name)
 {
     const struct sl_img_api *api = work->ctx->api;
     const struct sl_img_req_param *params = sl_img_items(&api->req_params);
@@ -246,8 +246,8 @@ append_query(const struct param_work *work, u_char *out)
         return out;
     }
     while (ngx_http_sluice_query_next(&rest, &pair, &name, &value)) {
-        if (!is_withheld(work, SL_IN_QUERY,
-                         ngx_http_sluice_query_decode(work->request->pool, name))) {
+        if (!ngx_http_sluice_target_withholds(
+                work, SL_IN_QUERY, ngx_http_sluice_query_decode(work->request->pool, name))) {
             *out++ = separator;
             separator = '&';
             out = ngx_cpymem(out, pair.ptr, pair.len);
@@ -382,7 +382,8 @@ ngx_http_sluice_target_headers(struct param_work *work)
         ngx_table_elt_t *header = part->elts;
 
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (is_withheld(work, SL_IN_HEADER, ngx_http_sluice_view(&header[i].key))) {
+            if (ngx_http_sluice_target_withholds(work, SL_IN_HEADER,
+                                                 ngx_http_sluice_view(&header[i].key))) {
                 ngx_http_sluice_header_hide(&header[i]);
             }
         }

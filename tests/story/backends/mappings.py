@@ -23,6 +23,9 @@ ROWS = [
     ("given", [param("a", default_value="d e")], [], "/b", "", {}, "/b?a=d%20e", {}),
     ("empty", [param("a", default_value="d", required=1)], [], "/b", "?a=", {}, "/b?a=", {}),
     ("absent", [param("a", pass_through=2)], [mapped("z", "a")], "/b", "?c=1", {}, "/b?c=1", {}),
+    ("both", [param("a", default_value="d", pass_through=1)], [mapped("z", "a")], "/b", "", {}, "/b?z=d&a=d", {}),
+    ("only", [param("a", default_value="d", pass_through=2)], [mapped("z", "a")], "/b", "", {}, "/b?z=d", {}),
+    ("self", [param("a", default_value="d", pass_through=1)], [mapped("a", "a")], "/b", "", {}, "/b?a=d", {}),
     ("shadow", [], [mapped("z", "one", origin="CONSTANT")], "/b", "?z=mine&y=1", {}, "/b?y=1&z=one", {}),
     ("header", [param("X-In", "HEADER", pass_through=2)], [mapped("X-Out", "x-in", "HEADER")], "/b", "",
      {"x-iN": "v"}, "/b", {"x-out": "v", "x-in": None}),
@@ -31,6 +34,11 @@ ROWS = [
     ("query", [], [mapped("z", " \"#%&+<=>[\\]^`{|}\u00e9", origin="CONSTANT")], "/b", "", {},
      "/b?z=%20%22%23%25%26%2B%3C%3D%3E%5B%5C%5D%5E%60%7B%7C%7D%C3%A9", {}),
     ("path", [], [mapped("p", " ?>\u00e9", "PATH", "CONSTANT")], "/b/{p}", "", {}, "/b/%20%3F%3E%C3%A9", {}),
+    # A query's name is the caller's to the letter, a header's is not; both are there when they are empty.
+    ("letter", [param("a", default_value="d")], [mapped("z", "a")], "/b", "?A=1", {}, "/b?A=1&z=d&a=d", {}),
+    ("hollow", [param("X-In", "HEADER", default_value="d")], [], "/b", "", {"x-in": ""}, "/b", {"x-in": ""}),
+    ("filled", [param("X-In", "HEADER", default_value="d")], [], "/b", "", {}, "/b", {"x-in": "d"}),
+    ("cover", [], [mapped("x-own", "ours", "HEADER", "CONSTANT")], "/b", "", {"X-Own": "theirs"}, "/b", {"x-own": "ours"}),
     ("host", [], [HOST], "/b", "", {}, "/b", {"host": "inner.example.com"}),
 ]
 
