@@ -150,16 +150,29 @@ add_own_headers(struct param_work *work, struct parts *parts)
              ngx_http_sluice_is_tls(r) ? SL_STR("https") : SL_STR("http"));
     add_part(parts, SL_STR("x-forwarded-for"), address);
     add_part(parts, SL_STR("x-real-ip"), address);
-    add_part(parts, SL_STR("x-request-id"),
-             (struct sl_str){work->ctx->request_id, sizeof(work->ctx->request_id) - 1});
+    struct sl_str id = {work->ctx->request_id, sizeof(work->ctx->request_id) - 1};
+    add_part(parts, SL_STR("x-request-id"), id);
+    // Functions that are HTTP servers see no event but its headers.
+    add_part(parts, SL_STR("x-apig-request-id"), id);
+    add_part(parts, SL_STR("x-apig-api-id"), (struct sl_str){work->ctx->api_id, SL_ID_LEN});
+    add_part(parts, SL_STR("x-apig-source-stage"), work->ctx->env_name);
+    add_part(parts, SL_STR("x-apig-source-ip"), ngx_http_sluice_view(&work->ctx->client_addr));
     return NGX_OK;
 }
 
 static bool
 is_own_header(struct sl_str name)
 {
-    static const char *const names[] = {"host",      "x-apig-mode",       "x-forwarded-port",
-                                        "x-real-ip", "x-forwarded-proto", "x-request-id"};
+    static const char *const names[] = {"host",
+                                        "x-apig-mode",
+                                        "x-forwarded-port",
+                                        "x-real-ip",
+                                        "x-forwarded-proto",
+                                        "x-request-id",
+                                        "x-apig-request-id",
+                                        "x-apig-api-id",
+                                        "x-apig-source-stage",
+                                        "x-apig-source-ip"};
 
     for (size_t i = 0; i < SL_COUNT(names); i++) {
         if (sl_str_equal(name, sl_str(names[i]))) {
@@ -172,7 +185,7 @@ is_own_header(struct sl_str name)
 static ngx_int_t
 read_headers(struct param_work *work, struct parts *parts)
 {
-    static const size_t own = 6;
+    static const size_t own = 10;
     ngx_http_request_t *r = work->request;
     const ngx_list_part_t *part = &r->headers_in.headers.part;
     size_t count = own + part->nelts;

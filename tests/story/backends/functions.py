@@ -53,7 +53,7 @@ def requests(world, service):
     add(world, "e", req_uri="/e/{id}", req_params=PARAMS, backend_params=MAPPED)
     for node in (1, 2, "tls", "h2"):
         reply = world.call("PUT", "/e/a%20b?kind=gold&x=1&x=2&y=%C3%A9+1&z=%ff", node, body="\x00\u20ac\n", headers={
-            "X-Twice": "one", "Cookie": "a=1", "X-Forwarded-For": "192.0.2.9", "X-Bytes": "q\"\\"})
+            "X-Twice": "one", "Cookie": "a=1", "X-Forwarded-For": "192.0.2.9", "X-Bytes": "q\"\\", "X-Apig-Source-Ip": "192.0.2.9"})
         assert reply.status == 200, reply
         seen = service.seen[-1]
         assert seen.target == f"/v2/{PROJECT}/fgs/functions/{URN}/invocations", seen.target
@@ -70,6 +70,8 @@ def requests(world, service):
         headers = event["headers"]
         wanted = {"host": world.names["g"]["sl_domain"], "x-kind": "gold", "x-plan": "basic", "x-twice": "one",
                   "cookie": "a=1", "x-bytes": "q\"\\", "x-forwarded-for": "192.0.2.9, 127.0.0.1",
+                  "x-apig-request-id": reply.headers["x-request-id"], "x-apig-api-id": world.names["e"]["id"],
+                  "x-apig-source-stage": "RELEASE", "x-apig-source-ip": "127.0.0.1",
                   "x-real-ip": "127.0.0.1", "x-forwarded-proto": "http" if node in (1, 2) else "https"}
         assert {name: headers.get(name) for name in wanted} == wanted, headers
         assert "connection" not in headers and headers["x-request-id"] == reply.headers["x-request-id"], headers
