@@ -41,6 +41,7 @@ remove_call(struct sl_bus_client *client, struct call *call)
     if (call->next != NULL) {
         call->next->prev = call->prev;
     }
+    call->prev = call->next = NULL; // it may go to the inbox, whose last ends the list
 }
 
 static void

@@ -123,6 +123,44 @@ a_subscriber_learns_that_it_was_cut_off(void **state)
     play_end();
 }
 
+#define CALLS 100
+
+static void
+count_answer(void *arg, const struct sl_reply *reply)
+{
+    (void)reply;
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+// Commands that no bus takes at once wait in the inbox, beside those that are in flight already.
+static void
+what_is_called_while_no_bus_is_there_is_answered_once(void **state)
+{
+    (void)state;
+    static atomic_int answers[CALLS];
+    play_begin(1, "worker:registry", 2, 1000);
+    stage_kill_bus(play.stage, 0);
+    for (size_t i = 0; i < CALLS; i++) {
+        struct sl_command sent = play_command("echo");
+        sl_bus_call(play.client, &sent, count_answer, &answers[i]);
+        if (i % 10 == 0) {
+            play_pause(1); // the client's thread takes some, and knows no bus for them
+        }
+    }
+    stage_start_bus(play.stage, 0);
+    int64_t end_ms = sl_mono_ms() + STAGE_PATIENCE_MS;
+    for (size_t i = 0; i < CALLS; i++) {
+        while (atomic_load(&answers[i]) == 0 && sl_mono_ms() < end_ms) {
+            play_pause(1);
+        }
+    }
+    sl_bus_client_free(&play.client); // nothing comes behind it
+    for (size_t i = 0; i < CALLS; i++) {
+        assert_int_equal(atomic_load(&answers[i]), 1);
+    }
+    play_end();
+}
+
 // Tries a command over a client of `peer`; answers its error.
 static enum sl_code
 try_as(const struct sl_peer *peer, const char *service, const char *name, int64_t deadline_ms)
@@ -230,6 +268,7 @@ main(void)
         cmocka_unit_test(events_reach_those_who_may_follow),
         cmocka_unit_test(a_forged_event_reaches_nobody),
         cmocka_unit_test(a_subscriber_learns_that_it_was_cut_off),
+        cmocka_unit_test(what_is_called_while_no_bus_is_there_is_answered_once),
         cmocka_unit_test(a_peer_with_a_wrong_key_is_refused),
         cmocka_unit_test(a_peer_without_a_key_is_refused),
         cmocka_unit_test(a_peer_with_the_key_of_another_role_is_refused),
