@@ -185,15 +185,12 @@ begin_call(struct sl_bus_client *client, struct call *call)
     pthread_mutex_lock(&client->lock);
     bool is_first = client->inbox_first == NULL && !client->is_stopping;
     pthread_mutex_unlock(&client->lock);
-    if (!is_first || !add_call(client, call)) {
+    if (!is_first || zhashx_lookup(client->calls_by_id, call->id) != NULL) {
         return false;
     }
     client->now_ms = call->start_ms;
-    if (!try_buses(client, call)) {
-        remove_call(client, call);
-        return false;
-    }
-    return true;
+    // Noted only once it went: until then it is as it was, for the inbox to take.
+    return try_buses(client, call) && add_call(client, call);
 }
 
 bool

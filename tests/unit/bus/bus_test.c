@@ -205,6 +205,37 @@ a_crowd_goes_by_both_buses(void **state)
     play_end();
 }
 
+static void
+commands_given_while_no_bus_is_there_are_each_answered_once(void **state)
+{
+    (void)state;
+    static struct tally tally;
+    static struct slot slots[MANY];
+    memset(&tally, 0, sizeof(tally));
+    struct sl_reply reply;
+    struct sl_error err;
+    play_begin(1, "worker:registry", 2, 1000);
+    assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    atomic_store(&play.is_blocked, true);
+    send_many(&tally, slots, "block", 0, 10); // they are in flight, the others come beside them
+    assert_true(stage_wait(&play.has_started, STAGE_PATIENCE_MS));
+    stage_kill_bus(play.stage, 0);
+    stage_wait_live(play.client, 0);
+    for (int i = 10; i < 60; i++) {
+        send_many(&tally, slots, "block", i, i + 1);
+        play_pause(1); // the client's thread sleeps between them
+    }
+    stage_start_bus(play.stage, 0);
+    atomic_store(&play.is_blocked, false);
+    wait_for_answers(&tally, 60);
+    assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    assert_int_equal(atomic_load(&tally.good), 60);
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(atomic_load(&tally.answers[i]), 1);
+    }
+    play_end();
+}
+
 #define CALLERS 8
 #define CALLS   50 // of each
 
@@ -566,6 +597,7 @@ main(void)
         cmocka_unit_test(the_bus_tells_its_status),
         cmocka_unit_test(a_client_goes_one_way_while_it_is_not_crowded),
         cmocka_unit_test(a_crowd_goes_by_both_buses),
+        cmocka_unit_test(commands_given_while_no_bus_is_there_are_each_answered_once),
         cmocka_unit_test(callers_on_many_threads_are_all_answered),
         cmocka_unit_test(peers_begin_with_different_buses),
         cmocka_unit_test(a_deferred_reply_comes_later),
