@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/wire/client_state.h"
+#include "common/wire/joined.h"
 
 #include <czmq.h>
 #include <stdio.h>
@@ -267,6 +268,7 @@ client_on_message(struct sl_bus_client *client, size_t index, struct sl_link_mes
     struct sl_str id = sl_link_part(message, 1);
     if (message->count != 3 || id.len != SL_ID_LEN) {
         link->is_brief = link->is_brief || sl_str_equal(id, SL_STR(SL_COMMAND_BRIEF));
+        link->takes_joined = sl_str_equal(sl_link_part(message, 2), SL_STR(SL_JOINED_WORD));
         return; // a heartbeat
     }
     char key[SL_ID_SIZE] = "";

@@ -4,6 +4,7 @@
 #include "common/wire/link.h"
 
 #include "common/base/limits.h"
+#include "common/wire/joined.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -199,6 +200,7 @@ sl_link_watch(struct sl_link *link, int64_t now_ms)
     if (change == SL_LINK_DOWN && link->is_up && link->sends) {
         start_over(link);
     }
+    link->takes_joined = link->takes_joined && change == SL_LINK_SAME; // another build may be back
     link->is_up = change == SL_LINK_SAME ? link->is_up : change == SL_LINK_UP;
     return change;
 }
@@ -217,6 +219,12 @@ sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count)
     }
     // A socket that sends may find news of a message that came, and then its descriptor is silent.
     link->is_readable = true;
+    zmq_msg_t joined;
+    if (link->takes_joined && count > 1 && sl_join(parts, count, &joined)) {
+        bool is_sent = zmq_msg_send(&joined, link->socket, ZMQ_DONTWAIT) >= 0;
+        zmq_msg_close(&joined); // empty where it was sent
+        return is_sent;
+    }
     for (size_t i = 0; i < count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
         if (zmq_send(link->socket, parts[i].ptr, parts[i].len, flags) < 0) {
@@ -226,47 +234,62 @@ sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count)
     return true;
 }
 
+// Finds the parts of what was received.
+static void
+find_parts(struct sl_link_message *message)
+{
+    message->count = message->frames;
+    for (size_t i = 0; i < message->frames; i++) {
+        message->part[i] =
+            (struct sl_str){zmq_msg_data(&message->frame[i]), zmq_msg_size(&message->frame[i])};
+    }
+    struct sl_str parts[SL_LINK_PARTS];
+    size_t count = message->frames == 1 ? sl_split(message->part[0], parts, SL_LINK_PARTS) : 0;
+    if (count > 0 && count <= SL_LINK_PARTS) {
+        memcpy(message->part, parts, count * sizeof(parts[0]));
+        message->count = count;
+    }
+}
+
 bool
 sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message)
 {
-    ret_message->count = 0;
+    ret_message->frames = 0;
     zmq_msg_t surplus = {{0}};
     bool has_more = link->is_readable;
     while (has_more) {
-        bool fits = ret_message->count < SL_LINK_PARTS;
-        zmq_msg_t *part = fits ? &ret_message->part[ret_message->count] : &surplus;
-        zmq_msg_init(part);
-        if (zmq_msg_recv(part, link->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(part);
+        bool fits = ret_message->frames < SL_LINK_PARTS;
+        zmq_msg_t *frame = fits ? &ret_message->frame[ret_message->frames] : &surplus;
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, link->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(frame);
             sl_link_message_clear(ret_message);
             link->is_readable = false;
             return false;
         }
-        has_more = zmq_msg_more(part) != 0;
+        has_more = zmq_msg_more(frame) != 0;
         if (fits) {
-            ret_message->count++;
+            ret_message->frames++;
         } else {
-            zmq_msg_close(part);
+            zmq_msg_close(frame);
         }
     }
+    find_parts(ret_message);
     return ret_message->count > 0;
 }
 
 void
 sl_link_message_clear(struct sl_link_message *message)
 {
-    for (size_t i = 0; i < message->count; i++) {
-        zmq_msg_close(&message->part[i]);
+    for (size_t i = 0; i < message->frames; i++) {
+        zmq_msg_close(&message->frame[i]);
     }
+    message->frames = 0;
     message->count = 0;
 }
 
 struct sl_str
-sl_link_part(struct sl_link_message *message, size_t index)
+sl_link_part(const struct sl_link_message *message, size_t index)
 {
-    if (index >= message->count) {
-        return (struct sl_str){"", 0};
-    }
-    return (struct sl_str){zmq_msg_data(&message->part[index]),
-                           zmq_msg_size(&message->part[index])};
+    return index < message->count ? message->part[index] : (struct sl_str){"", 0};
 }

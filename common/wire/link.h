@@ -30,6 +30,7 @@ struct sl_link {
     bool is_up;           // the handshake is done and the connection holds
     bool is_readable;     // there may be messages that no poll will tell of
     bool has_news;        // the same of the monitor's events
+    bool takes_joined;    // the bus said that it reads joined messages (joined.h)
 };
 
 // Which of a bus's sockets.
@@ -73,15 +74,18 @@ enum sl_link_change sl_link_watch(struct sl_link *link, int64_t now_ms);
 // Whether the bus was heard of lately.
 bool sl_link_is_live(const struct sl_link *link, int64_t now_ms);
 
-// Sends parts without waiting; false when there is no connection or its queue is full.
+// Sends parts without waiting, joined where the bus takes that; false when there is no connection
+// or its queue is full.
 bool sl_link_send(struct sl_link *link, const struct sl_str *parts, size_t count);
 
 #define SL_LINK_PARTS 4 // parts of the longest message that a bus sends
 
-// A received message.
+// A received message: whole frames, or the parts of a joined one.
 struct sl_link_message {
-    zmq_msg_t part[SL_LINK_PARTS];
-    size_t count;
+    zmq_msg_t frame[SL_LINK_PARTS];
+    size_t frames;
+    struct sl_str part[SL_LINK_PARTS]; // views of the frames
+    size_t count;                      // of the parts
 };
 
 // Receives a message without waiting; false when there is none, or nothing told of one. Longer ones
@@ -90,6 +94,6 @@ bool sl_link_receive(struct sl_link *link, struct sl_link_message *ret_message);
 void sl_link_message_clear(struct sl_link_message *message);
 
 // Part `index`, or an empty view.
-struct sl_str sl_link_part(struct sl_link_message *message, size_t index);
+struct sl_str sl_link_part(const struct sl_link_message *message, size_t index);
 
 #endif

@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/clock.h"
+#include "common/wire/joined.h"
 #include "common/wire/worker_state.h"
 
 #include <stdio.h>
@@ -91,7 +92,8 @@ send_beat(struct sl_worker *worker, size_t bus, const struct glance *glance)
     snprintf(credits, sizeof(credits), "%zu", glance->is_draining ? 0 : worker->credits);
     snprintf(load, sizeof(load), "%zu", glance->load);
     snprintf(width, sizeof(width), "%zu", worker->options.threads);
-    const struct sl_str parts[] = {SL_STR("W"), sl_str(credits), sl_str(load), sl_str(width)};
+    const struct sl_str parts[] = {SL_STR("W"), sl_str(credits), sl_str(load), sl_str(width),
+                                   SL_STR(SL_JOINED_WORD)};
     sl_link_send(&worker->links[bus], parts, SL_COUNT(parts));
 }
 
@@ -169,6 +171,7 @@ read_bus(struct sl_worker *worker, size_t bus, int64_t now_ms)
             int64_t version = -1;
             worker->known_offer[bus] =
                 sl_str_int(sl_link_part(&message, 1), &version) ? version : -1;
+            link->takes_joined = sl_str_equal(sl_link_part(&message, 2), SL_STR(SL_JOINED_WORD));
         }
         sl_link_message_clear(&message);
     }

@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/log.h"
+#include "common/wire/joined.h"
 #include "common/wire/message.h"
 #include "services/bus/broker_state.h"
 
@@ -36,6 +37,7 @@ struct received {
     struct sl_str service;  // the same
     int64_t deadline_ms;    // left
     struct sl_str envelope; //
+    bool is_joined;         // all in one frame
 };
 
 void
@@ -47,13 +49,14 @@ broker_refuse(struct broker *broker, const char client[FLEET_ROUTING_LEN], struc
     frames_send(&broker->commands, parts, SL_COUNT(parts));
 }
 
+// Answers as the command came: joined, or in frames.
 static void
-reply_to_client(struct broker *broker, const char client[FLEET_ROUTING_LEN], struct sl_str id,
+reply_to_client(struct broker *broker, struct sl_str client, struct sl_str id, bool is_joined,
                 struct sl_str reply)
 {
-    const struct sl_str parts[] = {{client, FLEET_ROUTING_LEN}, SL_STR("R"), id, reply};
+    const struct sl_str parts[] = {client, SL_STR("R"), id, reply};
     // A client that is gone, or that does not read, has nobody waiting.
-    frames_send(&broker->commands, parts, SL_COUNT(parts));
+    (is_joined ? frames_send_joined : frames_send)(&broker->commands, parts, SL_COUNT(parts));
 }
 
 // Hands the stamped envelope to a worker; a worker whose connection is gone is dropped and the
@@ -76,6 +79,7 @@ pass_on(struct broker *broker, const struct received *command)
         memcpy(flight->client, command->client, FLEET_ROUTING_LEN);
         memset(flight->id, 0, sizeof(flight->id));
         memcpy(flight->id, id.ptr, id.len);
+        flight->is_joined = command->is_joined;
         flight->end_ms = broker->now_ms + command->deadline_ms + GRACE_MS;
 
         char token_text[NUMBER_TEXT];
@@ -87,7 +91,8 @@ pass_on(struct broker *broker, const struct received *command)
                                        sl_str(token_text),
                                        sl_str(deadline_text),
                                        {broker->envelope.ptr, broker->envelope.len}};
-        if (frames_send(&broker->workers, parts, SL_COUNT(parts))) {
+        if ((worker->takes_joined ? frames_send_joined : frames_send)(&broker->workers, parts,
+                                                                      SL_COUNT(parts))) {
             broker->passed++;
             return;
         }
@@ -150,8 +155,8 @@ on_call(struct broker *broker, struct received *command, const struct peer_row *
         SL_AUTO_BUF reply;
         sl_buf_init(&reply, SL_MESSAGE_MAX);
         broker_status(broker, &reply);
-        reply_to_client(broker, command->client, command->id,
-                        (struct sl_str){reply.ptr, reply.len});
+        reply_to_client(broker, (struct sl_str){command->client, FLEET_ROUTING_LEN}, command->id,
+                        command->is_joined, (struct sl_str){reply.ptr, reply.len});
         return;
     }
     pass_on(broker, command);
@@ -188,7 +193,7 @@ broker_on_command(struct broker *broker, struct frames *message)
     const struct peer_row *peer = broker_sender(broker, message);
     bool is_brief = sl_str_starts(word, SL_STR(SL_COMMAND_BRIEF));
     if (is_brief || sl_str_equal(word, SL_STR("C"))) {
-        struct received command = {.client = routing.ptr};
+        struct received command = {.client = routing.ptr, .is_joined = message->is_joined};
         bool is_good = is_brief ? read_brief(message, &command) : read_long(message, &command);
         if (is_good && command.deadline_ms >= 0 && command.deadline_ms <= DEADLINE_MAX_MS) {
             on_call(broker, &command, peer);
@@ -196,7 +201,8 @@ broker_on_command(struct broker *broker, struct frames *message)
             broker_refuse(broker, routing.ptr, command.id, "malformed");
         }
     } else if (sl_str_equal(word, SL_STR("H")) && peer != NULL) {
-        const struct sl_str parts[] = {routing, SL_STR("H"), SL_STR(SL_COMMAND_BRIEF)};
+        const struct sl_str parts[] = {routing, SL_STR("H"), SL_STR(SL_COMMAND_BRIEF),
+                                       SL_STR(SL_JOINED_WORD)};
         frames_send(&broker->commands, parts, SL_COUNT(parts));
     }
 }
@@ -208,7 +214,8 @@ on_reply(struct broker *broker, struct fleet_worker *worker, struct frames *mess
     struct flight *flight =
         token >= 0 ? flights_find(broker->flights, (uint64_t)token, worker) : NULL;
     if (flight != NULL && message->count == 4) {
-        reply_to_client(broker, flight->client, sl_str(flight->id), frames_get(message, 3));
+        reply_to_client(broker, (struct sl_str){flight->client, FLEET_ROUTING_LEN},
+                        sl_str(flight->id), flight->is_joined, frames_get(message, 3));
         flights_end(broker->flights, flight);
     }
 }
@@ -235,7 +242,7 @@ acknowledge(struct broker *broker, const struct fleet_worker *worker)
     char version[NUMBER_TEXT];
     snprintf(version, sizeof(version), "%lld", (long long)worker->offer_version);
     const struct sl_str parts[] = {
-        {worker->routing, FLEET_ROUTING_LEN}, SL_STR("W"), sl_str(version)};
+        {worker->routing, FLEET_ROUTING_LEN}, SL_STR("W"), sl_str(version), SL_STR(SL_JOINED_WORD)};
     return frames_send(&broker->workers, parts, SL_COUNT(parts));
 }
 
@@ -261,9 +268,11 @@ static void
 on_beat(struct broker *broker, struct fleet_worker *worker, struct frames *message)
 {
     int64_t width = frames_number(message, 4);
-    const struct fleet_beat beat = {.credits = frames_number(message, 2),
-                                    .load = frames_number(message, 3),
-                                    .width = width > 0 ? width : 0}; // an older build has none
+    const struct fleet_beat beat = {
+        .credits = frames_number(message, 2),
+        .load = frames_number(message, 3),
+        .width = width > 0 ? width : 0, // an older build has none
+        .is_joiner = sl_str_equal(frames_get(message, 5), SL_STR(SL_JOINED_WORD))};
     if (beat.credits >= 0 && beat.load >= 0) {
         fleet_beat(worker, &beat, broker->now_ms);
         acknowledge(broker, worker);

@@ -204,6 +204,7 @@ fleet_beat(struct fleet_worker *worker, const struct fleet_beat *beat, int64_t n
     worker->seen_ms = now_ms;
     worker->credits = beat->credits;
     worker->width = beat->width;
+    worker->takes_joined = beat->is_joiner;
     worker->elsewhere = beat->load > worker->outstanding ? beat->load - worker->outstanding : 0;
 }
 

@@ -23,6 +23,7 @@ struct fleet_worker {
     int64_t elsewhere;               // commands that it holds from other buses
     int64_t outstanding;             // commands that it holds from this bus
     int64_t width;                   // commands that it runs at a time; 0: an older build, unknown
+    bool takes_joined;               // it reads joined messages (joined.h)
     uint64_t picked;                 // which of the fleet's picks was its last; 0: none
     struct fleet_service **services; // what it offers; owned by the fleet
     size_t service_count;            //
@@ -52,6 +53,7 @@ struct fleet_beat {
     int64_t credits; // commands that it takes from this bus at once
     int64_t load;    // commands that it holds from all buses
     int64_t width;   // commands that it runs at a time; 0: unknown
+    bool is_joiner;  // it reads joined messages (joined.h)
 };
 
 // Notes a heartbeat.

@@ -16,6 +16,7 @@ struct flights;
 struct flight {
     char client[FLEET_ROUTING_LEN]; // who asked
     char id[SL_ID_SIZE];            // the command's id
+    bool is_joined;                 // the client takes joined messages (joined.h)
     struct fleet_worker *worker;    // who works on it; NULL: slot is free
     int64_t end_ms;                 // when the bus stops waiting (sl_mono_ms)
     uint32_t use;                   // how often the slot was taken

@@ -3,6 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/bus/frames.h"
 
+#include "common/wire/joined.h"
+
+#include <string.h>
+
 void
 frames_open(struct frames_socket *socket, void *handle)
 {
@@ -23,58 +27,74 @@ frames_close(struct frames_socket *socket)
     *socket = (struct frames_socket){.fd = -1};
 }
 
+// Finds the parts of what was received: a joined message follows a routing id.
+static void
+find_parts(struct frames *frames)
+{
+    frames->count = frames->held;
+    for (size_t i = 0; i < frames->held; i++) {
+        frames->part[i] =
+            (struct sl_str){zmq_msg_data(&frames->frame[i]), zmq_msg_size(&frames->frame[i])};
+    }
+    struct sl_str parts[FRAMES_MAX - 1];
+    size_t count = frames->held == 2 ? sl_split(frames->part[1], parts, FRAMES_MAX - 1) : 0;
+    if (count > 0 && count < FRAMES_MAX) {
+        memcpy(&frames->part[1], parts, count * sizeof(parts[0]));
+        frames->count = 1 + count;
+        frames->is_joined = true;
+    }
+}
+
 bool
 frames_receive(struct frames_socket *socket, struct frames *ret_frames)
 {
-    ret_frames->count = 0;
+    ret_frames->held = 0;
     ret_frames->is_cut = false;
+    ret_frames->is_joined = false;
     zmq_msg_t surplus = {{0}};
     bool has_more = true;
     while (has_more) {
-        bool fits = ret_frames->count < FRAMES_MAX;
-        zmq_msg_t *part = fits ? &ret_frames->part[ret_frames->count] : &surplus;
-        zmq_msg_init(part);
-        if (zmq_msg_recv(part, socket->handle, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(part);
+        bool fits = ret_frames->held < FRAMES_MAX;
+        zmq_msg_t *frame = fits ? &ret_frames->frame[ret_frames->held] : &surplus;
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, socket->handle, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(frame);
             frames_clear(ret_frames);
             socket->is_unread = false;
             return false;
         }
-        has_more = zmq_msg_more(part) != 0;
+        has_more = zmq_msg_more(frame) != 0;
         if (fits) {
-            ret_frames->count++;
+            ret_frames->held++;
         } else {
             ret_frames->is_cut = true;
-            zmq_msg_close(part);
+            zmq_msg_close(frame);
         }
     }
+    find_parts(ret_frames);
     return true;
 }
 
 void
 frames_clear(struct frames *frames)
 {
-    for (size_t i = 0; i < frames->count; i++) {
-        zmq_msg_close(&frames->part[i]);
+    for (size_t i = 0; i < frames->held; i++) {
+        zmq_msg_close(&frames->frame[i]);
     }
+    frames->held = 0;
     frames->count = 0;
 }
 
 struct sl_str
 frames_get(const struct frames *frames, size_t index)
 {
-    if (index >= frames->count) {
-        return (struct sl_str){"", 0};
-    }
-    // zmq_msg_data takes a mutable message, yet leaves it alone.
-    zmq_msg_t *part = (zmq_msg_t *)(uintptr_t)&frames->part[index];
-    return (struct sl_str){zmq_msg_data(part), zmq_msg_size(part)};
+    return index < frames->count ? frames->part[index] : (struct sl_str){"", 0};
 }
 
 const char *
 frames_property(struct frames *frames, const char *name)
 {
-    return zmq_msg_gets(&frames->part[frames->count - 1], name);
+    return zmq_msg_gets(&frames->frame[frames->held - 1], name);
 }
 
 int64_t
@@ -97,4 +117,19 @@ frames_send(struct frames_socket *socket, const struct sl_str *parts, size_t cou
         }
     }
     return true;
+}
+
+bool
+frames_send_joined(struct frames_socket *socket, const struct sl_str *parts, size_t count)
+{
+    zmq_msg_t joined;
+    if (!sl_join(parts + 1, count - 1, &joined)) {
+        return frames_send(socket, parts, count);
+    }
+    socket->is_unread = true; // as in frames_send
+    bool is_sent =
+        zmq_send(socket->handle, parts[0].ptr, parts[0].len, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
+        zmq_msg_send(&joined, socket->handle, ZMQ_DONTWAIT) >= 0;
+    zmq_msg_close(&joined); // empty where it was sent
+    return is_sent;
 }

@@ -22,27 +22,34 @@ void frames_close(struct frames_socket *socket);
 
 #define FRAMES_MAX 8 // no message of ours has more
 
-// A received message; what lies beyond FRAMES_MAX is dropped.
+// A received message; what lies beyond FRAMES_MAX is dropped. The parts of a joined one (joined.h)
+// stand as if each had come in a frame.
 struct frames {
-    zmq_msg_t part[FRAMES_MAX];
-    size_t count; //
-    bool is_cut;  // there were more
+    zmq_msg_t frame[FRAMES_MAX];
+    size_t held;                    // frames
+    struct sl_str part[FRAMES_MAX]; // views of the frames
+    size_t count;                   // of the parts
+    bool is_cut;                    // there were more
+    bool is_joined;                 // the sender takes joined messages too
 };
 
 // Receives a message without waiting; false when there is none, and then the socket is read.
 bool frames_receive(struct frames_socket *socket, struct frames *ret_frames);
 void frames_clear(struct frames *frames);
 
-// Frame `index`, or an empty view.
+// Part `index`, or an empty view.
 struct sl_str frames_get(const struct frames *frames, size_t index);
 
 // A property that the handshake gave the connection ("User-Id"), or NULL. Borrowed from `frames`.
 const char *frames_property(struct frames *frames, const char *name);
 
-// Frame `index` as a decimal number from 0; -1 when it is none.
+// Part `index` as a decimal number from 0; -1 when it is none.
 int64_t frames_number(const struct frames *frames, size_t index);
 
 // Sends parts without waiting; false when the peer is gone or its queue is full.
 bool frames_send(struct frames_socket *socket, const struct sl_str *parts, size_t count);
+
+// The same with all parts after the first, which is the routing id, joined.
+bool frames_send_joined(struct frames_socket *socket, const struct sl_str *parts, size_t count);
 
 #endif

@@ -261,31 +261,39 @@ said_brief(struct sl_link *link, const char *word, struct sl_str bytes)
 }
 
 static void
-a_command_is_taken_in_either_form(void **state)
+takes_either_form(struct sl_link *link)
+{
+    const struct sl_str whole = envelope(ID);
+    const struct sl_str parts[] = {SL_STR("C"), SL_STR(ID), SL_STR("bus"), SL_STR("5000"), whole};
+    const struct sl_str other[] = {SL_STR("C"), SL_STR("11112222333344445555666677778888"),
+                                   SL_STR("bus"), SL_STR("5000"), whole};
+    assert_string_equal(said(link, parts, SL_COUNT(parts)), "R " ID " ");
+    assert_string_equal(said(link, other, SL_COUNT(other)),
+                        "B 11112222333344445555666677778888 malformed");
+    assert_string_equal(said_brief(link, "K5000", whole), "R " ID " ");
+    static const char *const words[] = {"K", "Kx", "K-1", "K5000x", "K999999999"};
+    for (size_t i = 0; i < SL_COUNT(words); i++) {
+        assert_string_equal(said_brief(link, words[i], whole), "B  malformed");
+    }
+    assert_string_equal(said_brief(link, "K5000", SL_STR("none")), "B  malformed");
+    assert_string_equal(said_brief(link, "K5000", envelope("0011")), "B  malformed");
+    assert_string_equal(said(link, (const struct sl_str[]){SL_STR("K5000"), whole, whole}, 3),
+                        "B  malformed");
+}
+
+static void
+a_command_is_taken_in_either_form_in_frames_and_joined(void **state)
 {
     (void)state;
     struct sl_link link;
     void *context = zmq_ctx_new();
     const struct sl_str beat = SL_STR("H");
-    const struct sl_str whole = envelope(ID);
-    const struct sl_str parts[] = {SL_STR("C"), SL_STR(ID), SL_STR("bus"), SL_STR("5000"), whole};
-    const struct sl_str other[] = {SL_STR("C"), SL_STR("11112222333344445555666677778888"),
-                                   SL_STR("bus"), SL_STR("5000"), whole};
     start_broker();
     open_link(context, &link);
-    assert_string_equal(said(&link, &beat, 1), "H K ");
-    assert_string_equal(said(&link, parts, SL_COUNT(parts)), "R " ID " ");
-    assert_string_equal(said(&link, other, SL_COUNT(other)),
-                        "B 11112222333344445555666677778888 malformed");
-    assert_string_equal(said_brief(&link, "K5000", whole), "R " ID " ");
-    static const char *const words[] = {"K", "Kx", "K-1", "K5000x", "K999999999"};
-    for (size_t i = 0; i < SL_COUNT(words); i++) {
-        assert_string_equal(said_brief(&link, words[i], whole), "B  malformed");
-    }
-    assert_string_equal(said_brief(&link, "K5000", SL_STR("none")), "B  malformed");
-    assert_string_equal(said_brief(&link, "K5000", envelope("0011")), "B  malformed");
-    assert_string_equal(said(&link, (const struct sl_str[]){SL_STR("K5000"), whole, whole}, 3),
-                        "B  malformed");
+    assert_string_equal(said(&link, &beat, 1), "H K 1");
+    takes_either_form(&link);
+    link.takes_joined = true;
+    takes_either_form(&link);
     sl_link_close(&link);
     zmq_ctx_term(context);
     stop_broker();
@@ -304,7 +312,8 @@ main(void)
         cmocka_unit_test_setup_teardown(an_endpoint_without_end_is_refused, open_room, close_room),
         cmocka_unit_test_setup_teardown(an_endpoint_that_is_taken_is_refused, open_room,
                                         close_room),
-        cmocka_unit_test_setup_teardown(a_command_is_taken_in_either_form, open_room, close_room),
+        cmocka_unit_test_setup_teardown(a_command_is_taken_in_either_form_in_frames_and_joined,
+                                        open_room, close_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/bus/play.h"
 
+#include "common/base/clock.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -127,4 +129,34 @@ play_request(struct sl_bus_client *client, const char *name, struct sl_reply *re
 {
     struct sl_command sent = play_command(name);
     return sl_bus_request(client, &sent, play.arena, ret_reply, err);
+}
+
+static void
+count_answer(void *arg, const struct sl_reply *reply)
+{
+    struct play_slot *slot = arg;
+    atomic_fetch_add(&slot->tally->answers[slot->index], 1);
+    atomic_fetch_add(&slot->tally->good, !reply->failed);
+    atomic_fetch_add(&slot->tally->all, 1);
+}
+
+void
+play_send_many(struct play_tally *tally, struct play_slot *slots, const char *name, int from,
+               int to)
+{
+    for (int i = from; i < to; i++) {
+        slots[i] = (struct play_slot){tally, i};
+        struct sl_command sent = play_command(name);
+        sl_bus_call(play.client, &sent, count_answer, &slots[i]);
+    }
+}
+
+void
+play_wait_for_answers(struct play_tally *tally, int count)
+{
+    int64_t end_ms = sl_mono_ms() + STAGE_PATIENCE_MS;
+    while (atomic_load(&tally->all) < count && sl_mono_ms() < end_ms) {
+        play_pause(1);
+    }
+    assert_int_equal(atomic_load(&tally->all), count);
 }

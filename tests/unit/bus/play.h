@@ -41,4 +41,23 @@ struct sl_command play_command(const char *name);
 int play_request(struct sl_bus_client *client, const char *name, struct sl_reply *ret_reply,
                  struct sl_error *err);
 
+#define PLAY_MANY 200
+
+// Counts answers: each slot must be answered once.
+struct play_tally {
+    atomic_int answers[PLAY_MANY];
+    atomic_int good;
+    atomic_int all;
+};
+
+struct play_slot {
+    struct play_tally *tally;
+    int index;
+};
+
+// Sends the front's commands of so many slots; waits until so many answers were counted.
+void play_send_many(struct play_tally *tally, struct play_slot *slots, const char *name, int from,
+                    int to);
+void play_wait_for_answers(struct play_tally *tally, int count);
+
 #endif

@@ -325,24 +325,62 @@ who_sends_beside_a_sleeper_learns_what_to_tell_him(void **state)
     assert_false(sl_link_settle(&room.link));
 }
 
+// How many frames a ROUTER hears of a message of three parts.
+static size_t
+hear_three(void)
+{
+    const struct sl_str parts[] = {SL_STR("C"), SL_STR("id"), SL_STR("pay load\n")};
+    zmq_msg_t frame;
+    size_t frames = 0; // beside the routing id
+    assert_true(sl_link_send(&room.link, parts, SL_COUNT(parts)));
+    for (bool more = true; more; frames += more) {
+        zmq_msg_init(&frame);
+        assert_true(zmq_msg_recv(&frame, room.server, 0) >= 0);
+        more = zmq_msg_more(&frame) != 0;
+        zmq_msg_close(&frame);
+    }
+    return frames;
+}
+
 static void
-a_poll_tells_of_a_message(void **state)
+a_message_is_joined_for_a_bus_that_takes_that_until_it_goes(void **state)
 {
     (void)state;
-    struct pollfd items[SL_LINK_POLLS];
+    meet_router();
+    assert_int_equal(hear_three(), 3);
+    room.link.takes_joined = true;
+    assert_int_equal(hear_three(), 1);
+    close_server();
+    wait_for(SL_LINK_DOWN);
+    open_server(ZMQ_ROUTER); // another build, perhaps
+    wait_for(SL_LINK_UP);
+    assert_int_equal(hear_three(), 3);
+}
+
+// Receives what the bus sends as one frame.
+static void
+receive_frame(const char *text, struct sl_link_message *ret_message)
+{
+    assert_true(zmq_send(room.server, room.routing, room.routing_len, ZMQ_SNDMORE) > 0);
+    assert_true(zmq_send(room.server, text, strlen(text), 0) >= 0);
+    wait_readable(room.link.socket);
+    room.link.is_readable = true;
+    assert_true(sl_link_receive(&room.link, ret_message));
+}
+
+static void
+a_joined_message_is_read_as_its_parts(void **state)
+{
+    (void)state;
     struct sl_link_message message;
     meet_router();
-    assert_int_equal(read_all(1), 0);
-    (void)sl_link_watch(&room.link, sl_mono_ms());
-    serve(1);
-    do {
-        assert_false(sl_link_is_unread(&room.link));
-        sl_link_poll(&room.link, items);
-        assert_in_range(poll(items, SL_LINK_POLLS, DEADLINE_MS), 1, SL_LINK_POLLS);
-        sl_link_polled(&room.link, items);
-        assert_true(sl_link_is_unread(&room.link));
-        (void)sl_link_watch(&room.link, sl_mono_ms());
-    } while (!sl_link_receive(&room.link, &message)); // news of something else before
+    receive_frame("R id\npay load\n", &message);
+    assert_int_equal(message.count, 3);
+    assert_true(sl_str_equal(sl_link_part(&message, 0), SL_STR("R")));
+    assert_true(sl_str_equal(sl_link_part(&message, 2), SL_STR("pay load\n")));
+    assert_int_equal(sl_link_part(&message, 3).len, 0);
+    sl_link_message_clear(&message);
+    receive_frame("R a b c d\n", &message); // of more parts than any: taken for one without
     assert_int_equal(message.count, 1);
     sl_link_message_clear(&message);
 }
@@ -530,7 +568,10 @@ main(void)
                                         open_room, close_room),
         cmocka_unit_test_setup_teardown(who_sends_beside_a_sleeper_learns_what_to_tell_him,
                                         open_room, close_room),
-        cmocka_unit_test_setup_teardown(a_poll_tells_of_a_message, open_room, close_room),
+        cmocka_unit_test_setup_teardown(a_message_is_joined_for_a_bus_that_takes_that_until_it_goes,
+                                        open_room, close_room),
+        cmocka_unit_test_setup_teardown(a_joined_message_is_read_as_its_parts, open_room,
+                                        close_room),
         cmocka_unit_test_setup_teardown(nothing_is_said_before_a_bus_is_there, open_room,
                                         close_room),
         cmocka_unit_test_setup_teardown(a_command_is_brief_where_the_bus_takes_it_and_no_longer,
