@@ -17,6 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "services/node/agent_health.h"
 #include "services/node/apply.h"
 #include "services/node/certificate.h"
 #include "services/node/debug.h"
@@ -52,6 +53,7 @@ struct agent {
     struct nginx_upgrade *upgrade;    // of its module
     struct share *share;              // NULL: nothing is given to peers
     struct seed *seed;                // the first image without the bus
+    struct agent_health *health;      // NULL: nobody asks
     bool was_discarded;               // what the store held is gone
     bool members_changed;             // an image went live: its nodes may be others
     uint64_t membership;              // that limits know
@@ -273,6 +275,31 @@ join_peers(struct agent *agent, const struct sl_peer *peer, struct sl_error *err
     return agent->seed == NULL ? -1 : 0;
 }
 
+static int
+open_health(struct agent *agent, struct sl_error *err)
+{
+    const char *listen = agent->settings->agent_health_listen;
+    if (listen[0] == '\0') {
+        return 0;
+    }
+    agent->health = agent_health_new(listen, err);
+    return agent->health == NULL ? -1 : 0;
+}
+
+static void
+note_health(struct agent *agent)
+{
+    struct report_facts facts;
+    if (agent->health != NULL) {
+        tell_facts(agent, &facts);
+        agent_health_note(agent->health,
+                          &(struct agent_state){.revision = facts.revision.number,
+                                                .reason = facts.reason,
+                                                .buses = sl_bus_client_live(agent->client),
+                                                .has_accounting = limits_is_up(agent->limits)});
+    }
+}
+
 struct agent *
 agent_new(const struct settings *settings, const struct sl_peer *peer, struct sl_error *err)
 {
@@ -286,7 +313,7 @@ agent_new(const struct settings *settings, const struct sl_peer *peer, struct sl
     struct sl_revision have;
     if (keys_init(&agent->keys, peer->secret_key, err) != 0 || make_image(agent, &have, err) != 0 ||
         prepare_nginx(agent, err) != 0 || join_bus(agent, peer, &have, err) != 0 ||
-        join_peers(agent, peer, err) != 0) {
+        join_peers(agent, peer, err) != 0 || open_health(agent, err) != 0) {
         return NULL;
     }
     return SL_TAKE(agent);
@@ -300,6 +327,7 @@ agent_free(struct agent **agent)
     }
     struct agent *gone = *agent;
     *agent = NULL;
+    agent_health_free(&gone->health);
     seed_free(&gone->seed);
     share_free(&gone->share);
     sl_follow_free(&gone->follow);
@@ -359,6 +387,7 @@ run_timers(struct agent *agent)
     report_tick(agent->report);
     debug_tick(agent->debug);
     rotate_tick(agent->rotate, now_ms);
+    note_health(agent);
     if (agent->durable != NULL) {
         durable_flush(agent->durable);
     }

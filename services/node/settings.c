@@ -18,6 +18,9 @@ const struct sl_setting settings_rows[] = {
     {"access_log_max_bytes", SL_SETTING_INT, AT(access_log_max_bytes), .fallback = "104857600",
      .min = 0, .max = INT64_MAX,
      .help = "size at which an access log is rotated; 0: somebody else does"},
+    {"agent_health_listen", SL_SETTING_TEXT, AT(agent_health_listen), .fallback = "",
+     .help =
+         "address:port or unix:path of the agent's own /healthz, /readyz, /metrics; empty: none"},
     {"body_budget_mb", SL_SETTING_INT, AT(body_budget_mb), .fallback = "256", .min = 1,
      .max = 1048576, .help = "signed bodies that nginx's workers may hold together, in 1024 KB"},
     {"gateway_id", SL_SETTING_TEXT, AT(gateway_id), .help = "the gateway that this node serves"},

@@ -35,7 +35,7 @@ def others(world):
     found = {}
     for path in sorted(glob.glob(f"{world.stack.var}/config/*.yaml")):
         for line in pathlib.Path(path).read_text().splitlines():
-            if line.startswith("health_listen: unix:"):
+            if line.startswith(("health_listen: unix:", "agent_health_listen: unix:")):
                 found[pathlib.Path(path).stem] = line.split("unix:", 1)[1]
     return found
 
@@ -44,13 +44,13 @@ def figures(world):
     """Every bus and worker is alive and ready and shows what it should; the sums of all of them."""
     sums = {}
     units = others(world)
-    assert {name.split("-")[0] for name in units} == {"bus", "registry", "identity", "publisher", "throttle"}, units
+    assert {name.split("-")[0] for name in units} == {"bus", "registry", "identity", "publisher", "throttle", "node"}, units
     for unit, path in units.items():
         assert ask_unix(path, "/healthz") == (200, "ok\n"), unit
         assert ask_unix(path, "/readyz") == (200, "ready\n"), unit
         status, body = ask_unix(path, "/metrics")
         assert status == 200, f"{unit}: {body}"
-        for name, value in metrics.check(body, "bus" if unit.startswith("bus") else "worker").items():
+        for name, value in metrics.check(body, {"bus": "bus", "node": "agent"}.get(unit.split("-")[0], "worker")).items():
             sums[name] = sums.get(name, 0) + value
     return sums
 
@@ -75,6 +75,8 @@ def story(world):
     assert after['sluice_worker_commands_total{outcome="done"}'] - before[
         'sluice_worker_commands_total{outcome="done"}'] >= 10, after
     assert after["sluice_bus_commands_passed_total"] - before["sluice_bus_commands_passed_total"] >= 10, after
+    assert (after["sluice_agent_well"], after["sluice_agent_accounting"], after["sluice_agent_bus_live"]) == (2, 2, 4), after
+    assert after["sluice_agent_revision"] > before["sluice_agent_revision"], after
     assert after["sluice_worker_bus_live"] == 2 * 6 and after["sluice_bus_peers"] >= 2 * 8, after
 
     def counted():

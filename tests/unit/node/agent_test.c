@@ -211,6 +211,7 @@ open_place(void **state)
                                         .http_listen = "127.0.0.1:1",
                                         .https_listen = "127.0.0.1:2",
                                         .health_listen = "127.0.0.1:3",
+                                        .agent_health_listen = "",
                                         .nginx_binary = "/usr/sbin/nginx",
                                         .nginx_module = "/nowhere/module.so",
                                         .nginx_conf = "",
