@@ -17,20 +17,28 @@
 #define CALLS_MAX  8     // of one gateway at once
 #define PATIENT_MS 70000 // from the command to its reply at the latest
 
-// The definition as it is, with RELEASE's variables, and as an environment serves it.
+// Whether a backend's address or path has #name# in it.
+#define HAS_VARIABLES(definition)                                                                  \
+    "jsonb_path_exists(" definition ", '$.** ? (@.url_domain like_regex \"#[^#]+#\" || "           \
+    "@.req_uri like_regex \"#[^#]+#\")')"
+
+// The definition as it is, and as an environment serves it.
 static const char defined_sql[] =
-    "SELECT e.id, to_jsonb(a)::text, $3::text, g.sl_domain FROM api a "
-    "JOIN api_group g ON g.instance_id = a.instance_id AND g.id = a.group_id "
-    "JOIN environment e ON e.instance_id = a.instance_id AND e.name = 'RELEASE' "
-    "WHERE a.instance_id = $1 AND a.id = $2";
+    "SELECT e.id, to_jsonb(a)::text, $3::text, g.sl_domain, " HAS_VARIABLES(
+        "to_jsonb(a)") " FROM api a "
+                       "JOIN api_group g ON g.instance_id = a.instance_id AND g.id = a.group_id "
+                       "JOIN environment e ON e.instance_id = a.instance_id AND e.name = 'RELEASE' "
+                       "WHERE a.instance_id = $1 AND a.id = $2";
 
 static const char served_sql[] =
-    "SELECT e.id, v.definition::text, p.publish_id, g.sl_domain FROM publication p "
-    "JOIN environment e ON e.instance_id = p.instance_id AND e.id = p.env_id "
-    "JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = p.version_id "
-    "JOIN api a ON a.instance_id = p.instance_id AND a.id = p.api_id "
-    "JOIN api_group g ON g.instance_id = a.instance_id AND g.id = a.group_id "
-    "WHERE p.instance_id = $1 AND p.api_id = $2 AND e.name = $3";
+    "SELECT e.id, v.definition::text, p.publish_id, g.sl_domain, " HAS_VARIABLES(
+        "v.definition") " FROM publication p "
+                        "JOIN environment e ON e.instance_id = p.instance_id AND e.id = p.env_id "
+                        "JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = "
+                        "p.version_id "
+                        "JOIN api a ON a.instance_id = p.instance_id AND a.id = p.api_id "
+                        "JOIN api_group g ON g.instance_id = a.instance_id AND g.id = a.group_id "
+                        "WHERE p.instance_id = $1 AND p.api_id = $2 AND e.name = $3";
 
 static const char exists_sql[] = "SELECT 1 FROM api WHERE instance_id = $1 AND id = $2";
 
@@ -112,6 +120,9 @@ find_target(struct sl_call *call, struct sl_tx *tx, struct target *target, struc
     }
     if (sl_rows_count(rows) == 0) {
         return sl_fail(err, SL_E_PUBLICATION_NOT_FOUND);
+    }
+    if (sl_rows_bool(rows, 0, 4)) {
+        return sl_fail(err, SL_E_DEBUG_VARIABLES); // 3.3.1, note 3
     }
     target->env_id = sl_rows_text(rows, 0, 0);
     target->definition = sl_rows_text(rows, 0, 1);
