@@ -2,6 +2,7 @@
 //
 // What is queued goes out in one write with BEGIN before it and COMMIT or ROLLBACK behind it, where
 // they are due, and one sync at its end: one round trip. PostgreSQL skips what follows a refusal.
+// BEGIN and its like are prepared as all else: their texts cost more to take in than to run.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/db/db_internal.h"
@@ -22,11 +23,11 @@ struct wire_params {
 
 // What goes out with the queue, and what became of it.
 struct batch {
-    struct sl_tx *tx;   //
-    bool begins;        // BEGIN goes first
-    const char *ending; // COMMIT or ROLLBACK behind the queue; NULL: neither
-    bool begun;         // BEGIN was done
-    bool ended;         // the ending was done
+    struct sl_tx *tx;       //
+    struct sl_later begin;  // goes first; no text: nothing does
+    struct sl_later ending; // COMMIT or ROLLBACK behind the queue; no text: neither
+    bool begun;             // BEGIN was done
+    bool ended;             // the ending was done
 };
 
 static void
@@ -57,12 +58,6 @@ fill_params(struct wire_params *wire, const struct sl_param *params, size_t coun
 }
 
 static bool
-send_text(PGconn *conn, const char *sql)
-{
-    return PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
-}
-
-static bool
 send_statement(const struct sl_later *later)
 {
     const struct sl_db *db = later->tx->db;
@@ -82,22 +77,37 @@ send_statement(const struct sl_later *later)
            1;
 }
 
-// Looks up what the server knows of the queue's statements: on each attempt anew, as a new
-// connection knows none.
 static int
-find_statements(struct sl_tx *tx, struct sl_error *err)
+find_statement(struct sl_later *later, struct sl_error *err)
 {
-    for (size_t i = 0; i < tx->queued; i++) {
-        struct sl_later *later = tx->queue[i];
-        if (sl_statement_find(tx->db, later->sql, later->built, &later->statement, err) != 0) {
-            return -1;
-        }
-        later->prepares = later->statement != NULL && !later->statement->prepared;
-        if (later->prepares) {
-            later->statement->prepared = true;
-        }
+    if (later->sql == NULL) {
+        return 0;
+    }
+    if (sl_statement_find(later->tx->db, later->sql, later->built, &later->statement, err) != 0) {
+        return -1;
+    }
+    later->prepares = later->statement != NULL && !later->statement->prepared;
+    if (later->prepares) {
+        later->statement->prepared = true;
     }
     return 0;
+}
+
+// Looks up what the server knows of a batch's statements: on each attempt anew, as a new connection
+// knows none.
+static int
+find_statements(struct batch *batch, struct sl_error *err)
+{
+    struct sl_tx *tx = batch->tx;
+    if (find_statement(&batch->begin, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < tx->queued; i++) {
+        if (find_statement(tx->queue[i], err) != 0) {
+            return -1;
+        }
+    }
+    return find_statement(&batch->ending, err);
 }
 
 static bool
@@ -106,11 +116,11 @@ send_batch(const struct batch *batch)
     const struct sl_tx *tx = batch->tx;
     PGconn *conn = tx->db->conn;
     bool sent = PQpipelineStatus(conn) != PQ_PIPELINE_OFF || PQenterPipelineMode(conn) == 1;
-    sent = sent && (!batch->begins || send_text(conn, tx->begin));
+    sent = sent && (batch->begin.sql == NULL || send_statement(&batch->begin));
     for (size_t i = 0; sent && i < tx->queued; i++) {
         sent = send_statement(tx->queue[i]);
     }
-    sent = sent && (batch->ending == NULL || send_text(conn, batch->ending));
+    sent = sent && (batch->ending.sql == NULL || send_statement(&batch->ending));
     return sent && PQpipelineSync(conn) == 1;
 }
 
@@ -172,24 +182,32 @@ keep_rows(struct sl_later *later, PGresult *result, struct sl_error *err)
     return 0;
 }
 
+// Takes the answer to the text of a statement, where that went along; false when there is nothing
+// more to hear.
+static bool
+hear_prepared(struct sl_later *later, struct sl_error *err)
+{
+    if (!later->prepares) {
+        return true;
+    }
+    PGresult *prepared = next_result(later->tx->db->conn);
+    if (!judge(later->tx, prepared, err)) {
+        later->statement->prepared = false;
+    }
+    bool heard = prepared != NULL;
+    PQclear(prepared);
+    return heard;
+}
+
 // Takes the answers of one statement; false when there is nothing more to hear.
 static bool
 hear_statement(struct sl_later *later, struct sl_error *err)
 {
     struct sl_tx *tx = later->tx;
-    PGconn *conn = tx->db->conn;
-    if (later->prepares) {
-        PGresult *prepared = next_result(conn);
-        if (!judge(tx, prepared, err)) {
-            later->statement->prepared = false;
-        }
-        bool heard = prepared != NULL;
-        PQclear(prepared);
-        if (!heard) {
-            return false;
-        }
+    if (!hear_prepared(later, err)) {
+        return false;
     }
-    PGresult *result = next_result(conn);
+    PGresult *result = next_result(tx->db->conn);
     if (!judge(tx, result, err)) {
         PQclear(result);
         return result != NULL;
@@ -200,18 +218,21 @@ hear_statement(struct sl_later *later, struct sl_error *err)
     return true;
 }
 
-// One part of ours, a text without rows. *ret_result is NULL when it was refused; else the
-// caller's.
+// One part of ours, without rows. *ret_result is NULL when it was refused; else the caller's.
 static bool
-hear_text(struct sl_tx *tx, PGresult **ret_result, struct sl_error *err)
+hear_own(struct sl_later *own, PGresult **ret_result, struct sl_error *err)
 {
-    PGresult *result = next_result(tx->db->conn);
-    bool heard = result != NULL;
-    *ret_result = result;
-    if (!judge(tx, result, err)) {
-        PQclear(result);
-        *ret_result = NULL;
+    *ret_result = NULL;
+    if (!hear_prepared(own, err)) {
+        return false;
     }
+    PGresult *result = next_result(own->tx->db->conn);
+    if (judge(own->tx, result, err)) {
+        *ret_result = result;
+        return true;
+    }
+    bool heard = result != NULL;
+    PQclear(result);
     return heard;
 }
 
@@ -221,7 +242,7 @@ hear_ending(struct batch *batch, struct sl_error *err)
 {
     struct sl_tx *tx = batch->tx;
     PGresult *result = NULL;
-    if (!hear_text(tx, &result, err)) {
+    if (!hear_own(&batch->ending, &result, err)) {
         return false;
     }
     if (result == NULL) {
@@ -229,10 +250,10 @@ hear_ending(struct batch *batch, struct sl_error *err)
     }
     batch->ended = true;
     tx->begun = false;
-    if (strcmp(PQcmdStatus(result), batch->ending) != 0) {
+    if (strcmp(PQcmdStatus(result), batch->ending.sql) != 0) {
         tx->failed = true;
         sl_fail(err, SL_E_INTERNAL);
-        sl_error_detail(err, "%s answered %s", batch->ending, PQcmdStatus(result));
+        sl_error_detail(err, "%s answered %s", batch->ending.sql, PQcmdStatus(result));
     }
     PQclear(result);
     return true;
@@ -243,7 +264,7 @@ hear_beginning(struct batch *batch, struct sl_error *err)
 {
     struct sl_tx *tx = batch->tx;
     PGresult *result = NULL;
-    if (!hear_text(tx, &result, err)) {
+    if (!hear_own(&batch->begin, &result, err)) {
         return false;
     }
     batch->begun = tx->begun = result != NULL;
@@ -257,7 +278,7 @@ hear_batch(struct batch *batch, struct sl_error *err)
 {
     struct sl_tx *tx = batch->tx;
     PGconn *conn = tx->db->conn;
-    if (batch->begins && !hear_beginning(batch, err)) {
+    if (batch->begin.sql != NULL && !hear_beginning(batch, err)) {
         return false;
     }
     for (size_t i = 0; i < tx->queued; i++) {
@@ -265,7 +286,7 @@ hear_batch(struct batch *batch, struct sl_error *err)
             return false;
         }
     }
-    if (batch->ending != NULL && !hear_ending(batch, err)) {
+    if (batch->ending.sql != NULL && !hear_ending(batch, err)) {
         return false;
     }
     PGresult *sync = PQgetResult(conn);
@@ -282,11 +303,12 @@ exchange(struct batch *batch, struct sl_error *err)
     struct sl_tx *tx = batch->tx;
     bool usable = false;
     tx->failed = false;
-    if (find_statements(tx, err) != 0) {
+    if (find_statements(batch, err) != 0) {
         tx->failed = true;
     } else if (send_batch(batch) && hear_batch(batch, err)) {
-        bool rolls_back = batch->ending != NULL && strcmp(batch->ending, SL_DB_ROLLBACK) == 0;
-        usable = (!batch->begins || batch->begun) && (!rolls_back || batch->ended);
+        const char *ending = batch->ending.sql;
+        bool rolls_back = ending != NULL && strcmp(ending, SL_DB_ROLLBACK) == 0;
+        usable = (batch->begin.sql == NULL || batch->begun) && (!rolls_back || batch->ended);
     } else {
         judge(tx, NULL, err);
     }
@@ -304,7 +326,9 @@ int
 sl_pipeline_flush(struct sl_tx *tx, const char *ending, struct sl_error *err)
 {
     assert(tx->db != NULL);
-    struct batch batch = {.tx = tx, .begins = !tx->begun && tx->begin != NULL, .ending = ending};
+    struct batch batch = {.tx = tx,
+                          .begin = {.tx = tx, .sql = tx->begun ? NULL : tx->begin},
+                          .ending = {.tx = tx, .sql = ending}};
     bool fresh = !tx->begun && ending == NULL;
     exchange(&batch, err);
     if (tx->failed && fresh && tx->db->conn == NULL && sl_db_connect(tx->db, err) == 0) {

@@ -13,7 +13,9 @@
 #include "tests/unit/test.h"
 
 #define DIGEST_SIZE 33
-#define KEPT        4 // digests that callers may hold
+#define KEPT        4  // digests that callers may hold
+#define NAME_SIZE   32 // of a prepared statement
+#define ENDINGS     64 // prepared, of the connections made last
 
 int __real_PQsendPrepare(PGconn *conn, const char *name, const char *sql, int count,
                          const Oid *types);
@@ -36,6 +38,45 @@ static enum cut_when kind;
 static size_t left; // exchanges until the cut; 0: not armed
 static bool happened;
 static bool ends; // what was sent since the last sync ends a transaction
+
+// What ends a transaction is prepared as all else: by which name, on which connection.
+static struct {
+    const PGconn *conn; // NULL: a free place
+    char name[NAME_SIZE];
+} endings[ENDINGS];
+
+static bool
+is_ending(const char *sql)
+{
+    return strcmp(sql, "COMMIT") == 0 || strcmp(sql, "ROLLBACK") == 0;
+}
+
+static size_t
+find_ending(const PGconn *conn, const char *name)
+{
+    size_t at = 0;
+    while (at < ENDINGS && (endings[at].conn != conn || strcmp(endings[at].name, name) != 0)) {
+        at++;
+    }
+    return at;
+}
+
+// A name that meant an ending may mean something else on a new connection at the same address. The
+// oldest place is the next: its connection was cut long ago.
+static void
+note_prepared(const PGconn *conn, const char *name, const char *sql)
+{
+    static size_t turn;
+    size_t at = find_ending(conn, name);
+    if (at < ENDINGS) {
+        endings[at].conn = NULL;
+    }
+    if (is_ending(sql)) {
+        at = turn++ % ENDINGS;
+        endings[at].conn = conn;
+        snprintf(endings[at].name, NAME_SIZE, "%s", name);
+    }
+}
 
 // Counts one exchange; cuts the connection, if given, when it is the one.
 static bool
@@ -86,6 +127,7 @@ int
 __wrap_PQsendPrepare(PGconn *conn, const char *name, const char *sql, int count, const Oid *types)
 {
     cut_here(CUT_BEFORE, conn);
+    note_prepared(conn, name, sql);
     return __real_PQsendPrepare(conn, name, sql, count, types);
 }
 
@@ -96,7 +138,7 @@ __wrap_PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *ty
                          int result_format)
 {
     cut_here(CUT_BEFORE, conn);
-    ends = ends || strcmp(sql, "COMMIT") == 0 || strcmp(sql, "ROLLBACK") == 0;
+    ends = ends || is_ending(sql);
     return __real_PQsendQueryParams(conn, sql, count, types, values, lengths, formats,
                                     result_format);
 }
@@ -107,6 +149,7 @@ __wrap_PQsendQueryPrepared(PGconn *conn, const char *name, int count, const char
                            const int *lengths, const int *formats, int result_format)
 {
     cut_here(CUT_BEFORE, conn);
+    ends = ends || find_ending(conn, name) < ENDINGS;
     return __real_PQsendQueryPrepared(conn, name, count, values, lengths, formats, result_format);
 }
 
