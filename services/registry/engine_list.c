@@ -258,7 +258,10 @@ read_page(struct mutation *m, const struct resource *resource, const struct sl_r
     struct sl_later *elements = NULL;
     struct sl_rows *rows = NULL;
     const char *list = sl_rows_text(ids, 0, 1);
-    if (strcmp(list, "{}") != 0 && queue_elements(m, resource, list, &elements, err) != 0) {
+    // What was found is in the caller's gateway; nothing may have been found as it is another's.
+    bool none = strcmp(list, "{}") == 0;
+    if (none ? mutation_gateway(m, err) != 0
+             : queue_elements(m, resource, list, &elements, err) != 0) {
         return -1;
     }
     if (sl_tx_commit(&m->tx, err) != 0 ||

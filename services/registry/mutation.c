@@ -55,6 +55,12 @@ check_instance(struct mutation *m, struct sl_error *err)
     return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, SL_E_INSTANCE_NOT_FOUND, m->instance);
 }
 
+int
+mutation_gateway(struct mutation *m, struct sl_error *err)
+{
+    return queue_instance(m, instance_sql, err) != 0 ? -1 : check_instance(m, err);
+}
+
 // Who did it: the user, or the peer when no user stands behind the command.
 static const char *
 actor_of(const struct sl_command *command)
@@ -181,25 +187,54 @@ work_and_commit(struct mutation *m, struct sl_reply *reply, mutation_work_fn *wo
     return sl_tx_commit(&m->tx, err);
 }
 
+// What was refused may have been so because the gateway is not the caller's: that goes before it.
+// In a transaction of its own, as the work's may be broken. A database that is away explains
+// itself.
+static void
+explain_refusal(struct mutation *m, struct sl_error *err)
+{
+    struct sl_error other = {.code = SL_E_OK};
+    sl_tx_free(&m->tx);
+    if (err->code == SL_E_UNAVAILABLE) {
+        return;
+    }
+    m->tx = sl_tx_begin_read(m->registry->db, &other);
+    if (m->tx == NULL || mutation_gateway(m, &other) != 0) {
+        *err = other;
+    }
+}
+
+// How a mutation asks for its gateway.
+enum asks {
+    ASKS_FIRST,      // before the work
+    ASKS_WITH_WORK,  // with what the work queues
+    ASKS_ON_REFUSAL, // when the work refuses
+};
+
 static int
-run_mutation(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work, bool ahead,
+begin_mutation(struct mutation *m, enum asks asks, struct sl_error *err)
+{
+    m->tx = sl_tx_begin(m->registry->db, err);
+    if (m->tx == NULL || sl_audit_claim(m->tx, m->arena, &m->who, &m->claim, err) != 0 ||
+        (asks != ASKS_ON_REFUSAL && queue_instance(m, instance_lock_sql, err) != 0)) {
+        return -1;
+    }
+    return asks == ASKS_FIRST ? mutation_open(m, err) : 0;
+}
+
+static int
+run_mutation(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work, enum asks asks,
              struct sl_error *err)
 {
     struct mutation *m = mutation_of(call, err);
     if (m == NULL) {
         return -1;
     }
-    m->tx = sl_tx_begin(m->registry->db, err);
-    if (m->tx == NULL) {
-        return -1;
-    }
-    int rc = sl_audit_claim(m->tx, m->arena, &m->who, &m->claim, err) != 0 ||
-                     queue_instance(m, instance_lock_sql, err) != 0 ||
-                     (!ahead && mutation_open(m, err) != 0)
-                 ? -1
-                 : work_and_commit(m, reply, work, err);
+    int rc = begin_mutation(m, asks, err) != 0 ? -1 : work_and_commit(m, reply, work, err);
     if (m->repeat) {
         rc = repeat_reply(m, reply, err);
+    } else if (rc != 0 && asks == ASKS_ON_REFUSAL) {
+        explain_refusal(m, err);
     }
     sl_tx_free(&m->tx);
     if (rc == 0 && !m->repeat) {
@@ -212,14 +247,21 @@ int
 mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
              struct sl_error *err)
 {
-    return run_mutation(call, reply, work, false, err);
+    return run_mutation(call, reply, work, ASKS_FIRST, err);
 }
 
 int
 mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                    struct sl_error *err)
 {
-    return run_mutation(call, reply, work, true, err);
+    return run_mutation(call, reply, work, ASKS_WITH_WORK, err);
+}
+
+int
+mutation_run_lookup(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                    struct sl_error *err)
+{
+    return run_mutation(call, reply, work, ASKS_ON_REFUSAL, err);
 }
 
 // The gateway's check travels with the first statement of the work. Nothing is changed, so it may
@@ -246,8 +288,9 @@ work_and_explain(struct mutation *m, mutation_work_fn *work, struct sl_error *er
 {
     struct sl_error other = {.code = SL_E_OK};
     int rc = work(m, err);
-    if (rc != 0 && err->code != SL_E_UNAVAILABLE &&
-        (queue_instance(m, instance_sql, &other) != 0 || check_instance(m, &other) != 0)) {
+    bool ask = rc != 0 && err->code != SL_E_UNAVAILABLE && m->tx != NULL;
+    // INTERNAL: the transaction is broken, which *err explains better.
+    if (ask && mutation_gateway(m, &other) != 0 && other.code != SL_E_INTERNAL) {
         *err = other;
     }
     return rc;
@@ -285,7 +328,7 @@ int
 snapshot_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
              struct sl_error *err)
 {
-    return run_query(call, reply, work, sl_tx_begin_snapshot, check_and_work, err);
+    return run_query(call, reply, work, sl_tx_begin_snapshot, work_and_explain, err);
 }
 
 int

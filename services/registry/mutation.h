@@ -60,6 +60,11 @@ int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn 
 int mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                        struct sl_error *err) SL_MUST_CHECK;
 
+// The same for work that finds the row it changes by gateway and project, or refuses: the gateway
+// is neither locked, which the row is, nor asked for unless the work refuses.
+int mutation_run_lookup(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                        struct sl_error *err) SL_MUST_CHECK;
+
 // Waits until the command is known to be new and the gateway to be the caller's; else work ends at
 // once, with -1. Nothing to do when that is known. Both are known also where a statement that
 // travelled along was refused.
@@ -70,7 +75,7 @@ int query_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *wo
               struct sl_error *err) SL_MUST_CHECK;
 
 // The same for work in several statements: all see one snapshot, and the work itself commits, with
-// the last of them.
+// the last of them. Work that finds nothing in the gateway asks for it by mutation_gateway.
 int snapshot_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                  struct sl_error *err) SL_MUST_CHECK;
 
@@ -78,6 +83,9 @@ int snapshot_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn 
 // only when it refuses.
 int lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses a gateway that is not the caller's (INSTANCE_NOT_FOUND).
+int mutation_gateway(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;
 
 // Marks a runtime key of the gateway dirty.
 int mutation_touch(struct mutation *m, const char *kind, const char *key,

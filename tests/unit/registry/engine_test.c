@@ -104,6 +104,54 @@ another_projects_gateway_does_not_exist(void **state)
     memcpy(f->project, own, sizeof(own));
 }
 
+static int64_t
+groups_named(struct fixture *f, const char *name)
+{
+    return fixture_count(f, sl_arena_printf(f->arena,
+                                            "SELECT count(*) FROM api_group WHERE instance_id ="
+                                            " '%s' AND name = '%s'",
+                                            f->gateway, name));
+}
+
+// What finds its row by gateway and project asks for the gateway only where it finds none: a reply
+// must not tell whether another's row is there.
+static void
+nothing_in_another_projects_gateway_is_read_changed_or_counted(void **state)
+{
+    struct fixture *f = *state;
+    char own[SL_ID_SIZE];
+    const char *id = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *paths[] = {fixture_path(f, "group_id", id),
+                           fixture_path(f, "group_id", "0123456789abcdef0123456789abcdef")};
+    memcpy(own, f->project, sizeof(own));
+    memset(f->project, 'e', 32);
+    for (size_t i = 0; i < SL_COUNT(paths); i++) {
+        static const char *const names[] = {"group.read", "group.delete", "group.update"};
+        for (size_t k = 0; k < SL_COUNT(names); k++) {
+            const char *body = k == 2 ? "{\"name\": \"g02\"}" : "";
+            assert_int_equal(fixture_call(f, names[k], paths[i], "", body), -1);
+            assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+            assert_string_equal(f->err.args[0], f->gateway);
+        }
+    }
+    static const char *const queries[] = {"{}", "{\"name\": \"g01\"}", "{\"offset\": 5}"};
+    for (size_t i = 0; i < SL_COUNT(queries); i++) {
+        assert_int_equal(fixture_call(f, "group.list", "", queries[i], ""), -1);
+        assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+    }
+    const char *api = fixture_path(f, "api_id", "0123456789abcdef0123456789abcdef");
+    assert_int_equal(fixture_call(f, "api_version.list", api, "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
+    memcpy(f->project, own, sizeof(own));
+    assert_int_equal(groups_named(f, "g01"), 1);
+    assert_int_equal(fixture_call(f, "group.update", paths[1], "", "{\"name\": \"g02\"}"), -1);
+    assert_int_equal(f->err.code, SL_E_GROUP_NOT_FOUND);
+    assert_int_equal(fixture_call(f, "group.list", "", "{\"offset\": 5}", ""), 0);
+    assert_int_equal(fixture_number(f, "size"), 0);
+    assert_int_equal(fixture_call(f, "api_version.list", api, "", ""), -1);
+    assert_int_equal(f->err.code, SL_E_API_NOT_FOUND);
+}
+
 static void
 another_gateways_group_does_not_exist(void **state)
 {
@@ -127,15 +175,6 @@ a_name_is_taken_once_a_gateway(void **state)
     assert_int_equal(fixture_call(f, "group.check", "", "", "{\"group_name\": \"g01\"}"), -1);
     assert_int_equal(f->err.code, SL_E_GROUP_EXISTS);
     assert_int_equal(fixture_call(f, "group.check", "", "", "{\"group_name\": \"g02\"}"), 0);
-}
-
-static int64_t
-groups_named(struct fixture *f, const char *name)
-{
-    return fixture_count(f, sl_arena_printf(f->arena,
-                                            "SELECT count(*) FROM api_group WHERE instance_id ="
-                                            " '%s' AND name = '%s'",
-                                            f->gateway, name));
 }
 
 static void
@@ -368,6 +407,7 @@ main(void)
         FIXTURE_TEST(what_does_not_exist_is_not_found_by_its_id),
         FIXTURE_TEST(a_deleted_group_is_gone_and_its_domain_goes_with_it),
         FIXTURE_TEST(another_projects_gateway_does_not_exist),
+        FIXTURE_TEST(nothing_in_another_projects_gateway_is_read_changed_or_counted),
         FIXTURE_TEST(another_gateways_group_does_not_exist),
         FIXTURE_TEST(a_name_is_taken_once_a_gateway),
         FIXTURE_TEST(a_repeated_command_runs_once_and_answers_the_same),
