@@ -11,11 +11,15 @@
 #include "common/crypto/crypto.h"
 #include "common/runtime/counter.h"
 
+#include <malloc.h>
+
 #define IDLE_MAX_DEFAULT    1024                // idle backend connections of a worker
 #define IDLE_MS_DEFAULT     60000               // how long each stays
 #define BODY_BUDGET_DEFAULT (256 * 1024 * 1024) // of signed bodies that a node holds, bytes
 #define IMAGE_WAIT_MS       3000 // the longest that a starting worker waits for an image
 #define IMAGE_LOOK_MS       10   // between its looks
+#define HEAP_KEPT           (16 * 1024 * 1024) // free bytes at the heap's end that a worker keeps
+#define HEAP_CHUNK_MAX      (HEAP_KEPT / 2)    // larger ones are mappings of their own
 
 typedef ngx_int_t (*step_fn)(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
@@ -489,6 +493,17 @@ init_process(ngx_cycle_t *cycle)
     await_image(smcf->image);
     ngx_http_sluice_budget_init(smcf);
     if (ngx_http_sluice_pool_init(cycle, smcf, ngx_http_sluice_metrics_idle(smcf)) != NGX_OK) {
+// Requests that end together free more than the 128 KB at the heap's end that glibc keeps by
+// itself: it would give them back to the kernel and fetch zeroed pages for the next ones, a page
+// fault or two a request, or none, as whatever lies at the end happens to live. glibc raises both
+// figures likewise once a large block was freed.
+static void
+keep_heap(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_CHUNK_MAX);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+}
+
         return NGX_ERROR;
     }
     return ngx_http_sluice_limit_init(cycle, smcf);
@@ -498,6 +513,7 @@ static void
 exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_sluice_main_conf_t *smcf = used_conf(cycle);
+    keep_heap();
 
     if (smcf == NULL || smcf->image == NULL) {
         return;
