@@ -198,6 +198,7 @@ struct ngx_http_sluice_ctx_s {
     unsigned backend_tls : 1;    // the backend is called over TLS
     unsigned tls_failed : 1;     // the last try ended in the handshake
     unsigned unbuffered : 1;     // the backend's answer is passed on as it arrives
+    unsigned whole : 1;          // it came at once, and its body is still to be passed on
 };
 
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
@@ -542,6 +543,10 @@ ngx_int_t ngx_http_sluice_grpc_refusal(ngx_http_request_t *r, const ngx_http_slu
 
 // _response.c: header filter; call from postconfiguration.
 void ngx_http_sluice_response_init(void);
+// Takes the body of an answer that came at once (ctx->whole) from nginx, which then takes it for
+// sent and is done with the backend; what is returned is to be sent. NULL: no memory.
+ngx_chain_t *ngx_http_sluice_whole(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx,
+                                   const ngx_chain_t *in);
 // Sends a whole response of ours: status, type, body (borrowed until sent).
 ngx_int_t ngx_http_sluice_send(ngx_http_request_t *r, ngx_uint_t status, struct sl_str type,
                                struct sl_str body);

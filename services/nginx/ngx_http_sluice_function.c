@@ -270,6 +270,10 @@ body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_http_sluice_ctx_t *ctx = r == r->main ? ngx_http_sluice_ctx(r) : NULL;
     bool is_last = false;
 
+    if (ctx != NULL && ctx->whole && in != NULL && !in->buf->last_buf) {
+        in = ngx_http_sluice_whole(r, ctx, in);
+        return in == NULL ? NGX_ERROR : next_body_filter(r, in);
+    }
     if (ctx == NULL || ctx->answer == NULL || ctx->answer->state == AWAITED ||
         ctx->answer->state == SENT) {
         return next_body_filter(r, in);

@@ -142,6 +142,31 @@ is_event_stream(const ngx_str_t *type)
     return type->len >= wanted.len && ngx_strncasecmp(type->data, wanted.data, wanted.len) == 0;
 }
 
+// Whether nginx read all of a backend's answer together with its header, for a client that goes on
+// calling. What a backend said before the gateway gave it up (no connection) is nobody's answer.
+static bool
+is_whole(const ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
+{
+    const ngx_http_upstream_t *u = r->upstream;
+
+    return u->buffering && r->keepalive && u->peer.connection != NULL && ctx->answer == NULL &&
+           u->headers_in.content_length_n > 0 &&
+           u->headers_in.content_length_n == u->buffer.last - u->buffer.pos;
+}
+
+// Has the answer passed on as its kind wants it. What is there already needs no pipe between
+// backend and client.
+static void
+set_buffering(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    if (is_whole(r, ctx)) {
+        ctx->whole = 1;
+        r->upstream->buffering = 0;
+    } else if (ctx->unbuffered || is_event_stream(&r->headers_out.content_type)) {
+        r->upstream->buffering = 0;
+    }
+}
+
 static ngx_int_t
 header_filter(ngx_http_request_t *r)
 {
@@ -172,10 +197,31 @@ header_filter(ngx_http_request_t *r)
     if (ngx_http_sluice_gzip(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
-    if (r->upstream != NULL && (ctx->unbuffered || is_event_stream(&r->headers_out.content_type))) {
-        r->upstream->buffering = 0;
+    if (r->upstream != NULL) {
+        set_buffering(r, ctx);
     }
     return next_header_filter(r);
+}
+
+// nginx without its pipe holds a backend until the client took the answer. Its memory is the
+// request's and stays, so another buffer with the same bytes lets it go at once.
+ngx_chain_t *
+ngx_http_sluice_whole(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const ngx_chain_t *in)
+{
+    ngx_chain_t *out = ngx_alloc_chain_link(r->pool);
+    ngx_buf_t *buffer = ngx_calloc_buf(r->pool);
+
+    ctx->whole = 0;
+    if (out == NULL || buffer == NULL) {
+        return NULL;
+    }
+    buffer->start = buffer->pos = in->buf->pos;
+    buffer->end = buffer->last = in->buf->last;
+    buffer->memory = 1;
+    in->buf->pos = in->buf->last;
+    out->buf = buffer;
+    out->next = NULL;
+    return out;
 }
 
 ngx_int_t
