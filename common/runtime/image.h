@@ -255,9 +255,9 @@ enum sl_route_result {
 
 struct sl_route {
     const struct sl_img_api *api;
-    struct sl_str captures[SL_PATH_PARAMS_MAX]; // views into `path`, in order of api->captures
     size_t capture_count;
     struct sl_str remainder; // SWA: what follows the declared path, with its slash; else empty
+    struct sl_str captures[SL_PATH_PARAMS_MAX]; // views into `path`, in order of api->captures
 };
 
 // Whether an environment of the group has any API.

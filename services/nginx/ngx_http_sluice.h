@@ -105,10 +105,12 @@ typedef struct {
 
 typedef struct ngx_http_sluice_ctx_s ngx_http_sluice_ctx_t;
 
-// One request. Zeroed when made; survives nginx's internal redirects.
+// One request. Zeroed when made, up to what counts say the length of; survives nginx's internal
+// redirects.
 struct ngx_http_sluice_ctx_s {
     ngx_http_request_t *request;
     enum ngx_http_sluice_step step; // the step that runs, or ran last
+    uint64_t names;                 // ngx_http_sluice_name_bit() of each header's name
     char request_id[33];            // 32 hex digits and a terminator
 
     // Copies: valid for the whole request.
@@ -140,7 +142,6 @@ struct ngx_http_sluice_ctx_s {
     const struct sl_img_app *app;       // NULL: no app called
     const struct sl_img_user *user;     // NULL: no user of IAM called
     const struct sl_img_target *target; // the backend that the call goes to; set by _param.c
-    struct sl_route route;              // captures are views into `path`
 
     // The refusal, allocated when needed; NULL while there is none.
     struct sl_error *error;
@@ -149,8 +150,7 @@ struct ngx_http_sluice_ctx_s {
 
     // The limit file's own, kept across suspensions.
     void *limit;
-    ngx_http_sluice_rate_t rates[NGX_HTTP_SLUICE_RATES];
-    ngx_uint_t rate_count;
+    ngx_uint_t rate_count; // in `rates`
 
     // Body: what the digest step expects and the body filter saw.
     struct sl_sha256_ctx *body_hash; // running while the body is read; NULL: not wanted
@@ -199,6 +199,10 @@ struct ngx_http_sluice_ctx_s {
     unsigned tls_failed : 1;     // the last try ended in the handshake
     unsigned unbuffered : 1;     // the backend's answer is passed on as it arrives
     unsigned whole : 1;          // it came at once, and its body is still to be passed on
+
+    // Into the image as well; its captures, views into `path`, are the first that is not zeroed.
+    struct sl_route route;
+    ngx_http_sluice_rate_t rates[NGX_HTTP_SLUICE_RATES];
 };
 
 // Refuses: fills ctx->error with row `code` and the texts that follow (none or more), answers
@@ -225,8 +229,31 @@ void ngx_http_sluice_resume(ngx_http_request_t *r);
 // stays. The caller's memory, which lives as long as the request.
 ngx_int_t ngx_http_sluice_conf_put(ngx_http_request_t *r, const ngx_module_t *module, void *conf);
 
-// The first header called `name` (lower case), or NULL.
-ngx_table_elt_t *ngx_http_sluice_header(ngx_http_request_t *r, const char *name, size_t len);
+// The bit that stands for a header's name (lower case) among those of a request; 0: an empty name.
+// The factors keep the names that are asked for apart from each other and from what browsers send.
+static inline uint64_t
+ngx_http_sluice_name_bit(const u_char *name, size_t len)
+{
+    return len == 0 ? 0 : UINT64_C(1) << ((18 * len + 5 * name[0] + 42 * name[len - 1]) % 64);
+}
+// Whether a header called `name` may be there: without its bit there is none. Most are not, so that
+// most searches end here. Whoever adds a header to the request adds its bit.
+static inline bool
+ngx_http_sluice_may_have(const ngx_http_request_t *r, const char *name, size_t len)
+{
+    const ngx_http_sluice_ctx_t *ctx = ngx_http_get_module_ctx(r, ngx_http_sluice_module);
+
+    return (ctx->names & ngx_http_sluice_name_bit((const u_char *)name, len)) != 0;
+}
+// The first header called `name`, searched for; or NULL.
+ngx_table_elt_t *ngx_http_sluice_header_find(ngx_http_request_t *r, const char *name, size_t len);
+// The first header called `name` (lower case), or NULL. Of a request with a context.
+static inline ngx_table_elt_t *
+ngx_http_sluice_header(ngx_http_request_t *r, const char *name, size_t len)
+{
+    return ngx_http_sluice_may_have(r, name, len) ? ngx_http_sluice_header_find(r, name, len)
+                                                  : NULL;
+}
 // Keeps a header from the backend: it is as if it had not been sent.
 void ngx_http_sluice_header_hide(ngx_table_elt_t *header);
 
@@ -403,6 +430,7 @@ ngx_int_t ngx_http_sluice_forward_event(ngx_http_request_t *r, ngx_http_sluice_c
 // Hides what stays between client and gateway, writes ctx->backend_headers.
 ngx_int_t ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
+#define NGX_HTTP_SLUICE_PEER_TEXT    56 // bytes that hold "[IPv6]:port"
 #define NGX_HTTP_SLUICE_TLS_IDENTITY 16 // bytes: enough that no two identities ever meet
 
 // _pool.c: idle backend connections of this worker. `key` names address, scheme and whom TLS spoke
@@ -432,8 +460,8 @@ ngx_int_t ngx_http_sluice_pool_init(ngx_cycle_t *cycle, const ngx_http_sluice_ma
                                     uint64_t *told);
 // An address as text, "1.2.3.4:80".
 struct ngx_http_sluice_peer_name {
-    u_char text[NGX_SOCKADDR_STRLEN + 1];
     size_t len;
+    u_char text[NGX_HTTP_SLUICE_PEER_TEXT];
 };
 
 // The idle connection used last for this key, taken out of the pool; NULL without one. *ret_name:

@@ -28,7 +28,7 @@ struct peer {
 
 // What peer.init needs; made by the decision, in the request's pool.
 struct backend {
-    ngx_http_upstream_conf_t conf; // the request's own copy
+    ngx_http_upstream_conf_t conf; // the request's own copy; first, as it is not zeroed
     struct ngx_http_sluice_tls secured;
     ngx_msec_t timeout_ms;
     ngx_uint_t tries;      // the first included
@@ -77,6 +77,7 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
     const struct sl_img_address *addresses;
     struct backend *backend;
     ngx_uint_t count;
+    size_t size;
 
     if (host.len == 0) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_BACKEND_UNSET);
@@ -88,10 +89,13 @@ find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **r
         return ngx_http_sluice_fail(ctx, SL_E_GW_BACKEND_DENIED);
     }
     count = ngx_min(upstream->addresses.count, ADDRESSES_MAX);
-    backend = ngx_pcalloc(r->pool, sizeof(*backend) + count * sizeof(struct peer));
+    size = sizeof(*backend) + count * sizeof(struct peer);
+    backend = ngx_palloc(r->pool, size);
     if (backend == NULL) {
         return NGX_ERROR;
     }
+    // peer.init fills `conf` whole.
+    ngx_memzero((u_char *)backend + sizeof(backend->conf), size - sizeof(backend->conf));
     if (ctx->target->tls) {
         ngx_int_t rc = ngx_http_sluice_certificate(r, ctx, &backend->secured);
 
@@ -256,7 +260,7 @@ get_peer(ngx_peer_connection_t *pc, void *data)
     c = ngx_http_sluice_pool_take(&peer->key, &peer->text);
     if (c == NULL) {
         peer->text.len =
-            ngx_sock_ntop(pc->sockaddr, pc->socklen, peer->text.text, NGX_SOCKADDR_STRLEN, 1);
+            ngx_sock_ntop(pc->sockaddr, pc->socklen, peer->text.text, sizeof(peer->text.text), 1);
     }
     peer->name = (ngx_str_t){peer->text.len, peer->text.text};
     if (c == NULL) {

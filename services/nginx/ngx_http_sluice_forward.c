@@ -169,6 +169,7 @@ put_header(ngx_http_request_t *r, struct sl_str name, struct sl_str value)
     header->key = (ngx_str_t){name.len, (u_char *)(uintptr_t)name.ptr};
     header->lowcase_key = header->key.data;
     header->value = (ngx_str_t){value.len, (u_char *)(uintptr_t)value.ptr};
+    ngx_http_sluice_ctx(r)->names |= ngx_http_sluice_name_bit(header->lowcase_key, name.len);
     return NGX_OK;
 }
 

@@ -32,6 +32,9 @@ ngx_http_sluice_hops(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_list_part_t *part = &r->headers_in.headers.part;
     ngx_int_t passed = 0;
 
+    if (!ngx_http_sluice_may_have(r, name, sizeof(name) - 1)) {
+        part = NULL;
+    }
     for (; part != NULL; part = part->next) {
         ngx_table_elt_t *header = part->elts;
 

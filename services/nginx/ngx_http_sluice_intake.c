@@ -114,6 +114,10 @@ take_trace(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_uint_t parents = 0;
     ngx_uint_t states = 0;
 
+    if (!ngx_http_sluice_may_have(r, "traceparent", sizeof("traceparent") - 1) &&
+        !ngx_http_sluice_may_have(r, "tracestate", sizeof("tracestate") - 1)) {
+        return;
+    }
     for (; part != NULL; part = part->next) {
         const ngx_table_elt_t *header = part->elts;
 

@@ -122,6 +122,23 @@ ngx_http_sluice_ctx(ngx_http_request_t *r)
     return NULL;
 }
 
+// The bits of all names.
+static uint64_t
+names_of(const ngx_http_request_t *r)
+{
+    const ngx_list_part_t *part = &r->headers_in.headers.part;
+    uint64_t names = 0;
+
+    for (; part != NULL; part = part->next) {
+        const ngx_table_elt_t *header = part->elts;
+
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            names |= ngx_http_sluice_name_bit(header[i].lowcase_key, header[i].key.len);
+        }
+    }
+    return names;
+}
+
 ngx_http_sluice_ctx_t *
 ngx_http_sluice_ctx_make(ngx_http_request_t *r)
 {
@@ -132,13 +149,15 @@ ngx_http_sluice_ctx_make(ngx_http_request_t *r)
         return ctx;
     }
     cleanup = ngx_pool_cleanup_add(r->pool, 0);
-    ctx = ngx_pcalloc(r->pool, sizeof(*ctx));
+    ctx = ngx_palloc(r->pool, sizeof(*ctx));
     if (cleanup == NULL || ctx == NULL) {
         return NULL;
     }
+    ngx_memzero(ctx, offsetof(ngx_http_sluice_ctx_t, route.captures));
     cleanup->handler = ctx_cleanup;
     cleanup->data = ctx;
     ctx->request = r;
+    ctx->names = names_of(r);
     ctx->client_addr = r->connection->addr_text;
     ngx_http_sluice_request_id(ctx);
     ctx->trace_id = (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1};
@@ -188,7 +207,7 @@ ngx_http_sluice_conf_put(ngx_http_request_t *r, const ngx_module_t *module, void
 }
 
 ngx_table_elt_t *
-ngx_http_sluice_header(ngx_http_request_t *r, const char *name, size_t len)
+ngx_http_sluice_header_find(ngx_http_request_t *r, const char *name, size_t len)
 {
     ngx_list_part_t *part = &r->headers_in.headers.part;
     ngx_table_elt_t *header;
@@ -474,25 +493,6 @@ await_image(struct sl_image *image)
     }
 }
 
-static ngx_int_t
-init_process(ngx_cycle_t *cycle)
-{
-    ngx_http_sluice_main_conf_t *smcf = used_conf(cycle);
-    struct sl_error err;
-
-    if (smcf == NULL || (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)) {
-        return NGX_OK;
-    }
-    sl_crypto_init();
-    smcf->image = sl_image_open((const char *)smcf->image_name.data, &err);
-    if (smcf->image == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "the live image cannot be opened: %s",
-                      err.detail);
-        return NGX_ERROR;
-    }
-    await_image(smcf->image);
-    ngx_http_sluice_budget_init(smcf);
-    if (ngx_http_sluice_pool_init(cycle, smcf, ngx_http_sluice_metrics_idle(smcf)) != NGX_OK) {
 // Requests that end together free more than the 128 KB at the heap's end that glibc keeps by
 // itself: it would give them back to the kernel and fetch zeroed pages for the next ones, a page
 // fault or two a request, or none, as whatever lies at the end happens to live. glibc raises both
@@ -504,6 +504,26 @@ keep_heap(void)
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 }
 
+static ngx_int_t
+init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_sluice_main_conf_t *smcf = used_conf(cycle);
+    struct sl_error err;
+
+    if (smcf == NULL || (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)) {
+        return NGX_OK;
+    }
+    keep_heap();
+    sl_crypto_init();
+    smcf->image = sl_image_open((const char *)smcf->image_name.data, &err);
+    if (smcf->image == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "the live image cannot be opened: %s",
+                      err.detail);
+        return NGX_ERROR;
+    }
+    await_image(smcf->image);
+    ngx_http_sluice_budget_init(smcf);
+    if (ngx_http_sluice_pool_init(cycle, smcf, ngx_http_sluice_metrics_idle(smcf)) != NGX_OK) {
         return NGX_ERROR;
     }
     return ngx_http_sluice_limit_init(cycle, smcf);
@@ -513,7 +533,6 @@ static void
 exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_sluice_main_conf_t *smcf = used_conf(cycle);
-    keep_heap();
 
     if (smcf == NULL || smcf->image == NULL) {
         return;

@@ -7,17 +7,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 
-#define BUCKETS 4096 // power of two
+#define BUCKETS    4096 // power of two
+#define CACHE_LINE 64   // bytes
 
 // An idle connection, or a free place for one.
 struct idle {
     ngx_queue_t order;  // in the pool's LRU list, or its free list
     ngx_queue_t bucket; // in the list of its hash
-    struct ngx_http_sluice_pool_key key;
-    struct ngx_http_sluice_peer_name name;
     ngx_connection_t *connection;
     ngx_msec_t since; // when it became idle
-};
+    struct ngx_http_sluice_pool_key key;
+    struct ngx_http_sluice_peer_name name;
+} __attribute__((aligned(CACHE_LINE)));
 
 // A worker is one thread, so it needs no lock.
 static struct {
@@ -108,11 +109,13 @@ ngx_int_t
 ngx_http_sluice_pool_init(ngx_cycle_t *cycle, const ngx_http_sluice_main_conf_t *smcf,
                           uint64_t *told)
 {
-    struct idle *places = ngx_pcalloc(cycle->pool, smcf->idle_max * sizeof(*places));
+    size_t size = smcf->idle_max * sizeof(struct idle);
+    struct idle *places = ngx_pmemalign(cycle->pool, size, CACHE_LINE);
 
     if (places == NULL) {
         return NGX_ERROR;
     }
+    ngx_memzero(places, size);
     ngx_queue_init(&pool.used);
     ngx_queue_init(&pool.free);
     for (size_t i = 0; i < BUCKETS; i++) {

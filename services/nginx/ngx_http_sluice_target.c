@@ -366,6 +366,7 @@ add_header(struct param_work *work, const struct param_addition *addition)
         return NGX_ERROR;
     }
     header->hash = ngx_hash_strlow(header->lowcase_key, key.data, key.len);
+    work->ctx->names |= ngx_http_sluice_name_bit(header->lowcase_key, key.len);
     return NGX_OK;
 }
 
