@@ -37,11 +37,17 @@ def pin(pids, core):
 
 def cpu_us(pids):
     """User and system time of the processes, in microseconds (resolution: a clock tick)."""
-    total = 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += (int(fields[11]) + int(fields[12])) * TICK_US
-    return total
+    return sum(int(fields[11]) + int(fields[12]) for fields in map(stat_of, pids)) * TICK_US
+
+
+def faults(pids):
+    """Pages that the processes were given, each of them an interruption."""
+    return sum(int(stat_of(pid)[7]) for pid in pids)
+
+
+def stat_of(pid):
+    """The fields of /proc/PID/stat from the third on."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
 SMOKE_CONNECTIONS = 4  # few enough that a second on a busy machine is enough to begin them
@@ -58,7 +64,7 @@ class Candidate:
         self.name, self.pids, self.url, self.headers = name, pids, url, list(headers)
         self.replay, self.h2, self.connections = replay, h2, connections
         self.comparisons = []  # (candidate that it is compared with, how much more it may cost or None)
-        self.rounds = []  # (CPU µs per request, requests per second, p50 ms, p99 ms, refused)
+        self.rounds = []  # (CPU µs per request, requests per second, p50 ms, p99 ms, refused, page faults per request)
 
     def command(self, seconds, connections):
         tool = ["taskset", "-c", LOAD_CORE]
@@ -72,13 +78,13 @@ class Candidate:
 
     def run(self, seconds, connections):
         """Loads it for `seconds`; refuses a round in which a connection failed or over 1 % was no 2xx."""
-        before = cpu_us(self.pids)
+        before, faulted = cpu_us(self.pids), faults(self.pids)
         out = subprocess.run(self.command(seconds, min(self.connections or connections, connections)), check=True, capture_output=True,
                              text=True).stdout
-        spent = cpu_us(self.pids) - before
+        spent, faulted = cpu_us(self.pids) - before, faults(self.pids) - faulted
         if self.h2:
             done, rate, refused = h2_figures(self.name, out)
-            self.rounds.append((spent / done, rate, 0, 0, refused))
+            self.rounds.append((spent / done, rate, 0, 0, refused, faulted / done))
             return
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         other = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
@@ -87,7 +93,8 @@ class Candidate:
         if requests == 0 or (not TOLERANT and (broken or refused * 100 > requests)):
             raise RuntimeError(f"{self.name}: {refused} of {requests} refused, {broken and broken.group(0)}")
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
-        self.rounds.append((spent / requests, rate, latency_ms(out, "50%"), latency_ms(out, "99%"), refused))
+        self.rounds.append((spent / requests, rate, latency_ms(out, "50%"), latency_ms(out, "99%"), refused,
+                            faulted / requests))
 
     def median(self, column):
         return statistics.median(row[column] for row in self.rounds)
@@ -130,24 +137,35 @@ def report(rows, slack):
     lines, missed = [], []
     for row in rows:
         figures = [f"{row.median(1):.0f}", f"{row.median(2):.2f}", f"{row.median(3):.2f}",
-                   sum(r[4] for r in row.rounds)]
+                   sum(r[4] for r in row.rounds), f"{row.median(5):.2f}"]
         if not row.comparisons:
-            lines.append([row.name, f"{row.median(0):.2f}", "", "", *figures, ""])
+            lines.append([row.name, f"{row.median(0):.2f}", "", "", "", *figures, ""])
         for base, budget in row.comparisons:
             over = ratio(row, base)
             if budget and over > budget * slack:
                 missed.append(f"{row.name} over {base.name}")
-            lines.append([row.name, f"{row.median(0):.2f}", f"{over:.3f}", f"<= {budget}" if budget else "", *figures,
-                          base.name])
+            lines.append([row.name, f"{row.median(0):.2f}", f"{over:.3f}", "{:.2f}-{:.2f}".format(*spread(row, base)),
+                          f"<= {budget}" if budget else "", *figures, base.name])
     return lines, missed
 
 
-TITLES = ["what", "CPU us/req", "ratio", "budget", "req/s", "p50 ms", "p99 ms", "refused", "over"]
+TITLES = ["what", "CPU us/req", "ratio", "spread", "budget", "req/s", "p50 ms", "p99 ms", "refused", "faults", "over"]
+
+
+def ratios(candidate, base):
+    """Candidate's CPU per request over base's, of each round, in order."""
+    return sorted(a[0] / (b[0] or 1) for a, b in zip(candidate.rounds, base.rounds))
 
 
 def ratio(candidate, base):
-    """Median over the rounds of candidate's CPU per request over base's in the same round."""
-    return statistics.median(a[0] / (b[0] or 1) for a, b in zip(candidate.rounds, base.rounds))
+    """The median of the rounds' ratios."""
+    return statistics.median(ratios(candidate, base))
+
+
+def spread(candidate, base):
+    """The quartiles of the rounds' ratios: what another run may well read."""
+    values = ratios(candidate, base)
+    return values[len(values) // 4], values[-1 - len(values) // 4]
 
 
 def percentile(values, share):
