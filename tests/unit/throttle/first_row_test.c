@@ -14,6 +14,9 @@
 #define APP   "ffffffffffffffff0000000000000000"
 #define BEGAN "SELECT began_s FROM app_quota_app WHERE app_id = '" APP "'"
 
+// The key where a node's table is full.
+static const char overflow_key[] = "o/" QUOTA "/2100000000@1600000000";
+
 static int
 setup(void **state)
 {
@@ -117,8 +120,7 @@ of_what_nobody_has_nothing_is_told(void **state)
     struct fixture *f = *state;
     const char *key = key_of(f, QUOTA);
     keepers_sql(f, "DELETE FROM app_quota_app");
-    static const char *const others[] = {"", "q/", "o/" QUOTA "/2100000000@1600000000", "@",
-                                         "q/a/b@c"};
+    static const char *const others[] = {"", "q/", overflow_key, "@", "q/a/b@c"};
     assert_int_equal(0, ask_for(f, key));
     for (size_t i = 0; i < SL_COUNT(others); i++) {
         assert_int_equal(0, ask_for(f, others[i]));
