@@ -38,7 +38,7 @@ class Row:
     whole_s: float = 15  # from the strike, or from its end where the test ends it
     needs: object = None  # needs(cluster): why it cannot be run here, or None
     loose: bool = False  # limits may be exceeded: the row says why
-    least_units: float = 0  # per cent of the tight limit that must be admitted
+    least_units: float = 80  # per cent of the tight limit that must be admitted
 
 
 class Scene:

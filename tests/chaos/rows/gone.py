@@ -44,7 +44,7 @@ def lone_front(scene):
 ROWS = [
     # Whoever is connected to a node that stops is served to the end: the balancer goes elsewhere.
     Row("the whole control plane stops, a node restarts", control_plane, refused_calls=100,
-        whole_s=30),
-    Row("kill -9 of PostgreSQL", lambda scene: scene.kill("postgres-1"), refused_calls=100,
+        whole_s=30, least_units=50),
+    Row("kill -9 of PostgreSQL", lambda scene: scene.kill("postgres-1"), refused_calls=20,
         whole_s=30),
 ]

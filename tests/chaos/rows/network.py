@@ -123,26 +123,26 @@ def far_node(scene):
 
 
 ROWS = [
-    Row("a node is 200 ms away from every bus", far_node, refused_calls=300),
+    Row("a node is 200 ms away from every bus", far_node, refused_calls=20),
     Row("a bus is cut off from the workers of other hosts", for_a_while(bus_cut)),
     Row("no event reaches a node", for_a_while(events_lost)),
-    Row("events for a node are lost, doubled and overtaken", events_astray, refused_calls=20),
+    Row("events for a node are lost, doubled and overtaken", events_astray, refused_calls=10),
     Row("a node is cut off from the control plane", for_a_while(node_cut("in", "out")),
-        refused_calls=200),
+        refused_calls=12),
     Row("a node hears nothing from the control plane", for_a_while(node_cut("in")),
-        refused_calls=200),
+        refused_calls=12),
     Row("a node is not heard by the control plane", for_a_while(node_cut("out")),
-        refused_calls=200),
+        refused_calls=12),
     # Three cuts, three returns: a window of a second that begins in the 0.3 s after the lease of its
     # owner and before the next may lack its first unit.
     Row("each control host loses its network in turn", each_control_host, refused_calls=3,
         least_units=90),
     # Until two checks failed, a quarter of the calls goes there: 3 s of them.
     Row("a node loses its network", for_a_while(host_cut("node-1")), failed_calls=50,
-        refused_calls=200),
+        refused_calls=12, least_units=60),
     Row("a control host loses a packet in ten", for_a_while(lossy("control-1", 10))),
     # An exchange that takes longer than 0.3 s is none: the node divides what it does not hold.
-    Row("a node's link carries 128 kbit/s", slow_link, refused_calls=20),
+    Row("a node's link carries 128 kbit/s", slow_link, refused_calls=20, least_units=50),
 ]
 for _row in ROWS:
     _row.needs = isolated

@@ -33,9 +33,11 @@ ROWS = [Row(f"SIGSTOP of a {kind} for 30 s", stopped(f"{kind}-1"))
         for kind in ("front", "bus", "registry", "identity", "publisher")]
 ROWS += [
     Row("SIGSTOP of a throttle for 30 s", stopped("throttle-1")),
-    Row("SIGSTOP of PostgreSQL for 30 s", stopped("postgres-1"), refused_calls=100),
-    Row("SIGSTOP of a sluice-node for 30 s", stopped("node-1"), refused_calls=100),
+    Row("SIGSTOP of PostgreSQL for 30 s", stopped("postgres-1"), refused_calls=40,
+        least_units=70),
+    Row("SIGSTOP of a sluice-node for 30 s", stopped("node-1"), refused_calls=12),
     # Until two checks in a row failed, a quarter of the calls goes there: 3 s of them.
     Row("SIGSTOP of an nginx for 30 s", stopped("nginx-1"), failed_calls=50),
-    Row("SIGSTOP of every bus for 30 s", stopped("bus-1", "bus-2", "bus-3"), refused_calls=100),
+    Row("SIGSTOP of every bus for 30 s", stopped("bus-1", "bus-2", "bus-3"), refused_calls=60,
+        least_units=70),
 ]
