@@ -16,6 +16,7 @@ import threading
 import time
 import types
 import unittest
+import unittest.mock
 
 TESTS = pathlib.Path(sys.argv.pop(1))
 sys.path[:0] = [str(TESTS / "chaos/lib"), str(TESTS / "chaos/rows"), str(TESTS / "lib")]
@@ -24,6 +25,7 @@ sys.modules["signer"] = types.SimpleNamespace(sign=lambda m, t, headers, b, k, s
 
 # pylint: disable=wrong-import-position
 import audit
+import hosts
 import load
 import relay
 import rolling
@@ -222,6 +224,22 @@ class UnitTest(unittest.TestCase):
         begun = time.monotonic()
         unit.stop()
         self.assertLess(time.monotonic() - begun, 10)
+
+
+class PrivilegesTest(unittest.TestCase):
+    def lacking(self, user, has=lambda tool: True, may=True):
+        """What is said to who may not make hosts; None to who may."""
+        def run(*words, **_):
+            good = has(words[1]) if words[0] == "which" else may
+            return types.SimpleNamespace(returncode=int(not good), stderr="unshare failed: no\n")
+        with unittest.mock.patch.object(hosts, "run", run), unittest.mock.patch("os.geteuid", lambda: user):
+            return hosts.may_have_namespaces()
+
+    def test_who_lacks_privileges_is_told_what(self):
+        self.assertEqual(self.lacking(1000), "hosts in namespaces need root")
+        self.assertEqual(self.lacking(0, lambda tool: tool != "nft"), "hosts in namespaces need nft")
+        self.assertEqual(self.lacking(0, may=False), "no network namespaces here: unshare failed: no")
+        self.assertIsNone(self.lacking(0))
 
 
 class RollingTest(unittest.TestCase):
