@@ -95,12 +95,13 @@ def root_only(_cluster):
 
 
 ROWS = [
-    Row("kill -9 of a sluice-node until it is seen as stale", agent, refused_calls=12),
+    # A window of a second, and of two nodes half of the signed calls in it.
+    Row("kill -9 of a sluice-node until it is seen as stale", agent, refused_calls=20),
     # Connections of the killed break: what was in flight, at 50 calls a second.
     Row("kill -9 of an nginx worker", nginx_worker, failed_calls=2),
     Row("kill -9 of an nginx master", lambda scene: scene.kill("nginx-1"), failed_calls=2),
     # Its share of the limit goes with it: a half of the short form, a quarter of the long one.
-    Row("kill -9 of a node until it is seen as gone", node, failed_calls=2, refused_calls=12,
+    Row("kill -9 of a node until it is seen as gone", node, failed_calls=2, refused_calls=20,
         least_units=40),
-    Row("disk full on a node", full, refused_calls=12, needs=root_only),
+    Row("disk full on a node", full, refused_calls=20, needs=root_only),
 ]
