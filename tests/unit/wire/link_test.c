@@ -431,7 +431,7 @@ static void
 answer(struct talk *talk)
 {
     char parts[8][512];
-    size_t lens[8];
+    size_t lens[8] = {0};
     size_t count = 0;
     while (take_part(parts[count], sizeof(parts[count]), &lens[count])) {
         count++;
