@@ -22,6 +22,11 @@ ROLES = ("bus", "front", "registry", "identity", "publisher", "throttle", "node"
 PACKAGES = ("common", "admin", *ROLES)
 UNITS = tuple(f"sluice-{role}.service" for role in (*ROLES, "nginx"))
 EXPOSURE = 20  # tenths; systemd calls what is below 2.5 "OK"
+# A log beyond what logrotate lets stand, and one that is not.
+ROTATED = "cd /var/lib/sluice/node && truncate -s 2G access.log && echo a call >access.json.log"
+# In nginx's place: says that it is there, ends when it is told to open its logs anew.
+NGINX = """mkfifo up hold && { sh -c 'trap "touch told" USR1; echo $$ >nginx.pid; echo >up; read -r _ <>hold' & } &&
+read -r _ <up"""
 # Who builds packages for others says who he is: cpack -D CPACK_PACKAGE_CONTACT=…
 NOBODY = "bogus-mail-host,bogus-mail-host-in-debian-changelog"
 
@@ -105,6 +110,7 @@ class Checks:
         with kind(self.work / "tree") as place:
             place.install(self.debs)
             self.installed(place)
+            self.rotated(place)
             self.upgraded(place)
             place.purge([f"sluice-{name}" for name in PACKAGES])
             self.purged(place)
@@ -127,6 +133,16 @@ class Checks:
             assert place.run("systemctl", "is-enabled", unit) == "enabled\n", unit
         place.write("/tmp/nginx.conf", "load_module modules/ngx_http_sluice_module.so;\nevents {}\nhttp {}\n")
         place.run("/usr/sbin/nginx", "-t", "-c", "/tmp/nginx.conf")
+
+    def rotated(self, place):
+        """What the agent let grow is cut by logrotate, and nginx is told; a small log is left alone."""
+        place.run("runuser", "-u", "sluice", "--", "sh", "-c", ROTATED)
+        place.run("sh", "-c", f"cd /var/lib/sluice/node && {NGINX} && logrotate -s /tmp/state /etc/logrotate.d/sluice-node"
+                  " && wait")
+        left = place.run("ls", "/var/lib/sluice/node").split()
+        assert "access.json.log" in left and "access.log" not in left and "told" in left, left
+        assert [name for name in left if re.fullmatch(r"access\.log-\d{8}-\d+", name)], left
+        place.run("sh", "-c", "rm /var/lib/sluice/node/* /tmp/state")
 
     def upgraded(self, place):
         """The operator's configuration and choice of units outlive an upgrade."""
@@ -155,7 +171,7 @@ class Checks:
 
 
 CHECKS = [name for name, value in vars(Checks).items()
-          if callable(value) and not name.startswith("_") and name not in ("installed", "upgraded", "newer", "purged")]
+          if callable(value) and not name.startswith("_") and name not in ("installed", "rotated", "upgraded", "newer", "purged")]
 
 
 def main():

@@ -100,7 +100,7 @@ class Debootstrap(Tree):
 
     def install_files(self, paths):
         self.run("apt-get", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confdef",
-                 "-o", "Dpkg::Options::=--force-confold", "install", "systemd", *paths)
+                 "-o", "Dpkg::Options::=--force-confold", "install", "systemd", "logrotate", *paths)
 
     def written(self):
         return sorted(set(self.files()) - self.before)
