@@ -4,7 +4,6 @@
 #include "common/wire/bus_client.h"
 
 #include "common/base/clock.h"
-#include "common/base/hash.h"
 #include "common/wire/client_state.h"
 
 #include <czmq.h>
@@ -246,8 +245,7 @@ make_parts(const struct sl_bus_client_options *options)
         return NULL;
     }
     client->peer = options->peer;
-    client->turn = sl_hash(0, client->peer->name, strlen(client->peer->name)) %
-                   (client->peer->bus_count > 0 ? client->peer->bus_count : 1);
+    client->turn = client_first_bus(client->peer);
     client->credits = options->credits != 0 ? options->credits : CREDITS;
     client->own_dispatch = options->own_dispatch;
     client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

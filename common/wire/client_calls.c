@@ -1,6 +1,7 @@
 // client_calls.c - commands in flight: which bus has each, when it goes elsewhere, when it ends.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "common/base/hash.h"
 #include "common/wire/client_state.h"
 #include "common/wire/joined.h"
 
@@ -69,6 +70,29 @@ send_to(struct sl_bus_client *client, struct call *call, size_t index)
                                    sl_str(text + strlen(SL_COMMAND_BRIEF)),
                                    {call->envelope.ptr, call->envelope.len}};
     return sl_link_send(link, parts, SL_COUNT(parts));
+}
+
+static bool
+is_local(const struct sl_bus_address *bus)
+{
+    return sl_str_starts(sl_str(bus->commands), SL_STR("ipc://"));
+}
+
+size_t
+client_first_bus(const struct sl_peer *peer)
+{
+    size_t local = 0;
+    for (size_t i = 0; i < peer->bus_count; i++) {
+        local += is_local(&peer->buses[i]) ? 1 : 0;
+    }
+    size_t among = local > 0 ? local : peer->bus_count;
+    size_t before = among > 0 ? sl_hash(0, peer->name, strlen(peer->name)) % among : 0;
+    size_t index = 0;
+    while (index + 1 < peer->bus_count &&
+           ((local > 0 && !is_local(&peer->buses[index])) || before-- > 0)) {
+        index++;
+    }
+    return index;
 }
 
 // How much speaks against giving a bus more; little is nothing.

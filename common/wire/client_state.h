@@ -112,6 +112,11 @@ struct sl_bus_client {
 // bus_client.c: makes the client thread look at what callers left.
 void client_wake(struct sl_bus_client *client);
 
+// Where a peer's first command goes, an index of its buses: to one on this host, if any speaks by a
+// unix socket, which costs less than tcp; else to any. Its name says which, so that a fleet uses
+// all.
+size_t client_first_bus(const struct sl_peer *peer);
+
 // client_calls.c: sends a call on its caller's thread if the client's sleeps and nothing else
 // stands in the way; false: nothing happened to it.
 bool client_send_at_once(struct sl_bus_client *client, struct call *call);
