@@ -44,9 +44,10 @@ struct sl_entry {
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
-// The reader version that an entry needs: 6 for an app whose quota waits for its first call, 5 for
-// a gateway with features, an app with a quota and an API of IAM, 4 for a backend without host, 3
-// for policies and checked parameters, 2 for an app with a list of addresses, else 1.
+// The reader version that an entry needs: 6 for an app whose quota waits for its first call and an
+// API whose gRPC calls go to a function, 5 for a gateway with features, an app with a quota and an
+// API of IAM, 4 for a backend without host, 3 for policies and checked parameters, 2 for an app
+// with a list of addresses, else 1.
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
 // Writes an entry as msgpack into `arena`.

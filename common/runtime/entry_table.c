@@ -34,6 +34,7 @@ static const struct entry_field http_fields[] = {
     {"timeout_ms", FIELD_INT, AT(sl_http_backend, timeout_ms), .min = 1, .max = 600000},
     {"retry_count", FIELD_INT, AT(sl_http_backend, retry_count), .min = -1, .max = 10},
     {"async", FIELD_BOOL, AT(sl_http_backend, async)},
+    {"function", FIELD_TEXT, AT(sl_http_backend, function)},
 };
 static const struct entry_table http_table = {http_fields, SL_COUNT(http_fields),
                                               sizeof(struct sl_http_backend)};
@@ -297,6 +298,20 @@ asks_cookies(const struct sl_api *api)
     return false;
 }
 
+// Whether a backend or a policy's is a function by gRPC, which readers before version 6 would call
+// without saying which.
+static bool
+names_function(const struct sl_api *api)
+{
+    const char *own = api->http.function;
+    bool names = own != NULL && own[0] != '\0';
+    for (size_t i = 0; i < api->policy_count && !names; i++) {
+        const char *urn = api->policies[i].http.function;
+        names = urn != NULL && urn[0] != '\0';
+    }
+    return names;
+}
+
 // Readers of version 1 would let an app call from anywhere, those before version 5 as often as it
 // likes, and those before version 6 would count its first window by another clock than others do.
 static uint32_t
@@ -320,6 +335,9 @@ sl_entry_min_reader(const struct sl_entry *entry)
     }
     if (entry->kind != SL_KIND_API) {
         return 1;
+    }
+    if (names_function(&entry->api)) {
+        return 6;
     }
     if (entry->api.cors || entry->api.auth == SL_AUTH_IAM || asks_cookies(&entry->api) ||
         entry->api.http.client_certificate || entry->api.backend_type >= SL_BACKEND_FUNCTION) {

@@ -20,7 +20,7 @@
 #include "common/runtime/feature.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    9  // part of every name in shared memory
+#define SL_IMAGE_FORMAT    10 // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -67,6 +67,7 @@ struct sl_img_header {
 struct sl_img_target {
     struct sl_img_str host, path, mock_body;
     struct sl_img_str authority; // the backend's own Host: `host`, its port unless the scheme's
+    struct sl_img_str function;  // GRPC: URN of the function that answers; empty: none
     struct sl_img_list backend_params;
     struct sl_img_list mock_headers; // struct sl_img_header
     uint32_t timeout_ms;

@@ -95,8 +95,8 @@ target_valid(const struct bounds *bounds, const struct sl_img_api *api,
              const struct sl_img_target *target)
 {
     if (!text_valid(bounds, &target->host) || !text_valid(bounds, &target->authority) ||
-        !text_valid(bounds, &target->path) || !text_valid(bounds, &target->mock_body) ||
-        !headers_valid(bounds, &target->mock_headers) ||
+        !text_valid(bounds, &target->path) || !text_valid(bounds, &target->function) ||
+        !text_valid(bounds, &target->mock_body) || !headers_valid(bounds, &target->mock_headers) ||
         !list_valid(bounds, &target->backend_params, sizeof(struct sl_img_backend_param),
                     _Alignof(struct sl_img_backend_param))) {
         return false;

@@ -136,6 +136,7 @@ write_target(struct image_writer *writer, struct sl_img_target *target, const st
     if (image_put_text(writer, &target->host, backend->http->host) != 0 ||
         write_authority(writer, &target->authority, backend->http) != 0 ||
         image_put_text(writer, &target->path, backend->http->path) != 0 ||
+        image_put_text(writer, &target->function, backend->http->function) != 0 ||
         image_put_text(writer, &target->mock_body, backend->mock->body) != 0 ||
         write_mock_headers(writer, &target->mock_headers, backend->mock) != 0) {
         return -1;

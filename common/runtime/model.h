@@ -101,6 +101,7 @@ struct sl_http_backend {
     int32_t retry_count;     // -1: one, not for POST and PATCH
     bool client_certificate; // shows the gateway's certificate; with tls only
     bool async;              // FUNCTION: nobody waits for the function's end
+    const char *function;    // GRPC: URN of the function that answers; "": the host itself does
 };
 
 struct sl_mock_header {

@@ -277,6 +277,40 @@ what_an_old_reader_would_pass_over_needs_a_newer_one(void **state)
     assert_int_equal(sl_entry_min_reader(&entry), 1);
 }
 
+// Who does not know the field would call the service without saying which function.
+static void
+a_function_by_grpc_is_kept_and_needs_its_reader(void **state)
+{
+    (void)state;
+    static const char urn[] = "urn:fss:r1:p1:function:default:hello";
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_policy policy = {.name = "p", .http = {.host = "h", .path = "/", .port = 80}};
+    struct sl_entry entry = some_api();
+    struct sl_entry back;
+    struct sl_str bytes;
+    struct sl_error err;
+    policy.http.timeout_ms = 1;
+    entry.api.backend_type = SL_BACKEND_GRPC;
+    entry.api.policies = &policy;
+    entry.api.policy_count = 1;
+    assert_int_equal(sl_entry_min_reader(&entry), 5);
+    policy.http.function = urn;
+    assert_int_equal(sl_entry_min_reader(&entry), 6);
+    entry.api.policy_count = 0;
+    assert_int_equal(sl_entry_min_reader(&entry), 5);
+    entry.api.http.function = urn;
+    assert_int_equal(sl_entry_min_reader(&entry), 6);
+    entry.api.policy_count = 1;
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), 0);
+    assert_string_equal(back.api.http.function, urn);
+    assert_string_equal(back.api.policies[0].http.function, urn);
+    entry.api.http.function = "";
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), 0);
+    assert_string_equal(back.api.http.function, "");
+}
+
 static void
 a_decoded_entry_encodes_to_the_same_bytes(void **state)
 {
@@ -453,6 +487,7 @@ main(void)
         cmocka_unit_test(an_api_comes_back_as_it_went_out),
         cmocka_unit_test(policies_and_checks_come_back_as_they_went_out),
         cmocka_unit_test(what_an_old_reader_would_pass_over_needs_a_newer_one),
+        cmocka_unit_test(a_function_by_grpc_is_kept_and_needs_its_reader),
         cmocka_unit_test(a_decoded_entry_encodes_to_the_same_bytes),
         cmocka_unit_test(a_copy_stands_on_its_own),
         cmocka_unit_test(every_truncation_is_refused),

@@ -107,6 +107,38 @@ a_backend_is_called_by_its_name_and_a_port_that_is_not_the_scheme_s(void **state
 }
 
 static void
+the_function_that_grpc_calls_is_a_backend_s_own(void **state)
+{
+    struct kit *kit = *state;
+    static const struct sl_condition when = {"", "10.0.0.0/8", SL_BY_SOURCE, SL_MATCH_EXACT};
+    static const struct sl_policy policies[] = {
+        {.name = "one", .http = {.host = "h", .path = "/"}, .conditions = &when},
+        {.name = "two", .http = {.host = "h", .path = "/", .function = "urn:2"}}};
+    struct sl_entry entry = {
+        .kind = SL_KIND_API,
+        .api = {.publish_id = PUBLISH_1,
+                .api_id = GROUP_1,
+                .group_id = GROUP_1,
+                .env_id = "E",
+                .env_name = "RELEASE",
+                .path = "/p",
+                .throttle_id = "",
+                .backend_type = SL_BACKEND_GRPC,
+                .http = {.host = "own.example", .path = "/", .port = 80, .function = "urn:1"},
+                .policies = policies,
+                .policy_count = 2},
+    };
+    kit_put(kit, PUBLISH_1, &entry);
+    kit_commit(kit, 1);
+    const struct sl_img_api *api = sl_image_api(kit->image, GROUP_1, SL_STR("RELEASE"), PUBLISH_1);
+    assert_non_null(api);
+    const struct sl_img_policy *policy = sl_img_items(&api->policies);
+    assert_true(sl_str_equal(sl_img_text(&api->target.function), SL_STR("urn:1")));
+    assert_int_equal(policy[0].target.function.len, 0);
+    assert_true(sl_str_equal(sl_img_text(&policy[1].target.function), SL_STR("urn:2")));
+}
+
+static void
 count_hosts(void *arg, const char *host)
 {
     (void)host;
@@ -212,6 +244,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(policies_lie_behind_their_api),
+        TEST(the_function_that_grpc_calls_is_a_backend_s_own),
         TEST(a_backend_is_called_by_its_name_and_a_port_that_is_not_the_scheme_s),
         TEST(hosts_of_policies_are_upstreams_too),
         TEST(a_feature_is_read_as_a_switch_a_text_and_a_number),
