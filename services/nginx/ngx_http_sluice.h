@@ -162,6 +162,7 @@ struct ngx_http_sluice_ctx_s {
     // Backend: what peer.init and the proxy's variables take.
     void *backend;                         // backend.c's own
     struct ngx_http_sluice_answer *answer; // of a function, _function.c's own; NULL: none is called
+    ngx_str_t function;                    // URN of the function that gRPC calls; empty: none
     ngx_str_t backend_uri;                 // path and query of the backend request
     ngx_str_t backend_host;                // its Host header; may point into the image
     ngx_str_t backend_headers;   // Host and the other headers of the gateway, as _forward.c says

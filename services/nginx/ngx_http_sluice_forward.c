@@ -173,6 +173,27 @@ put_header(ngx_http_request_t *r, struct sl_str name, struct sl_str value)
     return NGX_OK;
 }
 
+// Which function is meant, and what every function is told (ngx_http_sluice_event.c). The image may
+// go before the request does: the URN is copied.
+static ngx_int_t
+put_function(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+{
+    struct sl_str urn = sl_img_text(&ctx->target->function);
+
+    if (urn.len == 0) { // the host itself answers
+        return NGX_OK;
+    }
+    ctx->function = ngx_http_sluice_copy(r->pool, urn);
+    if (put_header(r, SL_STR("x-cff-func-urn"), ngx_http_sluice_view(&ctx->function)) != NGX_OK ||
+        put_header(r, SL_STR("x-apig-request-id"),
+                   (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1}) != NGX_OK ||
+        put_header(r, SL_STR("x-apig-api-id"), (struct sl_str){ctx->api_id, SL_ID_LEN}) != NGX_OK ||
+        put_header(r, SL_STR("x-apig-source-stage"), ctx->env_name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return put_header(r, SL_STR("x-apig-source-ip"), ngx_http_sluice_view(&ctx->client_addr));
+}
+
 // nginx's gRPC has no request line to write lines behind: each header is one of the request.
 ngx_int_t
 ngx_http_sluice_forward_grpc(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
@@ -207,7 +228,7 @@ ngx_http_sluice_forward_grpc(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         (!ctx->traced && put_header(r, SL_STR("traceparent"), value_of(trace, end)) != NGX_OK) ||
         put_header(r, SL_STR("x-forwarded-proto"), SL_STR("https")) != NGX_OK ||
         put_header(r, SL_STR("x-forwarded-host"), host) != NGX_OK ||
-        put_header(r, SL_STR("x-real-ip"), address) != NGX_OK) {
+        put_header(r, SL_STR("x-real-ip"), address) != NGX_OK || put_function(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
     return put_header(r, SL_STR("x-request-id"),

@@ -141,6 +141,8 @@ tell_backend(const ngx_http_sluice_ctx_t *ctx, struct ngx_http_sluice_record *re
     record->upstream_scheme = ctx->backend_tls ? SL_STR("https") : SL_STR("http");
     if (ctx->answer != NULL) {
         record->function_urn = function_urn(record->upstream_uri);
+    } else {
+        record->function_urn = ngx_http_sluice_view(&ctx->function);
     }
     if (ctx->error == NULL) {
         record->response_source = SL_STR("remote");
@@ -262,12 +264,20 @@ tls_name(ngx_http_request_t *r)
     return ctx == NULL ? (struct sl_str){NULL, 0} : ngx_http_sluice_view(&ctx->tls_name);
 }
 
+// Only nginx's gRPC asks for it, and says :scheme next, by what its location declares: https. A
+// function may be called without TLS.
 static struct sl_str
 backend_host(ngx_http_request_t *r)
 {
     const ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
 
-    return ctx == NULL ? (struct sl_str){NULL, 0} : ngx_http_sluice_view(&ctx->backend_host);
+    if (ctx == NULL || r->upstream == NULL) {
+        return (struct sl_str){NULL, 0};
+    }
+#if (NGX_HTTP_SSL)
+    r->upstream->ssl = ctx->backend_tls;
+#endif
+    return ngx_http_sluice_view(&ctx->backend_host);
 }
 
 static const struct {
