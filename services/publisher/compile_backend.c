@@ -227,8 +227,13 @@ compile_backend(struct sl_arena *arena, const json_t *definition, const struct v
              : compile_remote(arena, api->backend_type, own, variables, &api->http, err)) != 0) {
         return -1;
     }
-    return compile_backend_params(arena, json_object_get(definition, "backend_params"),
-                                  &api->backend_params, &api->backend_param_count, err) != 0
-               ? -1
-               : compile_policies(arena, definition, variables, api, err);
+    if (compile_backend_params(arena, json_object_get(definition, "backend_params"),
+                               &api->backend_params, &api->backend_param_count, err) != 0 ||
+        compile_policies(arena, definition, variables, api, err) != 0) {
+        return -1;
+    }
+    if (api->backend_type == SL_BACKEND_FUNCTION && api->schemes == SL_SCHEME_GRPCS) {
+        api->backend_type = SL_BACKEND_GRPC; // nodes speak to a gRPC server, and name the function
+    }
+    return 0;
 }

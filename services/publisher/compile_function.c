@@ -1,7 +1,8 @@
 // compile_function.c - where a function is invoked: the gateway's service, the function's URN.
 //
 // The service speaks FunctionGraph's API: {service}/v2/{project}/fgs/functions/{urn}/invocations,
-// with -async for calls that nobody waits for. The project is the URN's own.
+// with -async for calls that nobody waits for. The project is the URN's own. gRPC has no place for
+// such a path: its calls go to the service's host and port as they are, and a header names the URN.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/compile_json.h"
@@ -86,9 +87,13 @@ compile_function(struct sl_arena *arena, const json_t *from, const struct variab
         return err->code == SL_E_ENTRY_BROKEN ? 0 : -1;
     }
     const char *urn = effective_urn(arena, from);
-    found.path =
+    *http = found;
+    if (strcmp(compile_text(arena, from, "req_protocol"), "GRPCS") == 0) {
+        http->function = urn;
+        return sl_arena_check(arena, err);
+    }
+    http->path =
         sl_arena_printf(arena, "%s/v2/%.*s/fgs/functions/%s/invocations%s", prefix,
                         SL_STR_FMT(urn_part(urn, URN_PROJECT)), urn, http->async ? "-async" : "");
-    *http = found;
     return sl_arena_check(arena, err);
 }

@@ -23,7 +23,8 @@ const char *compile_text(struct sl_arena *arena, const json_t *object, const cha
 int compile_word(const json_t *object, const char *name, const struct compile_word *words,
                  struct sl_error *err) SL_MUST_CHECK;
 
-// The backend of the API, its parameters and its policies, by api->backend_type. An address or a
+// The backend of the API, its parameters and its policies, by api->backend_type, which becomes GRPC
+// for functions of an API over GRPCS (api->schemes). An address or a
 // path whose #name# cannot be resolved any more leaves the host empty: calls fail, all else holds.
 // Refuses (ENTRY_BROKEN) what no node can call.
 int compile_backend(struct sl_arena *arena, const json_t *definition,
@@ -41,7 +42,8 @@ int compile_address(struct sl_arena *arena, const json_t *from, const struct var
 int compile_split(char *address, struct sl_http_backend *http, struct sl_error *err) SL_MUST_CHECK;
 
 // Where a function is invoked: `from` is func_info or a policy of policy_functions. Without a
-// function service, or when its URL leads nowhere, the host stays empty: calls fail.
+// function service, or when its URL leads nowhere, the host stays empty: calls fail. What is called
+// by GRPCS gets its URN as http->function.
 int compile_function(struct sl_arena *arena, const json_t *from, const struct variables *variables,
                      struct sl_http_backend *http, struct sl_error *err) SL_MUST_CHECK;
 
