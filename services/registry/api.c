@@ -122,18 +122,9 @@ prepare_mock(struct change *change, json_t *mock, struct sl_error *err)
                : stamp_object(change, "mock_info", mock, err);
 }
 
-static int
-prepare_function(struct change *change, json_t *function, struct sl_error *err)
-{
-    if (api_function_check(change, api_value(change, "func_info"), "func_info", err) != 0) {
-        return -1;
-    }
-    return function != NULL ? stamp_object(change, "func_info", function, err) : 0;
-}
-
 // What is the same for every API that gRPC calls go through: the calls say the rest themselves.
 static int
-check_grpc(const struct change *change, const json_t *backend, struct sl_error *err)
+check_grpc(const struct change *change, struct sl_error *err)
 {
     static const char *const empty[] = {"req_params", "backend_params"};
     static const char *const without[] = {"result_normal_sample", "result_failure_sample"};
@@ -153,15 +144,19 @@ check_grpc(const struct change *change, const json_t *backend, struct sl_error *
             return sl_fail(err, SL_E_PARAM_INVALID, without[i]);
         }
     }
-    return api_policy_check_web(change, backend, "backend_api", err);
+    return 0;
 }
 
 static int
-prepare_grpc(struct change *change, json_t *backend, struct sl_error *err)
+prepare_function(struct change *change, json_t *function, struct sl_error *err)
 {
-    return check_grpc(change, api_value(change, "backend_api"), err) != 0
-               ? -1
-               : prepare_web(change, backend, err);
+    if (api_function_check(change, api_value(change, "func_info"), "func_info", err) != 0) {
+        return -1;
+    }
+    if (strcmp(api_text(change, "req_protocol"), "GRPCS") == 0 && check_grpc(change, err) != 0) {
+        return -1;
+    }
+    return function != NULL ? stamp_object(change, "func_info", function, err) : 0;
 }
 
 static int
@@ -172,16 +167,23 @@ prepare_http(struct change *change, json_t *backend, struct sl_error *err)
                : prepare_web(change, backend, err);
 }
 
+static int
+prepare_grpc(struct change *change, json_t *backend, struct sl_error *err)
+{
+    return check_grpc(change, err) != 0 ? -1 : prepare_http(change, backend, err);
+}
+
 // The member that describes a backend of each type, and what completes it when it changes. NULL: it
 // stays as it is.
 static const struct backend {
     const char *type, *column;
     int (*prepare)(struct change *change, json_t *given, struct sl_error *err);
+    bool takes_grpc; // an API over GRPCS may have it
 } backends[] = {
-    {"FUNCTION", "func_info", prepare_function},
-    {"GRPC", "backend_api", prepare_grpc},
-    {"HTTP", "backend_api", prepare_http},
-    {"MOCK", "mock_info", prepare_mock},
+    {"FUNCTION", "func_info", prepare_function, true},
+    {"GRPC", "backend_api", prepare_grpc, true},
+    {"HTTP", "backend_api", prepare_http, false},
+    {"MOCK", "mock_info", prepare_mock, false},
 };
 
 static const struct backend *
@@ -201,7 +203,7 @@ prepare_backend(struct change *change, struct sl_error *err)
 {
     const struct backend *own = find_backend(api_text(change, "backend_type"));
     const json_t *described = api_value(change, own->column);
-    if (strcmp(api_text(change, "req_protocol"), "GRPCS") == 0 && strcmp(own->type, "GRPC") != 0) {
+    if (strcmp(api_text(change, "req_protocol"), "GRPCS") == 0 && !own->takes_grpc) {
         return sl_fail(err, SL_E_PARAM_INVALID, "backend_type");
     }
     if (described == NULL || json_is_null(described)) {

@@ -4,6 +4,7 @@
 #include "services/registry/api_function.h"
 
 #include "common/base/limits.h"
+#include "services/registry/api_params.h"
 #include "services/registry/api_policy.h"
 #include "services/registry/commands.h"
 
@@ -57,6 +58,28 @@ check_names(const json_t *backend, struct sl_error *err)
                : sl_fail(err, SL_E_PARAM_INVALID, "version");
 }
 
+// A function is called by gRPC where its API is, and by HTTPS where not; what V1 networks and calls
+// that nobody waits for cannot have, and what gRPC has no place for, is refused.
+static int
+check_protocol(const struct change *change, const json_t *backend, const char *where,
+               struct sl_error *err)
+{
+    bool is_grpc = strcmp(api_text(change, "req_protocol"), "GRPCS") == 0;
+    const char *fault = NULL;
+    if ((strcmp(member(backend, "req_protocol"), "GRPCS") == 0) != is_grpc) {
+        fault = "req_protocol";
+    } else if (is_grpc && strcmp(member(backend, "network_type"), "V2") != 0) {
+        fault = "network_type";
+    } else if (is_grpc && strcmp(member(backend, "invocation_type"), "sync") != 0) {
+        fault = "invocation_type";
+    } else if (is_grpc && json_array_size(json_object_get(backend, "backend_params")) > 0) {
+        fault = "backend_params";
+    }
+    return fault == NULL ? 0
+                         : sl_fail(err, SL_E_PARAM_INVALID,
+                                   sl_arena_printf(change->m->arena, "%s.%s", where, fault));
+}
+
 int
 api_function_check(struct change *change, const json_t *backend, const char *where,
                    struct sl_error *err)
@@ -69,7 +92,7 @@ api_function_check(struct change *change, const json_t *backend, const char *whe
     if (sl_rows_count(rows) == 0) { // no service, no function
         return sl_fail(err, SL_E_FUNCTION_NOT_FOUND);
     }
-    if (check_names(backend, err) != 0) {
+    if (check_names(backend, err) != 0 || check_protocol(change, backend, where, err) != 0) {
         return -1;
     }
     const char *timeout = sl_arena_printf(m->arena, "%s.timeout", where);

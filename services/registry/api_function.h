@@ -8,7 +8,8 @@
 
 // Checks one function backend, `where` being the member that holds it. Refuses: FUNCTION_NOT_FOUND
 // for a URN that can name no function and where the gateway has no function service, PARAM_INVALID
-// (its version), PARAM_RANGE (timeout). Owns nothing.
+// (its version; what cannot be called by the API's protocol: GRPCS for GRPCS, then V2, sync and
+// without parameters), PARAM_RANGE (timeout). Owns nothing.
 int api_function_check(struct change *change, const json_t *backend, const char *where,
                        struct sl_error *err) SL_MUST_CHECK;
 

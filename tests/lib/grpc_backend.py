@@ -1,4 +1,4 @@
-"""A gRPC server of a test's own over TLS, whose methods take and give bytes, and a client through a node.
+"""A gRPC server of a test's own, over TLS unless it says otherwise, whose methods take and give bytes, and a client through a node.
 
     with GrpcBackend() as backend:
         call = GrpcCaller(world, "h").unary("/pkg.Service/Echo", b"x")
@@ -48,20 +48,27 @@ class _Methods(grpc.GenericRpcHandler):
         return message
 
 
+def _keys():
+    with tempfile.TemporaryDirectory() as place:
+        place = pathlib.Path(place)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "2", "-subj", "/CN=backend", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
+                       check=True, capture_output=True)
+        return grpc.ssl_server_credentials([((place / "key.pem").read_bytes(), (place / "cert.pem").read_bytes())])
+
+
 class GrpcBackend:
     """Listens on a free port while it is entered; `seen` holds (method, metadata) of each call."""
+
+    def __init__(self, tls=True):
+        self._tls = tls
 
     def __enter__(self):
         self.seen, self.release = [], threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(8)
-        with tempfile.TemporaryDirectory() as place:
-            place = pathlib.Path(place)
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                            "-days", "2", "-subj", "/CN=backend", "-keyout", place / "key.pem", "-out", place / "cert.pem"],
-                           check=True, capture_output=True)
-            keys = grpc.ssl_server_credentials([((place / "key.pem").read_bytes(), (place / "cert.pem").read_bytes())])
         self._server = grpc.server(self._pool, handlers=[_Methods(self)])
-        self.port = self._server.add_secure_port("127.0.0.1:0", keys)
+        place = "127.0.0.1:0"
+        self.port = self._server.add_secure_port(place, _keys()) if self._tls else self._server.add_insecure_port(place)
         self.address = f"127.0.0.1:{self.port}"
         self._server.start()
         return self

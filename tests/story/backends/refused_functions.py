@@ -10,6 +10,35 @@ def function(**fields):
     return {"function_urn": URN, "invocation_type": "sync", "network_type": "V1", "timeout": 5000, **fields}
 
 
+def by_grpc(world, body, policy, refused):
+    """What gRPC cannot have is refused by its member, in the API, its function and the functions of its policies."""
+    good = {"req_protocol": "GRPCS", "network_type": "V2"}
+    over = {"req_protocol": "GRPCS", "req_method": "POST", "func_info": function(**good)}
+    refused(400, "APIG.2011", "func_info.req_protocol", func_info=function(**good))
+    refused(400, "APIG.2011", "policy_functions.req_protocol", policy_functions=[{**policy, **good}])
+    for member, value in (("req_protocol", "HTTPS"), ("network_type", "V1"), ("invocation_type", "async")):
+        bad = {**good, member: value}
+        refused(400, "APIG.2011", f"func_info.{member}", **{**over, "func_info": function(**bad)})
+        refused(400, "APIG.2011", f"policy_functions.{member}", **over, policy_functions=[{**policy, **bad}])
+    mapped = [{"name": "a", "value": "1", "location": "QUERY", "origin": "CONSTANT"}]
+    refused(400, "APIG.2011", "policy_functions.backend_params", **over, policy_functions=[{**policy, **good, "backend_params": mapped}])
+    refused(400, "APIG.2011", "func_info.req_protocol", **{**over, "func_info": function(network_type="V2")})
+    refused(400, "APIG.2011", "req_method", **{**over, "req_method": "GET"})
+    refused(400, "APIG.2011", "req_params", **over, req_params=[{"name": "a", "type": "STRING", "location": "QUERY"}])
+    refused(400, "APIG.2011", "backend_params", **over, backend_params=mapped)
+    refused(400, "APIG.2011", "result_normal_sample", **over, result_normal_sample="{}")
+    refused(404, "APIG.3019", "URN", **{**over, "func_info": function(**good, function_urn="urn:x")})
+    grown = {**body, **over, "name": f"g_{world.uid}", "req_uri": "/pkg.F", "policy_functions": [{**policy, **good}]}
+    made = world.want(201, "POST", "/apis", grown)
+    assert made["func_info"]["req_protocol"] == made["policy_functions"][0]["req_protocol"] == "GRPCS", made
+    # The API's protocol and its functions' change together, or not at all.
+    path = f"/apis/{made['id']}"
+    reply = world.want(400, "PUT", path, {**grown, "req_protocol": "HTTPS"})
+    assert reply["error_code"] == "APIG.2011" and "func_info.req_protocol" in reply["error_msg"], reply
+    back = world.want(200, "PUT", path, {**grown, "req_protocol": "HTTPS", "func_info": function(), "policy_functions": [policy]})
+    assert back["func_info"]["req_protocol"] == "HTTPS" and back["func_info"]["id"] == made["func_info"]["id"], back
+
+
 def story(world):
     world.group("g")
     body = {"name": f"f_{world.uid}", "group_id": world.names["g"]["id"], "type": 1, "req_protocol": "HTTP",
@@ -41,9 +70,9 @@ def story(world):
     refused(404, "APIG.3019", "URN", policy_functions=[{**policy, **function(function_urn="urn:x")}])
     refused(400, "APIG.2004", "policy_functions.timeout", policy_functions=[{**policy, **function(timeout=70000)}])
     refused(400, "APIG.2011", "policy_mocks", policy_mocks=[{**policy, "result_content": "x"}])
-    for field in ({"req_protocol": "GRPCS"}, {"authorizer_id": "0" * 32}):
-        reply = world.want(501, "POST", "/apis", {**body, "func_info": function(**field)})
-        assert f"func_info.{next(iter(field))}" in reply["error_msg"], reply
+    reply = world.want(501, "POST", "/apis", {**body, "func_info": function(authorizer_id="0" * 32)})
+    assert "func_info.authorizer_id" in reply["error_msg"], reply
+    by_grpc(world, body, {**policy, **function()}, refused)
     # A longer limit of the gateway is one of V2 functions.
     world.stack.admin("gateway", "set", world.instance, "backend_timeout=90000")
     refused(400, "APIG.2004", "func_info.timeout", func_info=function(timeout=60001))

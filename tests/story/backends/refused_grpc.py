@@ -28,6 +28,9 @@ def story(world):
     refused("APIG.2011", "policy_mocks", policy_mocks=[{**POLICY, "result_content": "x"}])
     refused("APIG.2011", "backend_type", backend_type="HTTP", backend_api={**WEB, "req_protocol": "HTTP"})
     refused("APIG.2011", "backend_type", backend_type="MOCK", mock_info={"result_content": "x"})
+    refused("APIG.2011", "policy_functions", policy_functions=[{
+        **POLICY, "function_urn": "urn:fss:r1:p1:function:default:hello", "invocation_type": "sync", "network_type": "V2",
+        "req_protocol": "GRPCS"}])
     refused("APIG.2011", "backend_api.req_protocol", backend_type="HTTP", req_protocol="HTTPS")
     plain = {**body, "backend_type": "HTTP", "req_protocol": "HTTPS", "backend_api": {**WEB, "req_protocol": "HTTP"}}
     reply = world.want(400, "POST", "/apis", {**plain, "policy_https": [{**POLICY, **WEB}]})
