@@ -106,7 +106,7 @@ burden(const struct sl_bus_client *client, size_t index)
 
 // The live bus among `open` (bits) for the next command; -1: none. The one that had the last: what
 // goes one way goes in fewer turns of everyone's threads than what is dealt out. Peers begin with
-// different ones (sl_bus_client_new).
+// different ones (client_first_bus).
 static int
 pick_bus(const struct sl_bus_client *client, unsigned open)
 {

@@ -17,8 +17,8 @@
 #define CONNECT_MS       1000 // one SYN: the kernel would send the next ones 1, 3, 7, 15 s later
 #define LINGER_MS        500  // last replies get out of a process that ends
 #define HANDSHAKE_MS     5000
-#define PING_MS                                                                                    \
-    2000 // heartbeats tell of a silent bus sooner; these end what is left of its connection
+// Of ZeroMQ's own: ours tell of a silent bus sooner, these end what is left of its connection.
+#define PING_MS       2000
 #define PING_DEAD_MS  3000
 #define MESSAGE_SLACK 65536 // of a message beside its body
 
