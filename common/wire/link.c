@@ -18,9 +18,9 @@
 #define LINGER_MS        500  // last replies get out of a process that ends
 #define HANDSHAKE_MS     5000
 // Of ZeroMQ's own: ours tell of a silent bus sooner, these end what is left of its connection.
-#define PING_MS       2000
-#define PING_DEAD_MS  3000
-#define MESSAGE_SLACK 65536 // of a message beside its body
+#define PING_MS          2000
+#define PING_DEAD_MS     3000
+#define MESSAGE_SLACK    65536 // of a message beside its body
 
 static int
 set_options(void *socket, const struct sl_peer *peer, const struct sl_bus_address *bus)
