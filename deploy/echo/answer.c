@@ -19,6 +19,7 @@ struct answer {
     size_t size;    // of body
     size_t room;    // allocated for body
     bool announced; // MHD called once without a body
+    bool delayed;   // it was made to wait
 };
 
 struct answer *
@@ -57,6 +58,18 @@ void
 answer_open(struct answer *answer)
 {
     answer->announced = true;
+}
+
+bool
+answer_is_delayed(const struct answer *answer)
+{
+    return answer->delayed;
+}
+
+void
+answer_delay(struct answer *answer)
+{
+    answer->delayed = true;
 }
 
 bool

@@ -24,6 +24,12 @@ bool answer_is_open(const struct answer *answer);
 // Marks the request as announced.
 void answer_open(struct answer *answer);
 
+// Whether answer_delay was called: it waits once.
+bool answer_is_delayed(const struct answer *answer);
+
+// Marks the request as one that waited, or waits.
+void answer_delay(struct answer *answer);
+
 // Adds a piece of the body. False: beyond the maximum.
 bool answer_add_body(struct answer *answer, const char *bytes, size_t size);
 

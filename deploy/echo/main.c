@@ -4,12 +4,14 @@
 //      "body": text} or, for a body that is not UTF-8, {"body_base64": …}
 //
 // Request headers steer the answer: X-Echo-Status (its status), X-Echo-Size (that many bytes of
-// plain text instead of the JSON), X-Echo-Delay-Ms (wait before answering, at most a minute).
+// plain text instead of the JSON), X-Echo-Delay-Ms (wait before answering, at most a minute, while
+// others are answered).
 // The header X-Echo-Port of the answer names the listening port. A tool for demos, tests and
 // measurements; it is not part of the gateway.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "deploy/echo/answer.h"
+#include "deploy/echo/delay.h"
 
 #include <microhttpd.h>
 
@@ -18,10 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define THREADS         2
-#define CONNECTIONS     4096
+#define CONNECTIONS     DELAYS_MAX
 #define IDLE_TIMEOUT_S  75
 #define DELAY_MAX_MS    60000
 #define ANSWER_SIZE_MAX (16L << 20)
@@ -68,8 +69,11 @@ send_answer(struct MHD_Connection *connection, struct answer *answer, const char
             const char *port)
 {
     long delay_ms = header_number(connection, "X-Echo-Delay-Ms", 0, 0, DELAY_MAX_MS);
-    if (delay_ms > 0) {
-        usleep((useconds_t)delay_ms * 1000);
+    if (delay_ms > 0 && !answer_is_delayed(answer)) {
+        answer_delay(answer);
+        if (delay_connection(connection, delay_ms)) {
+            return MHD_YES;
+        }
     }
     long fixed_size = header_number(connection, "X-Echo-Size", -1, 0, ANSWER_SIZE_MAX);
     size_t size;
@@ -149,9 +153,13 @@ main(int argc, char **argv)
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     sigprocmask(SIG_BLOCK, &stop, NULL);
+    if (!delay_start()) {
+        fprintf(stderr, "sluice-echo: cannot start a thread\n");
+        return 1;
+    }
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle,
-        (void *)(size_t)port, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        handle, (void *)(size_t)port, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
         MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
         MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL, MHD_OPTION_NOTIFY_COMPLETED, end_request,
@@ -162,6 +170,7 @@ main(int argc, char **argv)
     }
     int signal_number;
     sigwait(&stop, &signal_number);
+    delay_stop();
     MHD_stop_daemon(daemon);
     return 0;
 }
