@@ -24,7 +24,7 @@ PAUSE_S, PAUSE_MAX_S = 0.25, 8.0  # before a writer's next attempt; doubles each
 REPEAT = (429, 502, 503, 504)
 COUNTERS = 4  # throttles that are changed again and again
 
-Call = collections.namedtuple("Call", "due begun done kind status")
+Call = collections.namedtuple("Call", "due begun done kind status why", defaults=(None,))  # why: no status
 Target = collections.namedtuple("Target", "path host key", defaults=(None,))
 
 
@@ -127,11 +127,12 @@ class Load:
         lines = [f"GET {target.path} HTTP/1.1", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        status, why = 0, None
         try:
             status, _ = await exchange(self._data, request, None, CALL_TIMEOUT_S)
-        except (OSError, ValueError, IndexError, EOFError, asyncio.TimeoutError):
-            status = 0
-        self.calls.append(Call(due, begun, time.monotonic(), kind, status))
+        except (OSError, ValueError, IndexError, EOFError, asyncio.TimeoutError) as fault:
+            why = repr(fault)
+        self.calls.append(Call(due, begun, time.monotonic(), kind, status, why))
 
     # ---- writes ----
 

@@ -309,7 +309,7 @@ class Table:
                 (calls and writes, "no load ran"),
                 (len(failed) <= row.failed_calls,
                  f"{len(failed)} calls failed, at most {row.failed_calls} may: "
-                 f"{[(c.kind, c.status, round(c.due - scene.started, 2)) for c in failed[:8]]}"),
+                 f"{[(c.kind, c.why or c.status, round(c.due - scene.started, 2)) for c in failed[:8]]}"),
                 (len(limited) <= (row.refused_calls or 0), f"{len(limited)} calls were limited"),
                 (units >= row.least_units, f"{units:.0f} % of the tight limit was admitted, "
                  f"{row.least_units} % are expected"),
