@@ -13,13 +13,13 @@
 #define PATIENCE_MS 60000
 #define WORKERS     2
 #define MASTER_S    90 // that a master lives at most
+#define WORKER_S    60 // and a worker
 
 // How the second master behaves.
 enum play {
     COMES_UP,
     DOES_NOT_START, // USR2 leads to nothing but the pid file moving there and back
-    LOSES_A_WORKER,
-    IS_NO_DAEMON, // USR2 is ignored
+    IS_NO_DAEMON,   // USR2 is ignored
 };
 
 struct place {
@@ -55,7 +55,7 @@ write_pid(const struct place *place)
 }
 
 static pid_t
-play_worker(unsigned life_s)
+play_worker(void)
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -64,7 +64,7 @@ play_worker(unsigned life_s)
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        alarm(life_s);
+        alarm(WORKER_S);
         for (;;) {
             pause();
         }
@@ -72,7 +72,7 @@ play_worker(unsigned life_s)
     return pid;
 }
 
-static void play_master(const struct place *place, bool is_second);
+static void play_master(const struct place *place);
 
 static void
 replace_master(const struct place *place)
@@ -89,13 +89,13 @@ replace_master(const struct place *place)
         poll(NULL, 0, 200); // the new program reads its configuration
         assert_int_equal(rename(old, named), 0);
     } else if (fork() == 0) {
-        play_master(place, true);
+        play_master(place);
     }
 }
 
 // What nginx's master does with its signals; never returns.
 static void
-play_master(const struct place *place, bool is_second)
+play_master(const struct place *place)
 {
     sigset_t set;
     pid_t workers[WORKERS] = {0};
@@ -115,8 +115,7 @@ play_master(const struct place *place, bool is_second)
         }
         if (number == SIGHUP) {
             for (int i = 0; i < WORKERS; i++) {
-                bool is_weak = is_second && place->play == LOSES_A_WORKER && i == 0;
-                workers[i] = play_worker(is_weak ? 1 : 60);
+                workers[i] = play_worker();
             }
             write_pid(place);
         } else if (number == SIGUSR2) {
@@ -211,7 +210,7 @@ start(struct place *place, enum play play)
     snprintf(path, sizeof(path), "%s/nginx.pid", place->path);
     pid_t pid = fork();
     if (pid == 0) {
-        play_master(place, false);
+        play_master(place);
     }
     place->first = pid;
     while (nginx_signal_find(path, place->binary) != pid || children_of(pid, children) < WORKERS) {
@@ -315,21 +314,45 @@ one_look_at_a_moving_file_is_not_believed(void **state)
 }
 
 static void
-a_new_one_that_loses_a_worker_is_sent_away(void **state)
+run_to_phase(struct place *place, enum phase phase)
 {
-    struct place *place = *state;
+    int64_t end_ms = sl_mono_ms() + PATIENCE_MS;
+    while (place->upgrade->phase != phase) {
+        assert_true(sl_mono_ms() < end_ms);
+        nginx_upgrade_tick(place->upgrade, sl_mono_ms());
+    }
+}
+
+// The new master's first worker dies as soon as the upgrade is in that phase.
+static void
+lose_a_worker_in(struct place *place, enum phase phase)
+{
     pid_t workers[WORKERS_MAX];
-    start(place, LOSES_A_WORKER);
+    start(place, COMES_UP);
     assert_true(nginx_upgrade_begin(place->upgrade));
+    run_to_phase(place, phase);
+    assert_int_equal(kill(place->upgrade->workers[0], SIGKILL), 0);
     run_to_end(place);
     assert_non_null(strstr(nginx_upgrade_reason(place->upgrade), "do not stay"));
     assert_true(nginx_signal_runs(place->first, place->binary));
-    // A master that was told to finish gets its workers back; where the loss was seen only then.
+    // A master that was told to finish gets its workers back.
     int64_t end_ms = sl_mono_ms() + PATIENCE_MS;
     while (children_of(place->first, workers) < WORKERS) {
         assert_true(sl_mono_ms() < end_ms);
     }
     assert_conf(place, "old");
+}
+
+static void
+a_new_one_that_loses_a_worker_is_sent_away(void **state)
+{
+    lose_a_worker_in(*state, STEADY);
+}
+
+static void
+a_new_one_that_loses_a_worker_late_is_sent_away_too(void **state)
+{
+    lose_a_worker_in(*state, WINCHED);
 }
 
 static void
@@ -392,11 +415,7 @@ an_agent_that_comes_in_the_middle_goes_on(void **state)
     struct sl_error err;
     start(place, COMES_UP);
     assert_true(nginx_upgrade_begin(place->upgrade));
-    int64_t end_ms = sl_mono_ms() + PATIENCE_MS;
-    while (place->upgrade->phase == STARTING) {
-        assert_true(sl_mono_ms() < end_ms);
-        nginx_upgrade_tick(place->upgrade, sl_mono_ms());
-    }
+    run_to_phase(place, STEADY);
     nginx_upgrade_free(&place->upgrade);
     place->upgrade = nginx_upgrade_new(&place->settings, &err);
     assert_true(nginx_upgrade_begin(place->upgrade));
@@ -417,6 +436,7 @@ main(void)
         TEST(a_new_one_that_does_not_start_changes_nothing),
         TEST(one_look_at_a_moving_file_is_not_believed),
         TEST(a_new_one_that_loses_a_worker_is_sent_away),
+        TEST(a_new_one_that_loses_a_worker_late_is_sent_away_too),
         TEST(one_in_the_foreground_reads_its_configuration_instead),
         TEST(an_nginx_that_ends_meanwhile_leaves_nothing_to_take_back),
         TEST(an_nginx_that_is_started_again_meanwhile_is_the_new_one),
