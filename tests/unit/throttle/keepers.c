@@ -12,8 +12,6 @@
 #include "common/crypto/crypto.h"
 #include "common/db/migrate.h"
 
-#define TAKEN_MS 1400 // who starts takes shards after this, reached or not
-
 static void
 count_event(void *arg, const char *topic, struct sl_str body)
 {
@@ -29,7 +27,7 @@ count_offer(void *arg, uint32_t shard, bool is_ours)
     assert_true(shard < SL_SHARDS);
     atomic_fetch_add(&f->offered, is_ours ? 1 : -1);
     bool is_early = !is_ours && atomic_load(&f->is_cut_off) &&
-                    sl_mono_ms() - atomic_load(&f->start_ms) < TAKEN_MS;
+                    sl_mono_ms() - atomic_load(&f->start_ms) < KEEPERS_TAKEN_MS;
     atomic_fetch_add(&f->early, is_early ? 1 : 0);
 }
 

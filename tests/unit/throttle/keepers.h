@@ -18,6 +18,8 @@
 #define BOOT    "cccccccccccccccccccccccccccccccc"
 #define WAIT_MS 60000 // for what must happen, and happens sooner unless it hangs
 
+#define KEEPERS_TAKEN_MS 1400 // who starts takes shards after this, reached or not
+
 struct fixture {
     struct sl_db *db;          //
     struct sl_arena *arena;    //
