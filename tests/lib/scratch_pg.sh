@@ -30,7 +30,7 @@ start() {
     [ "$(id -u)" != 0 ] || chown postgres: "$dir"
     as_owner "$bin/initdb" -D "$dir/data" -U sluice -A trust -E UTF8 --locale=C.UTF-8 -N \
         >"$dir.log" 2>&1 || { cat "$dir.log" >&2; exit 1; }
-    as_owner "$bin/pg_ctl" -D "$dir/data" -w -t 30 -l "$dir/log" -o "-k $dir -c listen_addresses='' \
+    as_owner "$bin/pg_ctl" -D "$dir/data" -w -t 120 -l "$dir/log" -o "-k $dir -c listen_addresses='' \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=50 \
         -c shared_buffers=32MB -c dynamic_shared_memory_type=mmap" start >"$dir.log" 2>&1 </dev/null ||
         { cat "$dir.log" "$dir/log" >&2; exit 1; }

@@ -5,7 +5,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from module_node import Node, free_ports, fresh, hex_id  # noqa: E402
+from module_node import TIMEOUT_MS, Node, free_ports, fresh, hex_id  # noqa: E402
 from signing import sign  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).absolute()
@@ -23,7 +23,7 @@ ON = {"app_route": "on", "app_secret": "on"}
 def api(number, group, path, **fields):
     return {"publish_id": hex_id(1000 + number), "api_id": hex_id(2000 + number), "name": f"api-{number}", "group_id": group,
             "path": path, "method": "GET", "match_mode": "NORMAL", "schemes": 3, "auth": "APP", "backend_type": "HTTP",
-            "http": {"host": "echo.test", "path": f"/{number}", "port": PORT + 3, "method": "ANY", "timeout_ms": 3000,
+            "http": {"host": "echo.test", "path": f"/{number}", "port": PORT + 3, "method": "ANY", "timeout_ms": TIMEOUT_MS,
                      "retry_count": -1}, **fields}
 
 

@@ -239,7 +239,8 @@ class Node:
     def raw(self, data, port=None, tls=False):
         """Sends bytes, reads until the server closes."""
         with self.connect(port, tls) as sock:
-            sock.sendall(data)
+            with contextlib.suppress(ConnectionError):  # refused before all was sent: the answer says why
+                sock.sendall(data)
             received = b""
             while True:
                 try:

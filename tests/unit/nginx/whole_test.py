@@ -20,7 +20,7 @@ from module_node import PATIENCE_S, TIMEOUT_MS, Node, free_ports, fresh, hex_id,
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 GROUP = hex_id(1)
 LENGTHS = (0, 1, 100, 1400, 1460, 8000, 15000, 16384, 16500, 40000)  # 16 KB is what nginx reads at first
-BRIEF_MS, LONGER_MS = 200, 700
+BRIEF_MS, LONGER_MS = 1000, 2500  # the first: for an answer of a busy machine
 PIPELINED, EACH = 1500, 8000  # more than two sockets hold
 REQUEST = b"GET /brief HTTP/1.1\r\nHost: h.example.com\r\n\r\n"
 
