@@ -119,7 +119,7 @@ def story(world):
                       expected(world, "twice", status="200", body_bytes_sent="2", **agent,
                                **backend(port, "/twice", "502, 200",
                                          upstream_header_time=re.compile(r"-, " + access_log.SECONDS)))),
-            "few": ([world.call("GET", "/few", headers=NOTE) for _ in range(4)][-1],
+            "few": (world.admitted(1, lambda _: world.call("GET", "/few", headers=NOTE), more=1)[-1],
                     expected(world, "few", status="429", errorType="1", apig_err_code="APIG.0308", **agent)),
         }
         with send(world, "/socket", "Upgrade: websocket\r\nConnection: Upgrade\r\n") as talk:

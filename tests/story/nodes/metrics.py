@@ -71,13 +71,18 @@ def story(world):
         assert [f"{reply.status // 100}xx" for reply in answers] == classes, answers
     wanted["few"] = [f"{reply.status // 100}xx" for reply in world.admitted(2, lambda _: world.call("GET", "/few", 2), more=1)]
     assert wanted["few"].count("2xx") == 2 and wanted["few"][-1] == "4xx", wanted
-    after = figures(world)
+
+    def well():
+        """The figures once every process finds its peers: an answer that took long looks like none for a moment."""
+        found = figures(world)
+        lives = [found[f"sluice_{name}"] for name in ("agent_well", "agent_accounting", "agent_bus_live", "worker_bus_live")]
+        return found if lives == [2, 2, 4, 2 * 6] else None
+    after = wait_until(well, 30, "every process to find its peers")
     assert after['sluice_worker_commands_total{outcome="done"}'] - before[
         'sluice_worker_commands_total{outcome="done"}'] >= 10, after
     assert after["sluice_bus_commands_passed_total"] - before["sluice_bus_commands_passed_total"] >= 10, after
-    assert (after["sluice_agent_well"], after["sluice_agent_accounting"], after["sluice_agent_bus_live"]) == (2, 2, 4), after
     assert after["sluice_agent_revision"] > before["sluice_agent_revision"], after
-    assert after["sluice_worker_bus_live"] == 2 * 6 and after["sluice_bus_peers"] >= 2 * 8, after
+    assert after["sluice_bus_peers"] >= 2 * 8, after
 
     def counted():
         """The figures once the last call is in them: a worker may count after its answer is there."""
