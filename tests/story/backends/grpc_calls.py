@@ -72,7 +72,6 @@ def refusals(world, caller):
     for headers, target, status, code in ((host, "/pkg.Open/..%2fEcho", 400, "3"), (hops, "/pkg.Open/Echo", 500, "13")):
         reply = client.request_h2(world.data_url("h2"), "POST", target, headers, b"")
         assert (reply.status, reply.headers["grpc-status"]) == (status, code), f"{target}: {reply} {reply.headers}"
-    world.app("stranger")
     reply = world.call("POST", "/pkg.Kept/Echo", "h2", headers=host, body=b"", app="stranger")
     assert (reply.status, reply.headers["grpc-status"], reply.body) == (403, "7", b""), f"{reply} {reply.headers}"
     for node in (1, 2, "tls"):
@@ -114,6 +113,7 @@ def the_only_unit(caller):
 def story(world):
     world.group("g")
     with GrpcBackend() as backend, GrpcCaller(world) as caller:
+        world.app("stranger")
         add(world, "open", backend.address, timeout=1500)
         add(world, "kept", backend.address, auth_type="APP", auth_opt={"app_code_auth_type": "HEADER"})
         add(world, "gone", "127.0.0.1:1")

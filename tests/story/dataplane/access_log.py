@@ -91,9 +91,9 @@ def provision(world, port):
     for name in ("plain", "closed", "few", "mock", "twice", "never", "socket"):
         world.publish(name)
     world.binding("few", "t")
-    world.settle("few")
     world.app("p")
     world.auth("p", "closed")
+    world.settle("few")
 
 
 def story(world):
