@@ -107,7 +107,13 @@ port_open() {
     (exec 3<>"/dev/tcp/$HOST/$1") 2>/dev/null
 }
 
-# Ends the run when another program has a port that a unit is about to take.
+# Whether a unit runs, or something that it left behind.
+unit_runs() {
+    unit_alive "$1" || [[ -n $(pids_in "$RUN/$1") ]]
+}
+
+# Ends the run when another program has a port that a unit is about to take. A unit that was only
+# starting may have it by the time that its port is looked at.
 ports_check() {
     local name unit port
     for name in "${PORTS[@]%%=*}"; do
@@ -122,7 +128,7 @@ ports_check() {
         ECHO) unit=echo ;;
         esac
         port=PORT_$name
-        if ! unit_alive "$unit" && [[ -z $(pids_in "$RUN/$unit") ]] && port_open "${!port}"; then
+        if ! unit_runs "$unit" && port_open "${!port}" && ! unit_runs "$unit"; then
             die "port ${!port} ($unit) is taken by another program; SLUICE_PORT_BASE moves all"
         fi
     done
