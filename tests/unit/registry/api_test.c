@@ -471,6 +471,23 @@ what_people_write_is_quoted_and_what_they_leave_out_is_absent(void **state)
     assert_string_equal(fixture_text(f, "group_name"), "g\"\\");
 }
 
+// What a read costs is making its plan ready: each node that a wide row goes through describes it
+// anew. So the API's own scan is the first node, and all else is a subquery of it.
+static void
+a_read_is_one_scan_and_its_subqueries(void **state)
+{
+    struct fixture *f = *state;
+    const struct resource *api = resource_find("api", strlen("api"));
+    const char *id = fixture_api(f, new_group(f, "g01"), "Api_one", "/one", false);
+    struct sl_rows *rows = NULL;
+    SL_AUTO(sl_tx) tx = sl_tx_begin(f->registry.db, &f->err);
+    const char *sql = sl_arena_printf(f->arena, "EXPLAIN (COSTS OFF) %s", api->sql_read);
+    struct sl_params params =
+        SL_PARAMS(SL_P_TEXT(f->gateway), SL_P_TEXT(f->project), SL_P_TEXT(id));
+    assert_int_equal(sl_sql_built(tx, f->arena, sql, params, &rows, &f->err), 0);
+    assert_non_null(strstr(sl_rows_text(rows, 0, 0), " on api a"));
+}
+
 // A creation travels with the questions about its gateway and its group: what these say comes
 // first.
 static void
@@ -544,6 +561,7 @@ main(void)
         FIXTURE_TEST(a_gateway_and_a_group_that_are_not_there_go_before_what_else_is_wrong),
         FIXTURE_TEST(a_creation_is_answered_again_whatever_stands_in_its_way_since),
         FIXTURE_TEST(what_people_write_is_quoted_and_what_they_leave_out_is_absent),
+        FIXTURE_TEST(a_read_is_one_scan_and_its_subqueries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
