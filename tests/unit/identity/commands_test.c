@@ -245,6 +245,7 @@ an_attack_stops_neither_the_owner_nor_the_neighbours(void **state)
     assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
     assert_null(login_from("192.0.2.4", "invented", "pass-addresses"));
     assert_int_equal(err.code, SL_E_LOGIN_FAILED);
+    fill_buckets(); // they leak one in 6 s, and a login takes its time
     assert_non_null(login_from("192.0.2.2", "u", "pass-addresses"));    // was let in from there
     assert_null(login_from("192.0.2.2", "invented", "wrong-password")); // nobody else is by that
     assert_int_equal(err.code, SL_E_LOGIN_BACKOFF);
