@@ -132,9 +132,12 @@ def answers(world, service):
 def slow_and_async(world, service):
     add(world, "slow", {"timeout": 300})
     service.answer = lambda seen: SILENCE
+    before = len(service.seen)
     for node in (1, "h2"):
         reply = world.call("GET", "/slow", node)
         assert reply.status == 504 and reply.json["error_code"] == "APIG.0203", reply
+    # What the gateway gave up is read all the same, a moment later.
+    wait_until(lambda: len(service.seen) == before + 2, 20, "both calls to be seen")
     add(world, "later", {"invocation_type": "async", "version": "v3"})
     service.answer = lambda seen: answer(202, '{"request_id": "17"}')
     before = len(service.seen)

@@ -63,7 +63,7 @@ def refusals(world, caller):
     assert "APIG" not in (refused(caller, "/pkg.Kept/Echo", grpc.StatusCode.UNAUTHENTICATED).details() or "")
     refused(caller, "/no.Such/Echo", grpc.StatusCode.UNIMPLEMENTED)
     refused(caller, "/pkg.Gone/Echo", grpc.StatusCode.UNAVAILABLE)
-    refused(caller, "/pkg.Open/Slow", grpc.StatusCode.DEADLINE_EXCEEDED, timeout=30)
+    refused(caller, "/pkg.Brief/Slow", grpc.StatusCode.DEADLINE_EXCEEDED, timeout=30)
     limited = refused(caller, "/pkg.Few/Echo", grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert limited.details().startswith("The throttling threshold has been reached"), limited
     host = {"Host": world.names["g"]["sl_domain"], "Content-Type": "application/grpc"}
@@ -114,7 +114,8 @@ def story(world):
     world.group("g")
     with GrpcBackend() as backend, GrpcCaller(world) as caller:
         world.app("stranger")
-        add(world, "open", backend.address, timeout=1500)
+        add(world, "open", backend.address, timeout=20000)
+        add(world, "brief", backend.address, timeout=1500)
         add(world, "kept", backend.address, auth_type="APP", auth_opt={"app_code_auth_type": "HEADER"})
         add(world, "gone", "127.0.0.1:1")
         add(world, "few", backend.address, req_uri="/pkg.Few/Echo", match_mode="NORMAL")

@@ -12,7 +12,7 @@ OURS = ("x-cff-func-urn", "x-apig-request-id", "x-apig-api-id", "x-apig-source-s
 
 
 def function(**fields):
-    return {"function_urn": URN, "invocation_type": "sync", "network_type": "V2", "timeout": 1500, "req_protocol": "GRPCS", **fields}
+    return {"function_urn": URN, "invocation_type": "sync", "network_type": "V2", "timeout": 3000, "req_protocol": "GRPCS", **fields}
 
 
 def refused(caller, method, code, **more):
