@@ -2,7 +2,10 @@
 
 `--apisix DIR`: DIR/apisix and the libraries beside it, as `require` finds them, and DIR/conf/config-default.yaml. It runs
 without etcd, from a file, and without the runner of external plugins and the privileged process, which serve no request
-here. Routes, consumer and backend are the other peers'; the key is checked by key-auth, one limit by limit-req.
+here. Routes, consumer and backend are the other peers'; the key is checked by key-auth, one limit by limit-req. All else
+is what APISIX's own template makes of conf/config-default.yaml for these two plugins: the access log with the format of
+that file, X-Real-IP and X-Forwarded-* to the backend, the caller's address by a header, connections to the backend kept
+for a thousand requests.
 """
 import re
 
@@ -52,16 +55,32 @@ consumers:
         key: {key}
 #END
 """
+# What its template makes for one worker, without TLS, admin, control and other plugins; `headers` is its own text.
 SERVERS = """
     lua_package_path "{lua}/?.lua;{lua}/?/init.lua;;";
     lua_package_cpath "{lua}/?.so;;";
     {shared}
     resolver 127.0.0.1;
+    log_format main escape=default '{log_format}';
+    access_log {dir}/access.log main buffer=16384 flush=3;
+    open_file_cache max=1000 inactive=60;
+    client_max_body_size 0;
+    server_tokens off;
+    underscores_in_headers on;
+    charset utf-8;
+    variables_hash_max_size 2048;
+    lua_socket_log_errors off;
+    lua_regex_match_limit 100000;
+    lua_regex_cache_max_entries 8192;
+    uninitialized_variable_warn off;
+    real_ip_header X-Real-IP;
+    set_real_ip_from 127.0.0.1;
     upstream apisix_backend {{
         server 0.0.0.1;
         balancer_by_lua_block {{ apisix.http_balancer_phase() }}
         keepalive 320;
-        keepalive_requests 1000000000;
+        keepalive_requests 1000;
+        keepalive_timeout 60s;
     }}
     init_by_lua_block {{
         require "resty.core"
@@ -76,9 +95,7 @@ SERVERS = """
             set $upstream_scheme http; set $upstream_host $http_host; set $upstream_uri ""; set $ctx_ref "";
             set $upstream_mirror_uri ""; set $upstream_upgrade ""; set $upstream_connection "";
             access_by_lua_block {{ apisix.http_access_phase() }}
-            proxy_http_version 1.1;
-            proxy_set_header Host $upstream_host;
-            proxy_set_header Connection $upstream_connection;
+            {headers}
             proxy_pass $upstream_scheme://apisix_backend$upstream_uri;
             header_filter_by_lua_block {{ apisix.http_header_filter_phase() }}
             body_filter_by_lua_block {{ apisix.http_body_filter_phase() }}
@@ -86,6 +103,18 @@ SERVERS = """
         }}
     }}
 """
+
+
+def log_format(lua):
+    """Of HTTP's access log in its settings, as nginx's configuration quotes it."""
+    text = (lua / "conf/config-default.yaml").read_text().split("\n  http:\n")[1]
+    return re.search(r'^ {4}access_log_format: "(.*)"$', text, re.M)[1].replace('\\"', '"')
+
+
+def headers(lua):
+    """What its template says of the request to the backend: from the access phase to what plugins add."""
+    text = (lua / "apisix/cli/ngx_tpl.lua").read_text().split("apisix.http_access_phase()")[1]
+    return text.split("}", 1)[1].split("{%")[0].strip()
 
 
 def version(lua):
@@ -103,4 +132,5 @@ def start(bed, lua, head):
     routes = "".join(ROUTE.format(n=n, rate=RATE) for n in range(APIS))
     (conf / "apisix.yaml").write_text(RULES.format(routes=routes, backend=bed.backend_port, key=local.SECRET))
     shared = " ".join(f"lua_shared_dict {name} 10m;" for name in SHARED)
-    return bed.nginx(place, SERVERS.format(lua=lua, shared=shared, port=port), head=head), port
+    servers = SERVERS.format(lua=lua, shared=shared, port=port, dir=place, log_format=log_format(lua), headers=headers(lua))
+    return bed.nginx(place, servers, head=head), port
