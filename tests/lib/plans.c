@@ -110,15 +110,18 @@ static const char *const apis[] = {
     " EXECUTE 'REINDEX TABLE ' || name; END LOOP; END $$",
 };
 
-// For this connection and for those that follow it.
+// For this connection; settings of the database are for those that follow it.
 static const char *const explain[] = {
-    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_preload_libraries = auto_explain',"
-    " current_database()); END $$",
     "LOAD 'auto_explain'",
     "SET auto_explain.log_min_duration = 0",
     "SET auto_explain.log_analyze = on",
     "SET auto_explain.log_timing = off",
     "SET auto_explain.log_nested_statements = on",
+    "DO $$ DECLARE wanted text; BEGIN FOR wanted IN SELECT format('%s = %L', name, setting)"
+    " FROM pg_settings WHERE name = ANY ('{auto_explain.log_min_duration, auto_explain.log_analyze,"
+    " auto_explain.log_timing, auto_explain.log_nested_statements}')"
+    " UNION ALL SELECT 'session_preload_libraries = auto_explain' LOOP"
+    " EXECUTE format('ALTER DATABASE %I SET ', current_database()) || wanted; END LOOP; END $$",
 };
 
 // Tables that grow with APIs and with requests; what has a few thousand rows is best read whole.

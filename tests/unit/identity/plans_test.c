@@ -1,5 +1,5 @@
-// plans_test.c - what logins and changes of users read among 20,000 of them, by the plans that
-// PostgreSQL ran.
+// plans_test.c - what logins, lists of projects and changes of users read among 20,000 of them, by
+// the plans that PostgreSQL ran.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/identity/fixture.h"
@@ -9,9 +9,10 @@
 static struct plans *plans;
 
 static const char *const filling[] = {
-    "INSERT INTO domain (id, name) VALUES (md5('d'), 'plans')",
+    "INSERT INTO domain (id, name) VALUES (md5('d'), 'plans'), ('small', 'small')",
+    "INSERT INTO project (id, domain_id, name) VALUES ('only', 'small', 'only')",
     "INSERT INTO project (id, domain_id, name) SELECT md5('p' || n), md5('d'), 'project_' || n"
-    " FROM generate_series(1, 2000) n",
+    " FROM generate_series(1, 20000) n",
     "INSERT INTO iam_user (id, domain_id, name) SELECT md5('n' || n), md5('d'), 'user_' || n"
     " FROM generate_series(1, 20000) n",
     "INSERT INTO iam_user_policy (user_id, policy) SELECT id, 'APIG FullAccess' FROM iam_user",
@@ -24,6 +25,15 @@ static const char *const filling[] = {
     " SELECT md5('x' || n), '', 'c', 'a', 'p', '', 200 FROM generate_series(1, 20000) n",
 };
 
+static int
+send(struct sl_command *command)
+{
+    struct sl_reply reply;
+    struct sl_call call = {
+        .arena = arena, .command = command, .context = thread, .deadline_mono_ms = INT64_MAX};
+    return task_run(find_row(command->name), thread, &call, &reply, &err);
+}
+
 // Runs a command from JSON text; 0, or -1 with err filled.
 static int
 ask(const char *name, const char *text)
@@ -31,11 +41,8 @@ ask(const char *name, const char *text)
     json_t *body = json_loads(text, 0, NULL);
     assert_non_null(body);
     struct sl_command command = make_command(name, body);
-    struct sl_reply reply;
-    struct sl_call call = {
-        .arena = arena, .command = &command, .context = thread, .deadline_mono_ms = INT64_MAX};
     command.actor.address = "192.0.2.1";
-    int rc = task_run(find_row(name), thread, &call, &reply, &err);
+    int rc = send(&command);
     json_decref(body);
     return rc;
 }
@@ -89,6 +96,22 @@ a_change_of_a_user_reads_that_user(void **state)
     assert_int_equal(plans_faults(plans), 0);
 }
 
+static void
+an_account_lists_its_projects_whoever_else_has_some(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"project.list", "auth_project.list", "auth_domain.list"};
+    for (int i = 0; i < PLANS_RUNS; i++) {
+        for (size_t n = 0; n < SL_COUNT(lists); n++) {
+            struct sl_command command = make_command(lists[n], NULL);
+            command.actor.domain_id = "small";
+            assert_int_equal(send(&command), 0);
+            plans_judge(plans, lists[n], 1);
+        }
+    }
+    assert_int_equal(plans_faults(plans), 0);
+}
+
 static int
 set_up_large(void **state)
 {
@@ -116,6 +139,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_login_reads_its_user_whoever_else_there_is),
         cmocka_unit_test(a_change_of_a_user_reads_that_user),
+        cmocka_unit_test(an_account_lists_its_projects_whoever_else_has_some),
     };
     return cmocka_run_group_tests(tests, set_up_large, tear_down_large);
 }

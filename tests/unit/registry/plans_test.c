@@ -1,10 +1,12 @@
 // plans_test.c - what commands read of a gateway with 100,000 APIs, by the plans that PostgreSQL
 // ran.
 //
-// Every list with each of its filters (from the descriptors), and the commands that every request
-// comes down to, run against tables of that size.
+// Every list with each of its filters (from the descriptors), every other reading that clients may
+// ask for (from the contract), and the commands that every request comes down to, run against
+// tables of that size.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "services/front/table.h"
 #include "tests/lib/plans.h"
 #include "tests/unit/registry/fixture.h"
 
@@ -29,6 +31,7 @@ static const struct sample samples[] = {
     {"throttle", "name", "'hrottle_77'"},
     {NULL, "api_id", "md5('a7')"},
     {NULL, "api_name", "'pi_7777'"},
+    {NULL, "app_code_id", "md5('c7')"},
     {NULL, "app_id", "md5('u7')"},
     {NULL, "app_key", "'key_7'"},
     {NULL, "app_name", "'pp_777'"},
@@ -36,6 +39,7 @@ static const struct sample samples[] = {
     {NULL, "auth_type", "'IAM'"},
     {NULL, "creator", "'MARKET'"},
     {NULL, "env_id", "md5('e1')"},
+    {NULL, "env_variable_id", "md5('w7')"},
     {NULL, "env_name", "'other'"},
     {NULL, "group_id", "md5('g7')"},
     {NULL, "group_name", "'roup_77'"},
@@ -51,18 +55,22 @@ static const struct sample samples[] = {
     {NULL, "type", "'2'"},
     {NULL, "user", "'nobody'"},
     {NULL, "variable_name", "'ariable_77'"},
+    {NULL, "version_id", "md5('v' || md5('a7'))"},
 };
+
+// What counts a gateway through, or says something of all its APIs.
+static const char *const whole[] = {"outline.apis", "outline.apps", "outline.groups", "tag.list"};
 
 static struct plans *plans;
 
 // The value for a parameter, as a JSON member.
 static const char *
-member_of(struct fixture *f, const struct resource *resource, const char *parameter)
+member_of(struct fixture *f, const char *resource, const char *parameter)
 {
     for (size_t i = 0; i < SL_COUNT(samples); i++) {
         const struct sample *s = &samples[i];
         if (strcmp(s->parameter, parameter) == 0 &&
-            (s->resource == NULL || strcmp(s->resource, resource->name) == 0)) {
+            (s->resource == NULL || strcmp(s->resource, resource) == 0)) {
             struct sl_rows *rows = NULL;
             SL_AUTO(sl_tx) tx = sl_tx_begin(f->registry.db, &f->err);
             const char *sql = sl_arena_printf(f->arena, "SELECT %s::text", s->value);
@@ -70,8 +78,7 @@ member_of(struct fixture *f, const struct resource *resource, const char *parame
             return sl_arena_printf(f->arena, "\"%s\": \"%s\"", parameter, sl_rows_text(rows, 0, 0));
         }
     }
-    fail_msg("%s.list has a new filter %s: say in `samples` what to ask for", resource->name,
-             parameter);
+    fail_msg("%s has a new parameter %s: say in `samples` what to ask for", resource, parameter);
     return NULL;
 }
 
@@ -84,12 +91,12 @@ judge_list(struct fixture *f, const struct resource *resource, const char *filte
     const char *path = "";
     const char *query = "";
     if (owner != NULL) {
-        query = member_of(f, resource, owner);
+        query = member_of(f, resource->name, owner);
         path = sl_arena_printf(f->arena, "{%s}", query);
     }
     if (filter != NULL && (owner == NULL || strcmp(filter, owner) != 0)) {
         query = sl_arena_printf(f->arena, "%s%s%s", query, query[0] != '\0' ? ", " : "",
-                                member_of(f, resource, filter));
+                                member_of(f, resource->name, filter));
     }
     query = sl_arena_printf(f->arena, "{%s}", query);
     for (int i = 0; i < PLANS_RUNS; i++) {
@@ -119,6 +126,102 @@ no_list_and_no_filter_reads_more_than_matches(void **state)
             judge_list(f, resource, filter->parameter);
         }
     }
+    assert_int_equal(plans_faults(plans), 0);
+}
+
+// Runs a reading until its generic plan is in use, which `matches` rows are the matter of.
+static void
+judge_reading(struct fixture *f, const char *name, const char *path, double matches)
+{
+    for (int i = 0; i < PLANS_RUNS; i++) {
+        if (fixture_call(f, name, path, "", "") != 0 && f->err.code != SL_E_SEAL_BROKEN) {
+            fail_msg("%s %s: %s %s", name, path, sl_error_name(f->err.code), f->err.detail);
+        }
+    }
+    plans_judge(plans, name, matches);
+}
+
+// {"api_id": …} for the parameters of a path but project and gateway; "" without any.
+static const char *
+path_of(struct fixture *f, const struct rest_row *row)
+{
+    const char *path = "";
+    for (size_t i = 0; i < row->path_param_count; i++) {
+        const char *name = row->path_params[i].name;
+        if (strcmp(name, "project_id") != 0 && strcmp(name, "instance_id") != 0) {
+            path = sl_arena_printf(f->arena, "%s%s%s", path, path[0] != '\0' ? ", " : "",
+                                   member_of(f, row->command, name));
+        }
+    }
+    return path[0] != '\0' ? sl_arena_printf(f->arena, "{%s}", path) : "";
+}
+
+// Whether clients may read it from the registry, and the list test does not.
+static bool
+is_other_reading(const struct rest_row *row)
+{
+    const char *end = strchr(row->command, '.');
+    if (row->service == NULL || strcmp(row->service, "registry") != 0 ||
+        strcmp(row->method, "GET") != 0) {
+        return false;
+    }
+    const struct resource *resource =
+        end != NULL ? resource_find(row->command, (size_t)(end - row->command)) : NULL;
+    return resource == NULL || resource->list_key == NULL || strcmp(end, ".list") != 0;
+}
+
+static bool
+is_of_all(const char *command)
+{
+    for (size_t i = 0; i < SL_COUNT(whole); i++) {
+        if (strcmp(whole[i], command) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+no_other_reading_reads_more_than_it_answers(void **state)
+{
+    struct fixture *f = *state;
+    size_t judged = 0;
+    for (size_t i = 0; i < rest_row_count; i++) {
+        const struct rest_row *row = rest_rows[i];
+        if (is_other_reading(row)) {
+            judge_reading(f, row->command, path_of(f, row),
+                          is_of_all(row->command) ? PLANS_WHOLE : 1);
+            judged++;
+        }
+    }
+    assert_true(judged > SL_COUNT(whole));
+    assert_int_equal(plans_faults(plans), 0);
+}
+
+static void
+a_small_gateway_does_not_read_a_large_one(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture small;
+    fixture_open(&small, f);
+    const char *body =
+        sl_arena_printf(f->arena, "{\"name\": \"small\", \"project\": \"%s\"}", f->project);
+    assert_int_equal(fixture_admin(&small, "instance.create", body), 0);
+    snprintf(small.gateway, sizeof(small.gateway), "%s", fixture_text(&small, "id"));
+    const char *group = fixture_create(&small, "group.create", "", "{\"name\": \"only\"}");
+    fixture_api(&small, group, "only", "/only", true);
+    plans_run(plans, "ANALYZE");
+    plans_judge(plans, "instance.create", PLANS_WHOLE);
+    for (size_t i = 0; i < SL_COUNT(whole); i++) {
+        judge_reading(&small, whole[i], "", 1);
+    }
+    for (size_t i = 0; i < resource_count; i++) {
+        if (resource_table[i].list_key != NULL && resource_table[i].owner.column == NULL) {
+            const char *name = sl_arena_printf(f->arena, "%s.list", resource_table[i].name);
+            judge_reading(&small, name, "", 1);
+        }
+    }
+    fixture_close(&small);
     assert_int_equal(plans_faults(plans), 0);
 }
 
@@ -171,7 +274,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_list_and_no_filter_reads_more_than_matches),
+        cmocka_unit_test(no_other_reading_reads_more_than_it_answers),
         cmocka_unit_test(what_a_command_reads_does_not_grow_with_the_gateway),
+        cmocka_unit_test(a_small_gateway_does_not_read_a_large_one),
     };
     return cmocka_run_group_tests(tests, set_up_large, tear_down_large);
 }
