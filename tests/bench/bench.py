@@ -49,6 +49,7 @@ def main():
     args.add_argument("--nodes", type=int, nargs="+", help="limits, accounting: real nodes (default 1 2 4; 1 2 3 4)")
     args.add_argument("--simulated", action="store_true", help="limits: leave the real processes out")
     args.add_argument("--real", action="store_true", help="limits: leave the simulated part out")
+    args.add_argument("--only", nargs="+", choices=sorted(BENCHES.keys() - {"all", "smoke"}), help="all: these benches")
     args.add_argument("--gate", action="store_true", help="exit 1 when a budget is missed by more than 10 %%")
     args.add_argument("--smoke", action="store_true", help="no warm-up, any answer will do: does the bench work?")
     options = args.parse_args()

@@ -47,7 +47,7 @@ def play(words, build):
 def run(options):
     """Prints a line a bench; answers those that failed."""
     wanted, passed = [], 0
-    failed = sorted({words[0] for words in BENCHES} ^ {words[0] for words in every.RUNS})
+    failed = sorted({words[0] for words in BENCHES} ^ {words[0] for _, words in every.RUNS})
     for name in failed:
         print(f"FAIL bench {name}: in one of `smoke` and `all` only")
     for words in BENCHES:
