@@ -19,12 +19,13 @@ import memory
 import peers
 import proxy
 import publish
+import rates
 import rows
 import smoke
 import start
 import tunnels
 
-BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "cold": cold, "memory": memory, "publish": publish,
+BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "rates": rates, "cold": cold, "memory": memory, "publish": publish,
            "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
            "start": start, "changes": changes, "websockets": tunnels, "smoke": smoke, "all": every}
 

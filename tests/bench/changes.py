@@ -8,7 +8,6 @@ import http.client
 import itertools
 import os
 import statistics
-import subprocess
 import time
 
 import fleet  # first: it puts tests/lib on the path
@@ -18,47 +17,25 @@ import measure
 import publish
 import signer
 import stack as stacks
+import steady
 
 RESET_MS, SWITCH_MS = 300, 1000  # what apps' and APIs' owners were promised
 P99_MS, BYTES_MAX, SLOWER_MS = 100, 65536, 1.0  # slowest of 4 nodes; a node and change; a request's p99 by publishes
 NODES = 4
-CONNECTIONS = 100  # that share the load
 AGAIN_S = 0.1  # between two publishes under load
 REFERRING, BURST = 10_000, 1000  # APIs that name one policy; publishes at once
 REPEATS = 20  # changes whose bytes are counted
 LIVE_S = 60  # until a change must be live; the longest load
 
 
-class Load:
-    """Requests by the clock to APIs of the first group, of one node (steady.c), beside what a block does."""
-
-    def __init__(self, bed, node, rate):
-        requests = bed.options.var / "requests"
-        with requests.open("wb") as file:
-            for number in range(min(bed.count, fleet.GROUP_APIS)):
-                request = local.raw("GET", f"/fleet/{number}", bed.host(0))
-                file.write(len(request).to_bytes(4, "big") + request)
-        self.command = ["taskset", "-c", measure.PROXY_CORE, bed.options.build / "tests/steady", node.address[1], str(CONNECTIONS),
-                        str(rate), str(LIVE_S), requests]
-        self.requests = self.errors = self.reconnects = 0
-        self.rate = self.p50_ms = self.p99_ms = self.max_ms = 0.0
-
-    @contextlib.contextmanager
-    def running(self):
-        """Its figures are there after the block."""
-        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
-        try:
-            assert process.stdout.readline() == "ready\n"
-            yield
-            assert process.poll() is None, "the load ended before what ran beside it"
-            process.terminate()
-            words = process.communicate(timeout=LIVE_S)[0].split()
-            self.requests, self.errors, self.reconnects = map(int, words[:3])
-            self.rate, self.p50_ms, self.p99_ms, self.max_ms = map(float, words[3:])
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+def load_of(bed, node, rate):
+    """Requests by the clock to APIs of the first group, of one node."""
+    requests = bed.options.var / "requests"
+    with requests.open("wb") as file:
+        for number in range(min(bed.count, fleet.GROUP_APIS)):
+            request = local.raw("GET", f"/fleet/{number}", bed.host(0))
+            file.write(len(request).to_bytes(4, "big") + request)
+    return steady.Load(bed.options.build, node.address[1], rate, requests, measure.PROXY_CORE, LIVE_S)
 
 
 def keep_to(pids, cores):
@@ -244,7 +221,7 @@ def under_load(bed, node, options, quiet, missed):
     """Pairs of the same load, without publishes and with ten a second of the APIs that it calls."""
     pairs, publishes = [], 0
     for _ in range(options.rounds):
-        pair = [Load(bed, node, options.rate) for _ in range(2)]
+        pair = [load_of(bed, node, options.rate) for _ in range(2)]
         with pair[0].running():
             stacks.select_pause(options.seconds)
         with pair[1].running():
@@ -279,7 +256,7 @@ def burst(bed, nodes, quiet, missed):
     count, word = min(bed.count, BURST), f"burst {next(bed.turns)}"
     bed.psql(f"""UPDATE api SET mock_info = jsonb_set(mock_info, '{{result_content}}', to_jsonb('{word}'::text))
         WHERE instance_id = '{bed.world.instance}' AND id IN (SELECT md5('a' || n) FROM generate_series(0, {count - 1}) n)""")
-    load = Load(bed, nodes[-1], bed.options.rate / 10)
+    load = load_of(bed, nodes[-1], bed.options.rate / 10)
     with load.running():
         begin = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(publish.CLIENTS) as pool:
@@ -319,7 +296,7 @@ def run(options):
         policy_rows(bed, bed.nodes, count, lines, sizes, missed)  # last: a limit may refuse a first call
     print(gateway.heading(options.build))
     print(f"run:       {options.publishes} publishes a size and number of nodes, one after another; {REPEATS} changes whose bytes are "
-          f"counted; {options.rounds} pairs of {options.seconds} s at {options.rate} requests a second over {CONNECTIONS} connections, "
+          f"counted; {options.rounds} pairs of {options.seconds} s at {options.rate} requests a second over {steady.CONNECTIONS} connections, "
           f"load and worker on core {measure.PROXY_CORE}, all else on core {measure.LOAD_CORE}\n")
     print(gateway.table(lines, ["APIs", "nodes", "from -> to", "p50 ms", "p99 ms", "max ms", "budget p99"]))
     print()

@@ -16,6 +16,7 @@ RUNS = [
     (3, ["peers"]),
     (4, ["scale", "--seconds", "2"]),
     (4, ["shapes"]),
+    (4, ["rates"]),
     (2, ["cold", "--rounds", "3"]),
     (1, ["instructions"]),
     (2, ["memory"]),

@@ -57,20 +57,22 @@ TOLERANT = False  # --smoke: a bench that only has to work takes any answer
 class Candidate:
     """One thing to measure: a URL with headers, and the processes that serve it.
 
-    `replay`: a file of whole requests that are sent in turn instead (local.py). `h2`: h2load speaks HTTP/2.
+    `replay`: a file of whole requests that are sent in turn instead (local.py). `log`: h2load speaks HTTP/2, and writes each
+    request into this file.
     """
 
-    def __init__(self, name, pids, url, headers=(), replay=None, h2=False, connections=None):
+    def __init__(self, name, pids, url, headers=(), replay=None, log=None, connections=None):
         self.name, self.pids, self.url, self.headers = name, pids, url, list(headers)
-        self.replay, self.h2, self.connections = replay, h2, connections
+        self.replay, self.log, self.connections = replay, log, connections
         self.comparisons = []  # (candidate that it is compared with, how much more it may cost or None)
         self.rounds = []  # (CPU µs per request, requests per second, p50 ms, p99 ms, refused, page faults per request)
 
     def command(self, seconds, connections):
         tool = ["taskset", "-c", LOAD_CORE]
         headers = [word for header in self.headers for word in ("-H", header)]
-        if self.h2:
-            return [*tool, "h2load", f"-c{connections}", "-m1", f"-D{seconds}", "--warm-up-time=0", *headers, self.url]
+        if self.log:
+            return [*tool, "h2load", f"-c{connections}", "-m1", f"-D{seconds}", "--warm-up-time=0", f"--log-file={self.log}",
+                    *headers, self.url]
         tool += ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
         if self.replay:
             return [*tool, "-s", str(pathlib.Path(__file__).with_name("replay.lua")), self.url, "--", str(self.replay)]
@@ -82,9 +84,10 @@ class Candidate:
         out = subprocess.run(self.command(seconds, min(self.connections or connections, connections)), check=True, capture_output=True,
                              text=True).stdout
         spent, faulted = cpu_us(self.pids) - before, faults(self.pids) - faulted
-        if self.h2:
+        if self.log:
             done, rate, refused = h2_figures(self.name, out)
-            self.rounds.append((spent / done, rate, 0, 0, refused, faulted / done))
+            times = h2_times_ms(self.log)
+            self.rounds.append((spent / done, rate, percentile(times, 0.5), percentile(times, 0.99), refused, faulted / done))
             return
         requests = int(re.search(r"(\d+) requests in", out).group(1))
         other = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
@@ -107,6 +110,13 @@ def h2_figures(name, out):
     if failed or not done:
         raise RuntimeError(f"{name}: {failed} of {done + failed} refused")
     return done, rate, failed
+
+
+def h2_times_ms(log):
+    """What each answered request took, from h2load's log, which it appends to: start, status, microseconds."""
+    rows = [line.split("\t") for line in log.read_text().splitlines()]
+    log.unlink()
+    return [int(row[2]) / 1000 for row in rows if row[1] != "-1"]
 
 
 def latency_ms(out, percentile):

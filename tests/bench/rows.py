@@ -64,10 +64,12 @@ def shapes(bed, _options):
         plain, own = pair(bed, node, f"{name} both ways", [body], connections=16)
         plain.replay = bed.replay([body.replace(f"/bench/{number}/items".encode(), f"/sized/{name}".encode())])
         rows += [plain, own]
+    log = bed.options.var / "h2load.log"
     host = [f":authority: {local.host(0, 1)}"]
-    plain = Candidate("plain: HTTP/2", bed.plain, f"https://127.0.0.1:{bed.tls_port}/bench/0/items", host, h2=True)
+    plain = Candidate("plain: HTTP/2", bed.plain, f"https://127.0.0.1:{bed.tls_port}/bench/0/items", host,
+                      log=log)
     rows += [plain, compared(Candidate("HTTP/2", node.pids, f"https://127.0.0.1:{node.https}/bench/0/items",
-                                       host, h2=True), plain)]
+                                       host, log=log), plain)]
     return rows
 
 

@@ -6,6 +6,7 @@
 #   scale    the proxy with 100, 10,000 and 100,000 APIs over up to 1,000 groups, and with 1,000 backends
 #   cold     the first call of an API against the next one, at 100, 10,000 and 100,000 APIs
 #   shapes   bodies of 10 KB and 1 MB, new connections, TLS, HTTP/2
+#   rates    the proxy beside plain nginx at 1,000, 10,000 and 30,000 requests a second by the clock: CPU, latencies
 #   memory   the image's bytes an API, and what a worker holds of its own
 #   publish  milliseconds from a publish to the first 200 on both nodes
 #   start    seconds from a node's cold start to /readyz: own store, living peer, publisher; memory

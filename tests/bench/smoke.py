@@ -18,6 +18,7 @@ BENCHES = [
     ["proxy", *SHORT],
     ["shapes", *SHORT],
     ["peers", *SHORT],
+    ["rates", *SHORT],
     ["instructions", *SHORT],
     ["scale", "--apis", "10", *SHORT],
     ["memory", "--apis", "10", *SHORT],
