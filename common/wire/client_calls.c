@@ -61,7 +61,7 @@ send_to(struct sl_bus_client *client, struct call *call, size_t index)
     snprintf(text, sizeof(text), SL_COMMAND_BRIEF "%lld",
              (long long)(call->end_ms - client->now_ms));
     const struct sl_str brief[] = {sl_str(text), {call->envelope.ptr, call->envelope.len}};
-    if (link->is_brief) {
+    if (link->takes_joined) {
         return sl_link_send(link, brief, SL_COUNT(brief));
     }
     const struct sl_str parts[] = {SL_STR("C"),
@@ -291,7 +291,6 @@ client_on_message(struct sl_bus_client *client, size_t index, struct sl_link_mes
     struct sl_str word = sl_link_part(message, 0);
     struct sl_str id = sl_link_part(message, 1);
     if (message->count != 3 || id.len != SL_ID_LEN) {
-        link->is_brief = link->is_brief || sl_str_equal(id, SL_STR(SL_COMMAND_BRIEF));
         link->takes_joined = sl_str_equal(sl_link_part(message, 2), SL_STR(SL_JOINED_WORD));
         return; // a heartbeat
     }
@@ -314,7 +313,6 @@ client_on_link_change(struct sl_bus_client *client, size_t index)
 {
     assert(index < SL_BUSES_MAX);
     struct call *next = NULL;
-    client->buses[index].commands.is_brief = false; // another build may be there now
     for (struct call *call = client->calls; call != NULL; call = next) {
         next = call->next;
         call->tried &= ~(1U << index);

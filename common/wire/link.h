@@ -26,11 +26,10 @@ struct sl_link {
     int64_t heard_ms;     // last sign of life (sl_mono_ms); 0: not connected
     int64_t beat_at_ms;   // when the next heartbeat is due
     bool sends;           // a DEALER: what it sends must not wait for a later connection
-    bool is_brief;        // the bus said that it takes commands in the brief form
     bool is_up;           // the handshake is done and the connection holds
     bool is_readable;     // there may be messages that no poll will tell of
     bool has_news;        // the same of the monitor's events
-    bool takes_joined;    // the bus said that it reads joined messages (joined.h)
+    bool takes_joined;    // the bus said: it reads joined messages (joined.h), brief commands
 };
 
 // Which of a bus's sockets.

@@ -81,7 +81,7 @@ struct sl_sender {
     bool may_act;     // `actor` stays; otherwise it is dropped
 };
 
-#define SL_COMMAND_BRIEF "K" // the brief form of a command; in a bus's heartbeat: it takes that
+#define SL_COMMAND_BRIEF "K" // the brief form of a command
 
 // What the bus reads of an envelope; views of it.
 struct sl_stamped {

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/wire/bus_client.h"
+#include "common/wire/joined.h"
 #include "tests/unit/test.h"
 
 #include <poll.h>
@@ -387,7 +388,7 @@ a_joined_message_is_read_as_its_parts(void **state)
 
 // A bus that answers each command, and a client that asks it.
 struct talk {
-    const char *form; // what the bus adds to its heartbeats; NULL: nothing, as older builds
+    bool takes_joined; // as its heartbeats say; those of older builds say nothing
     struct sl_bus_client *client;
     atomic_int answers;
     int64_t answered_ms; // when the bus last answered
@@ -441,17 +442,22 @@ answer(struct talk *talk)
     talk->beats += is_beat;
     assert_true(zmq_send(room.server, parts[0], lens[0], ZMQ_SNDMORE) > 0);
     if (is_beat) {
-        assert_int_equal(zmq_send(room.server, "H", 1, talk->form != NULL ? ZMQ_SNDMORE : 0), 1);
-        assert_true(talk->form == NULL || zmq_send(room.server, talk->form, 1, 0) == 1);
+        assert_int_equal(zmq_send(room.server, "H", 1, talk->takes_joined ? ZMQ_SNDMORE : 0), 1);
+        if (talk->takes_joined) {
+            assert_int_equal(zmq_send(room.server, SL_COMMAND_BRIEF, 1, ZMQ_SNDMORE), 1);
+            assert_int_equal(zmq_send(room.server, SL_JOINED_WORD, 1, 0), 1);
+        }
         return;
     }
     char id[SL_ID_LEN];
-    if (count == 2) { // the envelope begins with v and id: {"v": 1, "id": …
+    if (count == 1) { // joined: a brief one, whose envelope begins with v and id: {"v": 1, "id": …
         int64_t deadline_ms = 0;
-        assert_int_equal(parts[1][0], 'K');
-        assert_true(sl_str_int((struct sl_str){parts[1] + 1, lens[1] - 1}, &deadline_ms));
+        struct sl_str brief[3];
+        assert_int_equal(sl_split((struct sl_str){parts[1], lens[1]}, brief, SL_COUNT(brief)), 2);
+        assert_int_equal(brief[0].ptr[0], 'K');
+        assert_true(sl_str_int((struct sl_str){brief[0].ptr + 1, brief[0].len - 1}, &deadline_ms));
         assert_true(deadline_ms > 0);
-        const char *found = memmem(parts[2], lens[2], "\xa2id\xd9\x20", 5);
+        const char *found = memmem(brief[1].ptr, brief[1].len, "\xa2id\xd9\x20", 5);
         assert_non_null(found);
         memcpy(id, found + 5, SL_ID_LEN);
         talk->brief++;
@@ -513,12 +519,12 @@ static void
 a_command_is_brief_where_the_bus_takes_it_and_no_longer(void **state)
 {
     (void)state;
-    struct talk talk = {.form = SL_COMMAND_BRIEF};
+    struct talk talk = {.takes_joined = true};
     begin_talk(&talk);
     ask_until(&talk, true);
     close_server(); // and comes back as an older build
     open_server(ZMQ_ROUTER);
-    talk.form = NULL;
+    talk.takes_joined = false;
     ask_until(&talk, false);
     int brief = talk.brief;
     ask_until(&talk, false);
@@ -530,7 +536,7 @@ static void
 who_answers_is_not_asked_whether_it_lives(void **state)
 {
     (void)state;
-    struct talk talk = {.form = NULL};
+    struct talk talk = {.takes_joined = false};
     begin_talk(&talk);
     for (int64_t end_ms = sl_mono_ms() + 3 * SL_LINK_BEAT_MS; sl_mono_ms() < end_ms;) {
         int beats = talk.beats;
