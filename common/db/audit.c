@@ -8,6 +8,12 @@ static const char claim_sql[] =
     "INSERT INTO audit (command_id, request_id, command, actor, project_id, instance_id, status)"
     " VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (command_id) DO NOTHING";
 
+static const char turn_sql[] = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+
+static const char record_sql[] =
+    "INSERT INTO audit (command_id, request_id, command, actor, project_id, instance_id, object_id,"
+    " before, after, status, reply) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+
 static const char outcome_sql[] =
     "SELECT status, reply, object_id FROM audit WHERE command_id = $1";
 
@@ -86,16 +92,42 @@ sl_audit_begin(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_w
     return 0;
 }
 
+static struct sl_param
+reply_or_null(const struct sl_audit_outcome *outcome)
+{
+    return outcome->reply.len > 0 ? SL_P_BYTES(outcome->reply.ptr, outcome->reply.len) : SL_P_NULL;
+}
+
+int
+sl_audit_turn(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
+              struct sl_error *err)
+{
+    return sl_sql_later(tx, arena, turn_sql, SL_PARAMS(SL_P_TEXT(who->command_id)), NULL, err);
+}
+
+int
+sl_audit_record(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
+                const struct sl_audit_outcome *outcome, struct sl_error *err)
+{
+    return sl_sql_later(
+        tx, arena, record_sql,
+        SL_PARAMS(SL_P_TEXT(who->command_id), SL_P_TEXT(text_or_empty(who->request_id)),
+                  SL_P_TEXT(who->command), SL_P_TEXT(text_or_empty(who->actor)),
+                  SL_P_TEXT(text_or_empty(who->project_id)),
+                  SL_P_TEXT(text_or_empty(who->instance_id)),
+                  SL_P_TEXT(text_or_empty(outcome->object_id)), text_or_null(outcome->before),
+                  text_or_null(outcome->after), SL_P_INT(outcome->status), reply_or_null(outcome)),
+        NULL, err);
+}
+
 int
 sl_audit_end(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
              const struct sl_audit_outcome *outcome, struct sl_error *err)
 {
-    struct sl_param reply =
-        outcome->reply.len > 0 ? SL_P_BYTES(outcome->reply.ptr, outcome->reply.len) : SL_P_NULL;
     return sl_sql_later(tx, arena, end_sql,
                         SL_PARAMS(SL_P_TEXT(who->command_id),
                                   SL_P_TEXT(text_or_empty(outcome->object_id)),
                                   text_or_null(outcome->before), text_or_null(outcome->after),
-                                  SL_P_INT(outcome->status), reply),
+                                  SL_P_INT(outcome->status), reply_or_null(outcome)),
                         NULL, err);
 }

@@ -9,6 +9,10 @@
 //     … work …
 //     if (sl_audit_end(tx, arena, &who, &outcome, err) != 0 || sl_tx_commit(&tx, err) != 0) …
 //
+// Who may do the work of a repeat and roll it back writes the record once, at the end: half the
+// work for PostgreSQL. It begins with sl_audit_turn, ends with sl_audit_record, and claims when
+// anything was refused, in a new transaction, to find out whether it was for being a repeat.
+//
 // The reply is opaque here. Whoever writes it seals it (common/crypto/seal.h, context
 // "audit:<command id>"), because replies may hold secrets; `before` and `after` are JSON with
 // secrets masked by the caller.
@@ -50,6 +54,16 @@ int sl_audit_claim(struct sl_tx *tx, struct sl_arena *arena, const struct sl_aud
 
 // … and waits for it: *ret_repeat is known also where a later statement of the queue was refused.
 int sl_audit_claimed(struct sl_later *claim, bool *ret_repeat, struct sl_error *err) SL_MUST_CHECK;
+
+// Waits for whoever else has the command's turn, with the next statement that is waited for; the
+// turn ends with the transaction. It says nothing of whether the command was done.
+int sl_audit_turn(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
+                  struct sl_error *err) SL_MUST_CHECK;
+
+// The whole record at once, for who did not claim: a repeat is refused (INTERNAL). Otherwise as
+// sl_audit_end.
+int sl_audit_record(struct sl_tx *tx, struct sl_arena *arena, const struct sl_audit_who *who,
+                    const struct sl_audit_outcome *outcome, struct sl_error *err) SL_MUST_CHECK;
 
 // What came of a command that was claimed and committed before. In any transaction.
 int sl_audit_stored(struct sl_tx *tx, struct sl_arena *arena, const char *command_id,

@@ -26,7 +26,7 @@ static mutation_work_fn read_work;
 static mutation_work_fn list_work;
 
 static const struct verb verbs[] = {
-    {"create", mutation_run_ahead, engine_create_work, false, true, false},
+    {"create", mutation_run_optimistic, engine_create_work, false, true, false},
     {"delete", mutation_run_lookup, engine_delete_work, false, false, true},
     {"list", snapshot_run, list_work, true, false, false},
     {"read", lookup_run, read_work, false, false, false},

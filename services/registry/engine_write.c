@@ -198,47 +198,41 @@ write_change(struct change *change, const char *sql, struct sl_error *err)
     return engine_read_body(m, change->resource, read, change->id, err);
 }
 
-// The row is written in one round trip with what the frame and the references ask; what these say
-// goes before what hooks and the table refuse. INTERNAL: they were not heard, for the same reason.
+// What a new row refers to is a foreign key each, so only a refusal asks which of them is missing.
 static int
-create_row(struct change *change, const struct ahead *ahead, const char *sql, struct sl_error *err)
+explain_create(struct mutation *m, struct sl_error *err)
 {
-    struct mutation *m = change->m;
-    struct sl_error first = {.code = SL_E_OK};
-    int rc = write_change(change, sql, err);
-    if (mutation_open(m, &first) == 0 && check_references(change, ahead, &first) == 0) {
-        return rc;
-    }
-    if (rc == 0 || first.code != SL_E_INTERNAL) {
-        *err = first;
-    }
-    return -1;
+    const struct change *change = m->explained;
+    struct ahead ahead = {.locked = NULL};
+    return queue_references(change, &ahead, err) != 0 ? -1 : check_references(change, &ahead, err);
 }
 
 int
 engine_create_work(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
-    struct change change;
-    struct ahead ahead = {.locked = NULL};
+    struct change *change = sl_arena_alloc(m->arena, sizeof(*change));
     char id[SL_ID_SIZE];
-    if (begin_change(m, resource, &change, err) != 0) {
+    if (change == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    if (begin_change(m, resource, change, err) != 0) {
         return -1;
     }
     sl_random_id(id);
-    change.id = sl_arena_dup(m->arena, id);
-    if (change.id == NULL) {
+    change->id = sl_arena_dup(m->arena, id);
+    if (change->id == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
     }
     if (resource->parent != NULL) {
-        json_object_set_new(change.row, resource->parent,
+        json_object_set_new(change->row, resource->parent,
                             json_string(command_path(m->command, resource->parent)));
     }
-    if (queue_references(&change, &ahead, err) != 0 ||
-        create_row(&change, &ahead, resource->sql_insert, err) != 0) {
-        return -1;
-    }
-    return engine_quota(m, resource, change.after, 1, err);
+    m->explain = explain_create;
+    m->explained = change;
+    return write_change(change, resource->sql_insert, err) != 0
+               ? -1
+               : engine_quota(m, resource, change->after, 1, err);
 }
 
 // Queues a lock of the row, which also reads it as it is.

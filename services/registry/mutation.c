@@ -171,6 +171,13 @@ mutation_open(struct mutation *m, struct sl_error *err)
 }
 
 static int
+end_audit(struct mutation *m, struct sl_error *err)
+{
+    return m->claim != NULL ? sl_audit_end(m->tx, m->arena, &m->who, &m->outcome, err)
+                            : sl_audit_record(m->tx, m->arena, &m->who, &m->outcome, err);
+}
+
+static int
 work_and_commit(struct mutation *m, struct sl_reply *reply, mutation_work_fn *work,
                 struct sl_error *err)
 {
@@ -179,9 +186,8 @@ work_and_commit(struct mutation *m, struct sl_reply *reply, mutation_work_fn *wo
     }
     assert(m->open);
     *reply = (struct sl_reply){.body = m->body};
-    if (seal_reply(m, reply, err) != 0 ||
-        sl_audit_end(m->tx, m->arena, &m->who, &m->outcome, err) != 0 ||
-        settle_quotas(m, err) != 0 || sl_arena_check(m->arena, err) != 0) {
+    if (seal_reply(m, reply, err) != 0 || end_audit(m, err) != 0 || settle_quotas(m, err) != 0 ||
+        sl_arena_check(m->arena, err) != 0) {
         return -1;
     }
     return sl_tx_commit(&m->tx, err);
@@ -204,19 +210,60 @@ explain_refusal(struct mutation *m, struct sl_error *err)
     }
 }
 
-// How a mutation asks for its gateway.
+// Asks what an optimistic mutation took for granted. Its turn comes when the command's first run is
+// over, where that is still at work: nobody is told of a refusal by a command that was done.
+static int
+ask_late(struct mutation *m, struct sl_error *err)
+{
+    m->open = false;
+    m->tx = sl_tx_begin(m->registry->db, err);
+    if (m->tx == NULL || sl_audit_turn(m->tx, m->arena, &m->who, err) != 0 ||
+        sl_audit_claim(m->tx, m->arena, &m->who, &m->claim, err) != 0 ||
+        queue_instance(m, instance_sql, err) != 0) {
+        return -1;
+    }
+    // What it queues is heard before it says anything.
+    struct sl_error other = {.code = SL_E_OK};
+    int rc = m->explain != NULL ? m->explain(m, &other) : 0;
+    if (mutation_open(m, err) != 0) {
+        return -1;
+    }
+    if (rc != 0) {
+        *err = other;
+    }
+    return rc;
+}
+
+static void
+explain_late(struct mutation *m, struct sl_error *err)
+{
+    struct sl_error other = {.code = SL_E_OK};
+    sl_tx_free(&m->tx);
+    if (err->code != SL_E_UNAVAILABLE && ask_late(m, &other) != 0) {
+        *err = other;
+    }
+}
+
+// When a mutation claims its command id and asks for its gateway.
 enum asks {
-    ASKS_FIRST,      // before the work
-    ASKS_WITH_WORK,  // with what the work queues
-    ASKS_ON_REFUSAL, // when the work refuses
+    ASKS_FIRST,      // both before the work
+    ASKS_ON_REFUSAL, // for the gateway when the work refuses
+    ASKS_LATE,       // both when the work refuses
 };
 
 static int
 begin_mutation(struct mutation *m, enum asks asks, struct sl_error *err)
 {
     m->tx = sl_tx_begin(m->registry->db, err);
-    if (m->tx == NULL || sl_audit_claim(m->tx, m->arena, &m->who, &m->claim, err) != 0 ||
-        (asks != ASKS_ON_REFUSAL && queue_instance(m, instance_lock_sql, err) != 0)) {
+    if (m->tx == NULL) {
+        return -1;
+    }
+    if (asks == ASKS_LATE) {
+        m->open = true;
+        return sl_audit_turn(m->tx, m->arena, &m->who, err);
+    }
+    if (sl_audit_claim(m->tx, m->arena, &m->who, &m->claim, err) != 0 ||
+        (asks == ASKS_FIRST && queue_instance(m, instance_lock_sql, err) != 0)) {
         return -1;
     }
     return asks == ASKS_FIRST ? mutation_open(m, err) : 0;
@@ -231,6 +278,9 @@ run_mutation(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *wor
         return -1;
     }
     int rc = begin_mutation(m, asks, err) != 0 ? -1 : work_and_commit(m, reply, work, err);
+    if (rc != 0 && asks == ASKS_LATE) {
+        explain_late(m, err);
+    }
     if (m->repeat) {
         rc = repeat_reply(m, reply, err);
     } else if (rc != 0 && asks == ASKS_ON_REFUSAL) {
@@ -251,10 +301,10 @@ mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *wor
 }
 
 int
-mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
-                   struct sl_error *err)
+mutation_run_optimistic(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                        struct sl_error *err)
 {
-    return run_mutation(call, reply, work, ASKS_WITH_WORK, err);
+    return run_mutation(call, reply, work, ASKS_LATE, err);
 }
 
 int

@@ -1,8 +1,8 @@
 // mutation.h - the frame of every command that changes something: one transaction, once per id.
 //
 // begin: transaction, audit claim (a repeat gets the stored reply and runs nothing), the gateway
-// opened for the caller's project. work. end: quotas, audit, commit, wake the publishers. Whatever
-// fails in between rolls all of it back.
+// opened for the caller's project. work. end: audit, quotas, commit, wake the publishers. Whatever
+// fails in between rolls all of it back. An optimistic mutation does without the beginning.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_REGISTRY_MUTATION_H
@@ -27,6 +27,11 @@ struct mutation_quota {
     int64_t units;         // taken; negative: given back
 };
 
+struct mutation;
+
+// What a command does inside its transaction.
+typedef int mutation_work_fn(struct mutation *m, struct sl_error *err);
+
 struct mutation {
     const struct sl_command *command;              //
     struct registry *registry;                     //
@@ -37,7 +42,9 @@ struct mutation {
     struct sl_audit_who who;                       //
     struct sl_audit_outcome outcome;               // work fills object_id, before, after
     struct sl_str body;                            // work's reply; may be empty
-    struct sl_later *claim;                        // of the command id
+    mutation_work_fn *explain;                     // of an optimistic one's refusal; NULL: none
+    void *explained;                               // what it looks at
+    struct sl_later *claim;                        // of the command id; NULL: optimistic
     struct sl_later *gateway;                      // the gateway's lock; NULL: none is needed
     bool open;                                     // claimed, and the gateway is the caller's
     bool repeat;                                   // the command ran before
@@ -46,28 +53,26 @@ struct mutation {
     size_t quota_count;                            //
 };
 
-// What a command does inside its transaction.
-typedef int mutation_work_fn(struct mutation *m, struct sl_error *err);
-
 // Runs `work` in the frame. The gateway of the path must exist in the caller's project
 // (INSTANCE_NOT_FOUND) unless the command has none. On a repeat *reply is the first one's.
 int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                  struct sl_error *err) SL_MUST_CHECK;
 
-// The same for work that shares the frame's round trip with what it queues, and calls mutation_open
-// before it believes any of it: what a repeat did, or what was done to another's gateway, is rolled
-// back.
-int mutation_run_ahead(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
-                       struct sl_error *err) SL_MUST_CHECK;
+// The same for work whose statements refuse another's gateway, and what it may refer to, of
+// themselves: nothing is asked before it. Its record in `audit` is written once, at its end, where
+// a repeat is refused and rolled back. What was refused is explained in a new transaction: a repeat
+// goes before the gateway, that before what m->explain (set by the work) says, that before the
+// work's own reason.
+int mutation_run_optimistic(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                            struct sl_error *err) SL_MUST_CHECK;
 
 // The same for work that finds the row it changes by gateway and project, or refuses: the gateway
 // is neither locked, which the row is, nor asked for unless the work refuses.
 int mutation_run_lookup(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                         struct sl_error *err) SL_MUST_CHECK;
 
-// Waits until the command is known to be new and the gateway to be the caller's; else work ends at
-// once, with -1. Nothing to do when that is known. Both are known also where a statement that
-// travelled along was refused.
+// Waits until the command is known to be new and the gateway, where it was asked for, to be the
+// caller's; else work ends at once, with -1. Nothing to do when that is known.
 int mutation_open(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;
 
 // The same frame for a command that only reads: a transaction that is rolled back, no audit.

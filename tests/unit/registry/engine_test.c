@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/registry/fixture.h"
 
+#include "common/base/clock.h"
 #include "common/crypto/crypto.h"
 
 #include <pthread.h>
@@ -306,9 +307,11 @@ a_quota_refuses_and_a_deletion_makes_room(void **state)
 struct racer {
     const struct fixture *f;
     const char *body;
-    const char *id; // command id, or NULL for one of its own
+    const char *id;   // command id, or NULL for one of its own
+    const char *name; // of the command; NULL: group.create
     int rc;
     enum sl_code code;
+    char made[SL_ID_SIZE]; // of what the reply shows
 };
 
 static void *
@@ -316,10 +319,14 @@ race(void *arg)
 {
     struct racer *racer = arg;
     struct fixture own;
+    const char *name = racer->name != NULL ? racer->name : "group.create";
     fixture_open(&own, racer->f);
-    racer->rc = racer->id != NULL ? fixture_repeat(&own, racer->id, "group.create", "", racer->body)
-                                  : fixture_call(&own, "group.create", "", "", racer->body);
+    racer->rc = racer->id != NULL ? fixture_repeat(&own, racer->id, name, "", racer->body)
+                                  : fixture_call(&own, name, "", "", racer->body);
     racer->code = own.err.code;
+    if (racer->rc == 0) {
+        snprintf(racer->made, sizeof(racer->made), "%s", fixture_text(&own, "id"));
+    }
     fixture_close(&own);
     return NULL;
 }
@@ -365,6 +372,80 @@ a_command_sent_twice_at_once_runs_once(void **state)
     }
     assert_int_equal(run_race(racers, SL_COUNT(racers)), 4);
     assert_int_equal(groups_named(f, "once"), 1);
+}
+
+static void
+wait_for_blocked_sessions(struct fixture *f, int64_t count)
+{
+    static const char sql[] =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    for (int64_t end = sl_mono_ms() + 60000; fixture_count(f, sql) < count;) {
+        assert_true(sl_mono_ms() < end);
+    }
+}
+
+// The repeat is such that the engine refuses it before it asks the database anything.
+static void
+a_refused_repeat_of_a_command_at_work_answers_what_that_did(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture own;
+    pthread_t threads[2];
+    char id[SL_ID_SIZE];
+    sl_random_id(id);
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    fixture_api(f, group, "Api_first", "/first", false);
+    const char *body = sl_arena_printf(
+        f->arena,
+        "{\"group_id\": \"%s\", \"name\": \"Api_one\", \"type\": 1, \"req_protocol\": \"HTTPS\","
+        " \"req_method\": \"GET\", \"req_uri\": \"/one\", \"auth_type\": \"NONE\","
+        " \"backend_type\": \"MOCK\", \"mock_info\": {}}",
+        group);
+    struct racer first = {.f = f, .body = body, .id = id, .name = "api.create"};
+    struct racer repeat = first;
+    repeat.body = "{\"backend_type\": \"MOCK\", \"req_protocol\": \"HTTPS\"}";
+    fixture_open(&own, f);
+    struct sl_tx *holder = sl_tx_begin(own.registry.db, &f->err);
+    assert_int_equal(sl_sql(holder, f->arena,
+                            "SELECT 1 FROM quota_usage WHERE instance_id = $1 AND quota = 'apis'"
+                            " FOR UPDATE",
+                            SL_PARAMS(SL_P_TEXT(f->gateway)), NULL, &f->err),
+                     0);
+    assert_int_equal(pthread_create(&threads[0], NULL, race, &first), 0);
+    wait_for_blocked_sessions(f, 1);
+    assert_int_equal(pthread_create(&threads[1], NULL, race, &repeat), 0);
+    wait_for_blocked_sessions(f, 2);
+    sl_tx_free(&holder);
+    fixture_close(&own);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    assert_int_equal(first.rc, 0);
+    assert_int_equal(repeat.rc, 0);
+    assert_string_equal(first.made, repeat.made);
+}
+
+// Creating asks for what it refers to only when PostgreSQL refuses.
+static void
+what_a_new_row_refers_to_is_a_foreign_key_each(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < resource_count; i++) {
+        const struct resource *resource = &resource_table[i];
+        const struct resource_reference *r = resource->references;
+        for (; resource->sql_insert != NULL && r->column != NULL; r++) {
+            char table[64] = "";
+            assert_int_equal(sscanf(r->sql, "SELECT 1 FROM %63s", table), 1);
+            const char *sql = sl_arena_printf(
+                f->arena,
+                "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid ="
+                " '%s'::regclass AND confrelid = '%s'::regclass AND pg_get_constraintdef(oid)"
+                " LIKE 'FOREIGN KEY (instance_id, %s)%%'",
+                resource->table, table, r->column);
+            if (fixture_count(f, sql) != 1) {
+                fail_msg("%s.%s has no foreign key", resource->table, r->column);
+            }
+        }
+    }
 }
 
 static void
@@ -419,6 +500,8 @@ main(void)
         FIXTURE_TEST(a_quota_refuses_and_a_deletion_makes_room),
         FIXTURE_TEST(of_two_creates_of_one_name_one_wins),
         FIXTURE_TEST(a_command_sent_twice_at_once_runs_once),
+        FIXTURE_TEST(a_refused_repeat_of_a_command_at_work_answers_what_that_did),
+        FIXTURE_TEST(what_a_new_row_refers_to_is_a_foreign_key_each),
         FIXTURE_TEST(the_last_unit_of_a_quota_goes_to_one),
         FIXTURE_TEST(a_command_that_nothing_offers_is_refused),
     };
