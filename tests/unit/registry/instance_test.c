@@ -3,6 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/registry/fixture.h"
 
+#include "common/base/clock.h"
+
+#include <pthread.h>
+
 static int
 set(struct fixture *f, const char *settings)
 {
@@ -150,6 +154,60 @@ a_gateway_goes_with_all_that_is_in_it(void **state)
     assert_int_equal(f->err.code, SL_E_INSTANCE_NOT_FOUND);
 }
 
+struct deletion {
+    const struct fixture *f;
+    int rc;
+};
+
+static void *
+delete_gateway(void *arg)
+{
+    struct fixture own;
+    struct deletion *deletion = arg;
+    fixture_open(&own, deletion->f);
+    deletion->rc = fixture_admin(&own, "instance.delete",
+                                 sl_arena_printf(own.arena, "{\"id\": \"%s\"}", own.gateway));
+    fixture_close(&own);
+    return NULL;
+}
+
+// The API was not there when the gateway's deletion began.
+static void
+a_gateway_takes_along_an_api_that_is_being_made(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture own;
+    struct deletion deletion = {.f = f, .rc = -2};
+    pthread_t thread;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    fixture_api(f, group, "Api_one", "/one", true);
+    fixture_open(&own, f);
+    struct sl_tx *tx = sl_tx_begin(own.registry.db, &f->err);
+    assert_int_equal(
+        sl_sql(tx, f->arena,
+               "INSERT INTO api (instance_id, id, group_id, name, type, req_protocol,"
+               " req_method, req_uri, req_uri_shape, auth_type, backend_type)"
+               " VALUES ($1, 'late', $2, 'late', 1, 'HTTPS', 'GET', '/l', '/l', 'NONE',"
+               " 'MOCK')",
+               SL_PARAMS(SL_P_TEXT(f->gateway), SL_P_TEXT(group)), NULL, &f->err),
+        0);
+    assert_int_equal(pthread_create(&thread, NULL, delete_gateway, &deletion), 0);
+    for (int64_t end = sl_mono_ms() + 60000;
+         fixture_count(f, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") ==
+         0;) {
+        assert_true(sl_mono_ms() < end);
+    }
+    assert_int_equal(sl_tx_commit(&tx, &f->err), 0);
+    pthread_join(thread, NULL);
+    fixture_close(&own);
+    assert_int_equal(deletion.rc, 0);
+    assert_int_equal(fixture_count(f, sl_arena_printf(f->arena,
+                                                      "SELECT count(*) FROM api WHERE instance_id ="
+                                                      " '%s'",
+                                                      f->gateway)),
+                     0);
+}
+
 static void
 a_gateway_that_nodes_serve_stays(void **state)
 {
@@ -193,6 +251,7 @@ main(void)
         FIXTURE_TEST(a_gateway_needs_a_project_and_a_name_of_its_own),
         FIXTURE_TEST(settings_have_names_and_bounds),
         FIXTURE_TEST(a_gateway_goes_with_all_that_is_in_it),
+        FIXTURE_TEST(a_gateway_takes_along_an_api_that_is_being_made),
         FIXTURE_TEST(a_gateway_that_nodes_serve_stays),
         FIXTURE_TEST(addresses_and_description_can_be_changed),
     };
