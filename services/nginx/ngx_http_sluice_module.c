@@ -7,6 +7,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice.h"
 #include "services/nginx/ngx_http_sluice_pattern.h"
+#include "services/nginx/ngx_http_sluice_wire.h"
 
 #include "common/crypto/crypto.h"
 #include "common/runtime/counter.h"
@@ -162,6 +163,7 @@ ngx_http_sluice_ctx_make(ngx_http_request_t *r)
     ngx_http_sluice_request_id(ctx);
     ctx->trace_id = (struct sl_str){ctx->request_id, sizeof(ctx->request_id) - 1};
     ngx_http_set_ctx(r, ctx, ngx_http_sluice_module);
+    ngx_http_sluice_write_short(r->connection);
     return ctx;
 }
 

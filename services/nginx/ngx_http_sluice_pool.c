@@ -5,7 +5,7 @@
 // for longest is closed.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_wire.h"
 
 #define BUCKETS    4096 // power of two
 #define CACHE_LINE 64   // bytes
@@ -199,6 +199,7 @@ ngx_http_sluice_pool_put(const struct ngx_http_sluice_pool_key *key,
     c->read->log = ngx_cycle->log;
     c->write->log = ngx_cycle->log;
     c->pool->log = ngx_cycle->log;
+    ngx_http_sluice_write_short(c);
     if (c->read->ready) {
         on_idle_read(c->read);
     }
