@@ -6,7 +6,7 @@
 // again. Addresses come from the image, resolved and checked by the agent; workers resolve nothing.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_wire.h"
 
 #define READ_FIRST_MAX 65536 // a body up to this many bytes is read before connecting
 #define REQUESTS_MAX   10000 // on one backend connection
@@ -347,6 +347,29 @@ save_session(ngx_peer_connection_t *pc, void *data)
     }
 }
 
+// Has the proxy read the status line alone, where it is there, and then what _head.c leaves of the
+// header: only the proxy knows its own state.
+static ngx_int_t
+read_header(ngx_http_request_t *r, const struct backend *backend)
+{
+    ngx_http_upstream_t *u = r->upstream;
+    ngx_int_t (*from)(ngx_http_request_t * r) = u->process_header;
+    u_char *last = u->buffer.last;
+    u_char *end = r->state != 0 ? NULL : memchr(u->buffer.pos, LF, (size_t)(last - u->buffer.pos));
+    ngx_int_t rc;
+
+    if (end == NULL) {
+        return backend->process_header(r);
+    }
+    u->buffer.last = end + 1;
+    rc = backend->process_header(r);
+    u->buffer.last = last;
+    if (rc != NGX_AGAIN || u->process_header == from) {
+        return rc;
+    }
+    return ngx_http_sluice_head_take(r) == NGX_OK ? u->process_header(r) : NGX_ERROR;
+}
+
 // The proxy takes what does not begin with a status line for an answer in HTTP/0.9 and relays it.
 // Here that is a backend that does not speak HTTP. A function service that refuses has no answer.
 static ngx_int_t
@@ -355,7 +378,7 @@ process_header(ngx_http_request_t *r)
     ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
     const struct backend *backend = ctx->backend;
     ngx_uint_t version = r->http_version;
-    ngx_int_t rc = backend->process_header(r);
+    ngx_int_t rc = read_header(r, backend);
 
     if (rc == NGX_OK && r->http_version < NGX_HTTP_VERSION_10) {
         r->http_version = version;

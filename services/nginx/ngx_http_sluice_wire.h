@@ -12,4 +12,9 @@
 // does not write as plain ones do. May be called again.
 void ngx_http_sluice_write_short(ngx_connection_t *c);
 
+// _head.c: takes the lines of a backend's header that are complete and plain, from where nginx
+// would go on reading: at the beginning of a line. The first other one, the empty line above all,
+// is nginx's. NGX_ERROR when memory is out or nginx refuses one.
+ngx_int_t ngx_http_sluice_head_take(ngx_http_request_t *r);
+
 #endif
