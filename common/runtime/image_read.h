@@ -13,7 +13,7 @@ struct image_mapping {
 };
 
 #define IMAGE_LINKS     1024  // power of two
-#define IMAGE_MEMOS     16384 // power of two
+#define IMAGE_MEMOS     32768 // power of two
 #define IMAGE_MEMO_TEXT 156   // bytes of host, path and environment together
 
 // A record that was found by its id or name, in the place of where that text lies.
@@ -45,6 +45,7 @@ struct sl_image {
     size_t retired_count;          //
     uint64_t epoch;                // counts the directories that were mapped
     struct image_memo *memos;      // IMAGE_MEMOS; NULL: there was no memory for them
+    uint32_t memo_turn;            // counts the newcomers that took a place
     struct image_link links[IMAGE_LINKS];
 };
 

@@ -165,6 +165,7 @@ take_api(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_int_t rc;
 
     ctx->api = ctx->route.api;
+    __builtin_prefetch(sl_img_text(&ctx->api->target.path).ptr); // read after all the checks
     rc = remember(r, ctx);
     return rc == NGX_OK ? check_protocol(r, ctx) : rc;
 }
