@@ -2,13 +2,11 @@
 
 They are sent without asking whether the connection lives. Those that do not are found out by that.
 """
-import http.client
 import os
 import pathlib
 import re
 import signal
 import socket
-import ssl
 import sys
 import threading
 import unittest
@@ -58,12 +56,7 @@ class Kept(unittest.TestCase):
                                "timeout_ms": timeout_ms, "retry_count": 0, "tls": tls}}]})
 
     def client(self, tls=False):
-        """A client that keeps its connection."""
-        if tls:
-            made = http.client.HTTPSConnection("127.0.0.1", self.node.https, timeout=PATIENCE_S,
-                                               context=ssl._create_unverified_context())
-        else:
-            made = http.client.HTTPConnection("127.0.0.1", self.node.http, timeout=PATIENCE_S)
+        made = self.node.client(tls)
         self.addCleanup(made.close)
         return made
 

@@ -1,6 +1,7 @@
 """A real nginx with the module, an image built from JSON, a backend that echoes: what module_test.py drives."""
 import contextlib
 import ctypes
+import http.client
 import http.server
 import json
 import os
@@ -235,6 +236,13 @@ class Node:
         if tls:
             sock = ssl._create_unverified_context().wrap_socket(sock, server_hostname="h.example.com")
         return sock
+
+    def client(self, tls=False):
+        """A client that keeps its connection."""
+        if tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.https, timeout=PATIENCE_S,
+                                               context=ssl._create_unverified_context())
+        return http.client.HTTPConnection("127.0.0.1", self.http, timeout=PATIENCE_S)
 
     def raw(self, data, port=None, tls=False):
         """Sends bytes, reads until the server closes."""

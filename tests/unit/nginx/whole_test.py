@@ -3,11 +3,9 @@
 They take another way through nginx than longer ones. What callers and backends see must not tell.
 """
 import gzip
-import http.client
 import json
 import pathlib
 import re
-import ssl
 import sys
 import threading
 import unittest
@@ -58,12 +56,7 @@ class Whole(unittest.TestCase):
             "upstreams": {"back.test": ["127.0.0.1"]}})
 
     def client(self, tls=False):
-        """A client that keeps its connection."""
-        if tls:
-            made = http.client.HTTPSConnection("127.0.0.1", self.node.https, timeout=PATIENCE_S,
-                                               context=ssl._create_unverified_context())
-        else:
-            made = http.client.HTTPConnection("127.0.0.1", self.node.http, timeout=PATIENCE_S)
+        made = self.node.client(tls)
         self.addCleanup(made.close)
         return made
 
