@@ -38,11 +38,13 @@ struct backend {
     ngx_uint_t peer_next; // index of the next to try
     ngx_http_upstream_t *upstream;
     ngx_http_sluice_ctx_t *ctx;
-    ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
+    ngx_int_t (*status_line)(ngx_http_request_t *r);    // the proxy's, which an answer begins with
+    ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's, for what comes next
     ngx_int_t (*reinit_request)(ngx_http_request_t *r); // the proxy's
     ngx_int_t (*content)(ngx_http_request_t *r);        // the proxy's
     bool takes_kept; // the content handler sends the request over a kept connection
     bool was_kept;   // and has to
+    bool has_status; // of the answer, the status line is read
     struct peer peers[];
 };
 
@@ -395,26 +397,33 @@ save_session(ngx_peer_connection_t *pc, void *data)
 }
 
 // Has the proxy read the status line alone, where it is there, and then what _head.c leaves of the
-// header: only the proxy knows its own state.
+// header: only the proxy knows its own state. A header that is not all there is read on from here.
 static ngx_int_t
-read_header(ngx_http_request_t *r, const struct backend *backend)
+read_header(ngx_http_request_t *r, struct backend *backend)
 {
     ngx_http_upstream_t *u = r->upstream;
-    ngx_int_t (*from)(ngx_http_request_t * r) = u->process_header;
+    ngx_int_t (*own)(ngx_http_request_t * r) = u->process_header;
     u_char *last = u->buffer.last;
     u_char *end = r->state != 0 ? NULL : memchr(u->buffer.pos, LF, (size_t)(last - u->buffer.pos));
     ngx_int_t rc;
 
-    if (end == NULL) {
-        return backend->process_header(r);
+    if (!backend->has_status && end != NULL) {
+        u->buffer.last = end + 1;
     }
-    u->buffer.last = end + 1;
-    rc = backend->process_header(r);
-    u->buffer.last = last;
-    if (rc != NGX_AGAIN || u->process_header == from) {
-        return rc;
+    if (!backend->has_status) {
+        rc = backend->process_header(r);
+        u->buffer.last = last;
+        if (rc != NGX_AGAIN || u->process_header == own) {
+            return rc;
+        }
+        backend->has_status = true;
+        backend->process_header = u->process_header;
+        u->process_header = own;
     }
-    return ngx_http_sluice_head_take(r) == NGX_OK ? u->process_header(r) : NGX_ERROR;
+    if (r->state == 0 && ngx_http_sluice_head_take(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return backend->process_header(r);
 }
 
 // The proxy takes what does not begin with a status line for an answer in HTTP/0.9 and relays it.
@@ -423,7 +432,7 @@ static ngx_int_t
 process_header(ngx_http_request_t *r)
 {
     ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-    const struct backend *backend = ctx->backend;
+    struct backend *backend = ctx->backend;
     ngx_uint_t version = r->http_version;
     ngx_int_t rc = read_header(r, backend);
 
@@ -439,14 +448,23 @@ process_header(ngx_http_request_t *r)
     return rc;
 }
 
+// Has the answer's header come here first.
+static void
+take_header(ngx_http_upstream_t *u, struct backend *backend)
+{
+    backend->process_header = backend->status_line;
+    backend->has_status = false;
+    u->process_header = process_header;
+}
+
 static ngx_int_t
 reinit_request(ngx_http_request_t *r)
 {
     ngx_http_sluice_ctx_t *ctx = ngx_http_sluice_ctx(r);
-    const struct backend *backend = ctx->backend;
+    struct backend *backend = ctx->backend;
     ngx_int_t rc = backend->reinit_request(r);
 
-    r->upstream->process_header = process_header;
+    take_header(r->upstream, backend);
     return rc;
 }
 
@@ -469,9 +487,9 @@ init_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     backend->conf.next_upstream = backend->next_types;
     u->conf = &backend->conf;
     if (!ctx->grpc) {
-        backend->process_header = u->process_header;
+        backend->status_line = u->process_header;
+        take_header(u, backend);
         backend->reinit_request = u->reinit_request;
-        u->process_header = process_header;
         u->reinit_request = reinit_request;
     }
 #if (NGX_HTTP_SSL)

@@ -524,6 +524,17 @@ class Functions(Told):
             self.tell({"body": self.TEXT})
             self.assertEqual(self.node.request("HEAD", "/f", tls=tls).header("Content-Length"), str(len(self.TEXT)))
 
+    def test_a_service_that_refuses_is_no_function_wherever_its_header_is_cut(self):
+        whole = b"HTTP/1.1 403 No\r\nContent-Length: 18\r\nX-A: b\r\n\r\n{\"statusCode\": 200}"
+
+        def in_two(sock, cut):
+            sock.sendall(whole[:cut])
+            sock.sendall(whole[cut:])
+        for cut in range(1, len(whole)):
+            self.said = lambda sock, cut=cut: in_two(sock, cut)
+            reply = self.node.request("GET", "/f")
+            self.assertEqual((reply.status, reply.json()["error_code"]), (502, "APIG.0202"))
+
     def test_what_is_none_is_refused(self):
         for broken in (json.dumps({"statusCode": 200, "body": self.TEXT}) + "}", json.dumps({"body": self.TEXT}),
                        json.dumps({"statusCode": 200, "body": "x" * (8 << 20)})):
