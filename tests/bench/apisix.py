@@ -3,9 +3,9 @@
 `--apisix DIR`: DIR/apisix and the libraries beside it, as `require` finds them, and DIR/conf/config-default.yaml. It runs
 without etcd, from a file, and without the runner of external plugins and the privileged process, which serve no request
 here. Routes, consumer and backend are the other peers'; the key is checked by key-auth, one limit by limit-req. All else
-is what APISIX's own template makes of conf/config-default.yaml for these two plugins: the access log with the format of
-that file, X-Real-IP and X-Forwarded-* to the backend, the caller's address by a header, connections to the backend kept
-for a thousand requests.
+is what APISIX's own template makes of conf/config-default.yaml: the access log with the format of that file, X-Real-IP and
+X-Forwarded-* to the backend, the caller's address by a header, connections to the backend kept for a thousand requests, and
+what the plugins of that file put around each request whether its route has them or not (proxy-cache, proxy-mirror).
 """
 import re
 
@@ -55,14 +55,13 @@ consumers:
         key: {key}
 #END
 """
-# What its template makes for one worker, without TLS, admin, control and other plugins; `headers` is its own text.
+# What its template makes for one worker, without TLS, admin and control; `location` and `mirror` are its own text.
 SERVERS = """
     lua_package_path "{lua}/?.lua;{lua}/?/init.lua;;";
     lua_package_cpath "{lua}/?.so;;";
     {shared}
     resolver 127.0.0.1;
     log_format main escape=default '{log_format}';
-    access_log {dir}/access.log main buffer=16384 flush=3;
     open_file_cache max=1000 inactive=60;
     client_max_body_size 0;
     server_tokens off;
@@ -73,6 +72,8 @@ SERVERS = """
     lua_regex_match_limit 100000;
     lua_regex_cache_max_entries 8192;
     uninitialized_variable_warn off;
+    proxy_cache_path {dir}/cache levels=1:2 keys_zone=disk_cache_one:50m inactive=1d max_size=1G use_temp_path=off;
+    lua_shared_dict memory_cache 50m;
     real_ip_header X-Real-IP;
     set_real_ip_from 127.0.0.1;
     upstream apisix_backend {{
@@ -91,15 +92,19 @@ SERVERS = """
     init_worker_by_lua_block {{ apisix.http_init_worker() }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+        access_log {dir}/access.log main buffer=16384 flush=3;
         location / {{
             set $upstream_scheme http; set $upstream_host $http_host; set $upstream_uri ""; set $ctx_ref "";
             set $upstream_mirror_uri ""; set $upstream_upgrade ""; set $upstream_connection "";
             access_by_lua_block {{ apisix.http_access_phase() }}
-            {headers}
-            proxy_pass $upstream_scheme://apisix_backend$upstream_uri;
+            {location}
             header_filter_by_lua_block {{ apisix.http_header_filter_phase() }}
             body_filter_by_lua_block {{ apisix.http_body_filter_phase() }}
             log_by_lua_block {{ apisix.http_log_phase() }}
+        }}
+        location = /proxy_mirror {{
+            {mirror}
+            proxy_pass $upstream_mirror_uri;
         }}
     }}
 """
@@ -111,10 +116,18 @@ def log_format(lua):
     return re.search(r'^ {4}access_log_format: "(.*)"$', text, re.M)[1].replace('\\"', '"')
 
 
-def headers(lua):
-    """What its template says of the request to the backend: from the access phase to what plugins add."""
-    text = (lua / "apisix/cli/ngx_tpl.lua").read_text().split("apisix.http_access_phase()")[1]
-    return text.split("}", 1)[1].split("{%")[0].strip()
+def drawn(text):
+    """A part of its template with the blocks of plugins that its settings list, and without what they leave out."""
+    text = re.sub(r"\{% if \S+ then %\}[^\n]*\{% else %\} *(\S+) *\{% end %\}", r"\1", text)  # 10s either way
+    return re.sub(r"\{%.*?%\}", "", "\n".join(line for line in text.splitlines() if "{*" not in line))
+
+
+def requests(lua):
+    """What its template says of the request to the backend: to the backend itself, then to the mirror of each."""
+    text = (lua / "apisix/cli/ngx_tpl.lua").read_text()
+    location = text.split("apisix.http_access_phase()")[1].split("header_filter_by_lua_block")[0].split("}", 1)[1]
+    mirror = text.split("location = /proxy_mirror {")[1].split("proxy_pass $upstream_mirror_uri;")[0]
+    return drawn(location).strip(), drawn(mirror).strip()
 
 
 def version(lua):
@@ -132,5 +145,12 @@ def start(bed, lua, head):
     routes = "".join(ROUTE.format(n=n, rate=RATE) for n in range(APIS))
     (conf / "apisix.yaml").write_text(RULES.format(routes=routes, backend=bed.backend_port, key=local.SECRET))
     shared = " ".join(f"lua_shared_dict {name} 10m;" for name in SHARED)
-    servers = SERVERS.format(lua=lua, shared=shared, port=port, dir=place, log_format=log_format(lua), headers=headers(lua))
+    location, mirror = requests(lua)
+    servers = SERVERS.format(lua=lua, shared=shared, port=port, dir=place, log_format=log_format(lua), location=location,
+                             mirror=mirror)
     return bed.nginx(place, servers, head=head), port
+
+
+def has_logged(bed):
+    """Whether it wrote the log that the row says it writes."""
+    return (bed.options.var / "apisix/access.log").stat().st_size > 0

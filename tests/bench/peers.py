@@ -182,6 +182,7 @@ def run(options):
     with local.Bed(options) as bed:
         rows = candidates(bed, options)
         measure.interleave(rows, options.rounds, options.seconds)
+        assert not options.apisix or apisix.has_logged(bed), "APISIX wrote no access log"
         lines, missed = measure.report(rows, options.slack)
     print(gateway.heading(options.build))
     print(versions(options))
