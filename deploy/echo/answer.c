@@ -103,7 +103,7 @@ json_latin1(const char *text, size_t size)
     if (plain) {
         return plain;
     }
-    char *wide = malloc(2 * size);
+    char *wide = malloc(2 * size + 1);
     if (!wide) {
         return NULL;
     }

@@ -56,7 +56,7 @@ def main():
     for command in json.loads((BUILD / "compile_commands.json").read_text()):
         path = pathlib.Path(command["file"]).resolve()
         ours = ROOT in path.parents and BUILD.resolve() not in path.parents
-        if ours and path.relative_to(ROOT).parts[0] in ("common", "services") and (not ONLY or path in ONLY):
+        if ours and path.relative_to(ROOT).parts[0] in ("common", "services", "deploy") and (not ONLY or path in ONLY):
             commands[path] = command
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
