@@ -227,7 +227,12 @@ bool sl_image_ready(const struct sl_image *image);
 uint64_t sl_image_revision(const struct sl_image *image);
 uint64_t sl_image_generation(const struct sl_image *image);
 
-// Lookups. NULL: no such thing. Names are compared byte for byte; hosts must come in lower case.
+// Whether a segment could not be mapped since the last refresh (no descriptor or memory is to be
+// had, the file is gone): then NULL of a lookup says nothing, and who decides must refuse.
+bool sl_image_incomplete(const struct sl_image *image);
+
+// Lookups. NULL: no such thing, or sl_image_incomplete(). Names are compared byte for byte; hosts
+// must come in lower case.
 const struct sl_img_gateway *sl_image_gateway(const struct sl_image *image);
 // Exact, then the longest wildcard.
 const struct sl_img_host *sl_image_host(struct sl_image *image, struct sl_str host);
@@ -297,7 +302,7 @@ struct sl_image_answer {
 bool sl_image_recall(const struct sl_image *image, struct sl_image_call *call,
                      struct sl_image_answer *ret_answer);
 // Remembers the answer of a call that was not recalled, in place of another one. Copies the texts.
-// Does nothing when they are long or when the image moved since.
+// Does nothing when they are long, when the image moved since or is incomplete.
 void sl_image_remember(struct sl_image *image, const struct sl_image_call *call,
                        const struct sl_image_answer *answer);
 

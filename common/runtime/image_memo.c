@@ -98,7 +98,8 @@ sl_image_remember(struct sl_image *image, const struct sl_image_call *call,
                   const struct sl_image_answer *answer)
 {
     // What was found while the directory moved may lie in the old one.
-    if (image->memos == NULL || call->epoch != image->epoch || !is_kept(call)) {
+    if (image->memos == NULL || image->incomplete || call->epoch != image->epoch ||
+        !is_kept(call)) {
         return;
     }
     struct image_memo *memo = place_of(image, call);

@@ -43,11 +43,38 @@ coarse_s(void)
     return now.tv_sec;
 }
 
-// Maps a whole file for reading; `size_bytes` 0: as long as it is. NULL with errno set.
-static const void *
-map_file(const char *path, size_t size_bytes, size_t *ret_size, uint64_t *ret_inode)
+// A process that serves callers may run out of descriptors by them: one is kept for files of ours.
+static void
+keep_spare(struct sl_image *image)
+{
+    if (image->spare_fd < 0) {
+        image->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+static int
+open_file(struct sl_image *image, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && image->spare_fd >= 0) {
+        close(image->spare_fd);
+        image->spare_fd = -1;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        int saved = errno;
+        if (fd < 0) {
+            keep_spare(image);
+        }
+        errno = saved;
+    }
+    return fd;
+}
+
+// Maps a whole file for reading; `size_bytes` 0: as long as it is. NULL with errno set.
+static const void *
+map_file(struct sl_image *image, const char *path, size_t size_bytes, size_t *ret_size,
+         uint64_t *ret_inode)
+{
+    int fd = open_file(image, path);
     if (fd < 0) {
         return NULL;
     }
@@ -66,6 +93,7 @@ map_file(const char *path, size_t size_bytes, size_t *ret_size, uint64_t *ret_in
     }
     int saved = errno;
     close(fd);
+    keep_spare(image);
     errno = saved;
     return base == MAP_FAILED ? NULL : base;
 }
@@ -119,6 +147,8 @@ sl_image_open(const char *name, struct sl_error *err)
         return NULL;
     }
     image->magic = READER_MAGIC;
+    image->spare_fd = -1;
+    keep_spare(image);
     image->memos = image_memo_new();
     snprintf(image->name, sizeof(image->name), "%s", name);
     sl_image_refresh(image);
@@ -140,6 +170,9 @@ sl_image_free(struct sl_image **image)
     unmap_retired(gone);
     struct image_mapping control = {0, gone->control, sizeof(*gone->control)};
     unmap(&control);
+    if (gone->spare_fd >= 0) {
+        close(gone->spare_fd);
+    }
     free(gone->slots);
     free(gone->memos);
     free(gone->retired);
@@ -153,7 +186,7 @@ attach(struct sl_image *image)
     image_path(image->name, 'c', 0, path);
     struct image_mapping mapping = {0};
     uint64_t inode = 0;
-    mapping.base = map_file(path, sizeof(*image->control), &mapping.size_bytes, &inode);
+    mapping.base = map_file(image, path, sizeof(*image->control), &mapping.size_bytes, &inode);
     const struct image_control *control = mapping.base;
     if (control == NULL) {
         return;
@@ -229,7 +262,7 @@ advance(struct sl_image *image)
         char path[IMAGE_PATH_MAX];
         image_path(image->name, 'd', generation, path);
         struct image_mapping mapping = {.id = generation};
-        mapping.base = map_file(path, 0, &mapping.size_bytes, NULL);
+        mapping.base = map_file(image, path, 0, &mapping.size_bytes, NULL);
         if (mapping.base != NULL) {
             if (take_directory(image, mapping.base, mapping.size_bytes)) {
                 return true;
@@ -243,6 +276,7 @@ advance(struct sl_image *image)
 void
 sl_image_refresh(struct sl_image *image)
 {
+    image->incomplete = false;
     if (image->retired_count > 0) {
         unmap_retired(image);
     }
@@ -265,6 +299,12 @@ bool
 sl_image_ready(const struct sl_image *image)
 {
     return image->dir.base != NULL;
+}
+
+bool
+sl_image_incomplete(const struct sl_image *image)
+{
+    return image->incomplete;
 }
 
 uint64_t
@@ -294,19 +334,20 @@ image_segment_map(struct sl_image *image, uint32_t slot, bool *ret_moved)
         char path[IMAGE_PATH_MAX];
         image_path(image->name, 's', wanted[slot].id, path);
         size_t size = 0;
-        mapping->base = map_file(path, wanted[slot].size_bytes, &size, NULL);
+        mapping->base = map_file(image, path, wanted[slot].size_bytes, &size, NULL);
         if (mapping->base != NULL) {
             mapping->id = wanted[slot].id;
             mapping->size_bytes = size;
             return mapping->base;
         }
         if (!advance(image)) {
-            return NULL;
+            break;
         }
         if (ret_moved != NULL) {
             *ret_moved = true;
             return NULL;
         }
     }
+    image->incomplete |= slot < image->slot_count;
     return NULL;
 }

@@ -44,6 +44,8 @@ struct sl_image {
     struct image_mapping *retired; // replaced in the middle of a decision; unmapped at the next
     size_t retired_count;          //
     uint64_t epoch;                // counts the directories that were mapped
+    int spare_fd;                  // given up to map a file when no descriptor is left; -1: none
+    bool incomplete;               // sl_image_incomplete()
     struct image_memo *memos;      // IMAGE_MEMOS; NULL: there was no memory for them
     uint32_t memo_turn;            // counts the newcomers that took a place
     struct image_link links[IMAGE_LINKS];

@@ -259,16 +259,29 @@ suspend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     return NGX_AGAIN;
 }
 
+// What a step said, unless it could not read all of the image: it may have missed a limit. A step
+// that waits is done again.
 static ngx_int_t
-walk(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
+checked(ngx_http_sluice_ctx_t *ctx, const struct sl_image *image, ngx_int_t rc)
+{
+    if ((rc != NGX_OK && rc != NGX_ABORT) || !sl_image_incomplete(image)) {
+        return rc;
+    }
+    ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, 0,
+                  "sluice: a part of the image cannot be mapped, the call is refused");
+    return ngx_http_sluice_fail(ctx, SL_E_UNAVAILABLE);
+}
+
+static ngx_int_t
+walk(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_image *image)
 {
     ngx_int_t rc = NGX_OK;
 
     if (ctx->routed) {
-        rc = ngx_http_sluice_relookup(r, ctx);
+        rc = checked(ctx, image, ngx_http_sluice_relookup(r, ctx));
     }
     while (rc == NGX_OK && !ctx->answered && ctx->step < NGX_HTTP_SLUICE_STEPS) {
-        rc = steps[ctx->step](r, ctx);
+        rc = checked(ctx, image, steps[ctx->step](r, ctx));
         if (rc == NGX_OK) {
             ctx->step++;
         }
@@ -323,7 +336,7 @@ access_handler(ngx_http_request_t *r)
 #endif
     smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
     sl_image_refresh(smcf->image);
-    return walk(r, ctx);
+    return walk(r, ctx, smcf->image);
 }
 
 void

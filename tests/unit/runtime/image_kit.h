@@ -25,12 +25,13 @@ struct kit {
     struct sl_image *image;           // a reader
 };
 
-// Files of an image in shared memory; removes them when asked to.
+// Files of an image in shared memory, of a kind ("s" segments, "d" directories, "" all); removes
+// them when asked to.
 static inline size_t
-kit_files(const char *name, bool remove_them)
+kit_files_of(const char *name, const char *kind, bool remove_them)
 {
-    char command[256];
-    snprintf(command, sizeof(command), IMAGE_ROOT "/sluice-%s-%d-", name, SL_IMAGE_FORMAT);
+    char begin[256];
+    snprintf(begin, sizeof(begin), IMAGE_ROOT "/sluice-%s-%d-%s", name, SL_IMAGE_FORMAT, kind);
     size_t count = 0;
     zlist_t *paths = zlist_new();
     zlist_autofree(paths);
@@ -38,7 +39,7 @@ kit_files(const char *name, bool remove_them)
     zfile_t **files = zdir_flatten(root);
     for (size_t i = 0; files[i] != NULL; i++) {
         const char *path = zfile_filename(files[i], NULL);
-        if (strncmp(path, command, strlen(command)) == 0) {
+        if (strncmp(path, begin, strlen(begin)) == 0) {
             count++;
             if (remove_them) {
                 unlink(path);
@@ -49,6 +50,12 @@ kit_files(const char *name, bool remove_them)
     zdir_destroy(&root);
     zlist_destroy(&paths);
     return count;
+}
+
+static inline size_t
+kit_files(const char *name, bool remove_them)
+{
+    return kit_files_of(name, "", remove_them);
 }
 
 static inline int
