@@ -18,14 +18,19 @@ static const char env_sql[] =
 static const char missing_app_sql[] = COMMAND_MISSING_SQL("app");
 static const char missing_api_sql[] = COMMAND_MISSING_SQL("api");
 
+// A pair that is there stays as it is, and stays until this command ends: its row is locked, though
+// nothing is changed. A plain DO NOTHING lets another command delete it before it is answered for.
+#define KEEP_SQL                                                                                   \
+    " ON CONFLICT ON CONSTRAINT app_auth_pair_key DO UPDATE SET auth_time = app_auth.auth_time"    \
+    " WHERE false RETURNING id, app_id"
+
 static const char insert_sql[] =
     "INSERT INTO app_auth (instance_id, id, app_id, api_id, env_id)"
     " SELECT $1, replace(gen_random_uuid()::text, '-', ''), p.x, u.api_id, $4"
     " FROM (SELECT DISTINCT x FROM jsonb_array_elements_text($2::jsonb) x) p"
     " CROSS JOIN (SELECT DISTINCT x FROM jsonb_array_elements_text($3::jsonb) x) a"
     " JOIN publication u ON u.instance_id = $1 AND u.api_id = a.x AND u.env_id = $4"
-    " AND u.version_id IS NOT NULL ORDER BY p.x, u.api_id"
-    " ON CONFLICT ON CONSTRAINT app_auth_pair_key DO NOTHING RETURNING id, app_id";
+    " AND u.version_id IS NOT NULL ORDER BY p.x, u.api_id" KEEP_SQL;
 
 static const char is_routed_sql[] =
     "SELECT 1 FROM feature WHERE instance_id = $1 AND name = 'app_route' AND enable"
@@ -60,8 +65,7 @@ static const char routed_sql[] =
     " FROM app CROSS JOIN wanted w WHERE NOT EXISTS (SELECT FROM wanted o"
     " WHERE o.method = w.method AND o.shape = w.shape AND o.n < w.n)"
     " AND NOT EXISTS (SELECT FROM taken t WHERE t.app_id = app.id AND t.api_id <> w.api_id"
-    " AND t.method = w.method AND t.shape = w.shape) ORDER BY app.id, w.api_id"
-    " ON CONFLICT ON CONSTRAINT app_auth_pair_key DO NOTHING RETURNING id, app_id";
+    " AND t.method = w.method AND t.shape = w.shape) ORDER BY app.id, w.api_id" KEEP_SQL;
 
 // $5 the ids just made; code and text for pairs that have none: $6 and $7 where the API is not
 // online, else $8 and $9.

@@ -3,6 +3,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/registry/fixture.h"
 
+#include <pthread.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+
 #define CODE_64 "GjOD3g80AABuuFeEJpVQADBlAjBh3UzC7W+gr4VJBB5BtJ4fdVOQoSvoji3gFxUD"
 
 static const char *
@@ -280,6 +285,76 @@ route_by_app(struct fixture *f, const char *enable)
     assert_int_equal(fixture_call(f, "feature.set", "", "", body), 0);
 }
 
+// A command on a thread of its own.
+struct side {
+    const struct fixture *f;
+    const char *body;
+    char status[16]; // of the first pair
+    pthread_t thread;
+};
+
+static void *
+authorise(void *arg)
+{
+    struct side *side = arg;
+    struct fixture own = {0};
+    fixture_open(&own, side->f);
+    if (fixture_call(&own, "app_auth.create", "", "", side->body) == 0) {
+        snprintf(side->status, sizeof(side->status), "%s", auth_status(&own, 0));
+    }
+    fixture_close(&own);
+    return NULL;
+}
+
+static void
+wait_for_a_lock(struct fixture *f)
+{
+    int64_t end_ms = sl_mono_ms() + 60000;
+    while (fixture_count(
+               f, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 0) {
+        assert_true(sl_mono_ms() < end_ms);
+    }
+}
+
+// Whoever deletes a pair meanwhile waits until the command that found it there has ended.
+static void
+a_pair_that_is_skipped_is_there_until_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture other = {0};
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    const char *held = fixture_api(f, group, "Api_one", "/one", true);
+    const char *fresh = fixture_api(f, group, "Api_two", "/two", true);
+    const char *app = new_app(f, "app_demo");
+    for (int routed = 0; routed < 2; routed++) {
+        route_by_app(f, routed == 0 ? "false" : "true");
+        assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, held, held)),
+                         0);
+        struct side side = {.f = f, .body = auth_body(f, app, held, fresh)};
+        fixture_open(&other, f);
+        struct sl_tx *tx =
+            sl_tx_begin(other.registry.db, &f->err); // holds the command up behind its pairs
+        assert_int_equal(sl_sql(tx, f->arena,
+                                "SELECT 1 FROM quota_usage WHERE quota = 'app_apis' FOR UPDATE",
+                                SL_NO_PARAMS, NULL, &f->err),
+                         0);
+        assert_int_equal(pthread_create(&side.thread, NULL, authorise, &side), 0);
+        wait_for_a_lock(f);
+        struct sl_tx *deleting = sl_tx_begin(f->registry.db, &f->err);
+        assert_int_equal(sl_sql(deleting, f->arena, "SET LOCAL lock_timeout = '100ms'",
+                                SL_NO_PARAMS, NULL, &f->err),
+                         0);
+        assert_int_equal(
+            sl_sql(deleting, f->arena, "DELETE FROM app_auth", SL_NO_PARAMS, NULL, &f->err), -1);
+        sl_tx_free(&deleting);
+        sl_tx_free(&tx);
+        pthread_join(side.thread, NULL);
+        assert_string_equal(side.status, "SKIPPED");
+        fixture_close(&other);
+        fixture_sql(f, "DELETE FROM app_auth");
+    }
+}
+
 static const char *
 auth_code(const struct fixture *f, size_t at)
 {
@@ -484,6 +559,7 @@ main(void)
         FIXTURE_TEST(a_list_of_app_codes_is_one_apps_oldest_first),
         FIXTURE_TEST(authorisations_are_listed_by_app_and_by_api),
         FIXTURE_TEST(each_pair_of_app_and_api_has_its_own_result),
+        FIXTURE_TEST(a_pair_that_is_skipped_is_there_until_the_end),
         FIXTURE_TEST(an_authorisation_is_taken_back_once),
         FIXTURE_TEST(with_app_route_an_app_has_one_api_a_method_and_path),
         FIXTURE_TEST(what_is_published_holds_the_place_and_the_draft_once_it_is_offline),
