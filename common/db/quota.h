@@ -1,7 +1,9 @@
 // quota.h - taking and giving back units of a gateway's quotas.
 //
 // Units are taken by the function quota_take (proto/sql), the last statement before commit, in one
-// round trip with it, so that two commands wait for each other only there. The limit is the
+// round trip with it, so that two commands wait for each other only there, and far from the limit
+// not even there: `used` then holds more than was taken, by what lies in portions (view quota_spent
+// tells what was). The limit is the
 // gateway's setting `quota_<quota>` when it has one, else the documented default that the caller
 // passes.
 //

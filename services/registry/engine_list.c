@@ -145,7 +145,7 @@ total_sql(struct mutation *m, const struct resource *resource, struct query *que
     }
     query->params[query->count++] = SL_P_TEXT(resource->quotas[0].name);
     return sl_arena_printf(m->arena,
-                           "SELECT coalesce((SELECT used FROM quota_usage WHERE instance_id ="
+                           "SELECT coalesce((SELECT used FROM quota_spent WHERE instance_id ="
                            " $1 AND quota = $%zu AND scope = ''), 0)",
                            query->count);
 }

@@ -27,7 +27,7 @@ def _made(command, table):
 # Each answers the rows that break it.
 INVARIANTS = {
     "a quota counts what there is":
-        "SELECT quota, scope, used FROM quota_usage q WHERE instance_id = '{0}' AND used <> CASE quota "
+        "SELECT quota, scope, used FROM quota_spent q WHERE instance_id = '{0}' AND used <> CASE quota "
         + _counted() + " ELSE used END",
     "an API that is online serves one of its own versions":
         "SELECT p.publish_id FROM publication p LEFT JOIN api_version v ON v.instance_id = p.instance_id"

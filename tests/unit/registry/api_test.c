@@ -382,7 +382,7 @@ static int64_t
 used(struct fixture *f, const char *quota, const char *scope)
 {
     return fixture_count(f, sl_arena_printf(f->arena,
-                                            "SELECT coalesce(sum(used), 0) FROM quota_usage WHERE"
+                                            "SELECT coalesce(sum(used), 0) FROM quota_spent WHERE"
                                             " instance_id = '%s' AND quota = '%s' AND scope = '%s'",
                                             f->gateway, quota, scope));
 }

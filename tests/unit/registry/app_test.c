@@ -198,7 +198,7 @@ an_app_code_is_read_and_deleted_under_its_own_app_only(void **state)
     assert_int_equal(fixture_count(f, "SELECT count(*) FROM runtime_change WHERE kind = 'app'"), 1);
     assert_int_equal(
         fixture_count(f, sl_arena_printf(f->arena,
-                                         "SELECT used FROM quota_usage WHERE quota = 'app_codes'"
+                                         "SELECT used FROM quota_spent WHERE quota = 'app_codes'"
                                          " AND scope = '%s'",
                                          app)),
         0);
@@ -536,7 +536,7 @@ a_deleted_api_gives_its_authorisations_back(void **state)
     const char *app = new_app(f, "app_demo");
     assert_int_equal(fixture_call(f, "app_auth.create", "", "", auth_body(f, app, api, api)), 0);
     const char *usage = sl_arena_printf(
-        f->arena, "SELECT used FROM quota_usage WHERE quota = 'app_apis' AND scope = '%s'", app);
+        f->arena, "SELECT used FROM quota_spent WHERE quota = 'app_apis' AND scope = '%s'", app);
     assert_int_equal(fixture_count(f, usage), 1);
     fixture_sql(f, "UPDATE publication SET version_id = NULL");
     assert_int_equal(fixture_call(f, "api.delete", fixture_path(f, "api_id", api), "", ""), 0);

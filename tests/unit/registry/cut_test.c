@@ -74,8 +74,7 @@ forget_resources(struct fixture *f)
                                    "DELETE FROM environment WHERE instance_id = '%s'"
                                    " AND name <> 'RELEASE'",
                                    f->gateway));
-    fixture_sql(f, sl_arena_printf(f->arena,
-                                   "UPDATE quota_usage SET used = 0 WHERE instance_id = '%s'",
+    fixture_sql(f, sl_arena_printf(f->arena, "DELETE FROM quota_usage WHERE instance_id = '%s'",
                                    f->gateway));
 }
 

@@ -35,7 +35,7 @@ static int64_t
 usage(struct fixture *f, const char *type)
 {
     return fixture_count(f, sl_arena_printf(f->arena,
-                                            "SELECT coalesce(sum(used), -1) FROM quota_usage WHERE"
+                                            "SELECT coalesce(sum(used), -1) FROM quota_spent WHERE"
                                             " quota = 'throttle_specials' AND scope LIKE '%%/%s'"
                                             " AND instance_id = '%s'",
                                             type, f->gateway));
