@@ -18,7 +18,7 @@ from module_node import PATIENCE_S, TIMEOUT_MS, Node, free_ports, fresh, hex_id,
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 GROUP = hex_id(1)
-BRIEF_MS = 200
+BRIEF_MS = 1000  # of which a busy machine takes a part
 LONG = "x" * 30000
 
 
