@@ -116,6 +116,7 @@ make_parts(const struct sl_worker_options *options)
     worker->options = *options;
     worker->credits =
         options->credits != 0 ? options->credits : options->threads * CREDITS_PER_THREAD;
+    worker->options.width = options->width != 0 ? options->width : options->threads;
     worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     worker->context = zmq_ctx_new();
     worker->threads = calloc(options->threads, sizeof(*worker->threads));

@@ -41,6 +41,7 @@ struct sl_worker_options {
     size_t handler_count;              //
     size_t threads;                    // handler threads, 1..64
     size_t credits;                    // commands taken at once; 0: 32 a thread
+    size_t width; // that a bus gives it before another worker; 0: a thread each
     // Opens and closes a thread's context (its database connection). open answers -1 when the
     // thread cannot work yet; the loop tries again with backoff and registers nothing meanwhile.
     int (*thread_open)(void *arg, void **ret_context, struct sl_error *err);

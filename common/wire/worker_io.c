@@ -91,7 +91,7 @@ send_beat(struct sl_worker *worker, size_t bus, const struct glance *glance)
     char width[NUMBER_TEXT];
     snprintf(credits, sizeof(credits), "%zu", glance->is_draining ? 0 : worker->credits);
     snprintf(load, sizeof(load), "%zu", glance->load);
-    snprintf(width, sizeof(width), "%zu", worker->options.threads);
+    snprintf(width, sizeof(width), "%zu", worker->options.width);
     const struct sl_str parts[] = {SL_STR("W"), sl_str(credits), sl_str(load), sl_str(width),
                                    SL_STR(SL_JOINED_WORD)};
     sl_link_send(&worker->links[bus], parts, SL_COUNT(parts));

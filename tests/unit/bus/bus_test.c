@@ -423,6 +423,72 @@ the_bus_tells_its_status(void **state)
     play_end();
 }
 
+// A figure of a worker in the bus's status, of a list its length; -1 where it is not there.
+static json_int_t
+figure_of(const char *peer, const char *name)
+{
+    struct sl_command sent = play_command("status");
+    struct sl_reply reply;
+    struct sl_error err;
+    json_int_t figure = -1;
+    size_t i = 0;
+    const json_t *worker = NULL;
+    sent.service = "bus";
+    assert_int_equal(sl_bus_request(play.client, &sent, play.arena, &reply, &err), 0);
+    json_t *status = json_loadb(reply.body.ptr, reply.body.len, 0, NULL);
+    json_array_foreach(json_object_get(status, "workers"), i, worker)
+    {
+        if (strcmp(json_string_value(json_object_get(worker, "peer")), peer) == 0) {
+            const json_t *value = json_object_get(worker, name);
+            figure = json_is_array(value) ? (json_int_t)json_array_size(value)
+                                          : json_integer_value(value);
+        }
+    }
+    json_decref(status);
+    return figure;
+}
+
+static void
+a_worker_gets_as_many_as_it_says_before_another_begins(void **state)
+{
+    (void)state;
+    play_begin(1, "worker:registry", 1, 0);
+    sl_worker_free(&play.worker);
+    static struct play_tally tally;
+    static struct play_slot slots[PLAY_MANY];
+    memset(&tally, 0, sizeof(tally));
+    const char *const services[] = {"registry"};
+    struct sl_worker_options options = {
+        .peer = stage_peer(play.stage, "worker-2", "worker:registry", NULL),
+        .services = services,
+        .service_count = 1,
+        .handlers = play_handlers,
+        .handler_count = PLAY_HANDLERS,
+        .threads = 1,
+        .width = 4};
+    struct sl_error err;
+    struct sl_reply reply;
+    play.worker = sl_worker_new(&options, &err);
+    assert_non_null(play.worker);
+    assert_int_equal(play_request(play.client, "echo", &reply, &err), 0);
+    struct sl_worker *other =
+        play_worker(stage_peer(play.stage, "worker-3", "worker:registry", NULL), "registry", 1, 0);
+    int64_t end_ms = sl_mono_ms() + STAGE_PATIENCE_MS;
+    while (figure_of("worker-3", "services") <= 0) {
+        assert_true(sl_mono_ms() < end_ms);
+    }
+    atomic_store(&play.is_blocked, true);
+    play_send_many(&tally, slots, "block", 0, 2);
+    while (figure_of("worker-2", "outstanding") + figure_of("worker-3", "outstanding") < 2) {
+        assert_true(sl_mono_ms() < end_ms);
+    }
+    assert_int_equal(figure_of("worker-3", "outstanding"), 0);
+    atomic_store(&play.is_blocked, false);
+    play_wait_for_answers(&tally, 2);
+    sl_worker_free(&other);
+    play_end();
+}
+
 int
 main(void)
 {
@@ -441,6 +507,7 @@ main(void)
         cmocka_unit_test(forgotten_callbacks_run_no_more),
         cmocka_unit_test(a_worker_whose_threads_cannot_open_registers_later),
         cmocka_unit_test(a_worker_that_ends_finishes_what_it_holds),
+        cmocka_unit_test(a_worker_gets_as_many_as_it_says_before_another_begins),
         cmocka_unit_test(an_older_client_is_answered_in_frames),
         cmocka_unit_test(a_worker_that_vanishes_is_replaced_within_the_deadline),
         cmocka_unit_test(a_bus_that_dies_mid_flight_loses_no_command_and_doubles_no_answer),
