@@ -7,9 +7,12 @@ is what APISIX's own template makes of conf/config-default.yaml: the access log 
 X-Forwarded-* to the backend, the caller's address by a header, connections to the backend kept for a thousand requests, and
 what the plugins of that file put around each request whether its route has them or not (proxy-cache, proxy-mirror).
 """
+import pathlib
 import re
 
 import local
+import measure
+import stack as stacks
 
 SHARED = ("internal-status", "upstream-healthcheck", "worker-events", "lrucache-lock", "balancer-ewma", "balancer-ewma-locks",
           "balancer-ewma-last-touched-at", "etcd-cluster-health-check", "plugin-limit-req")
@@ -148,7 +151,14 @@ def start(bed, lua, head):
     location, mirror = requests(lua)
     servers = SERVERS.format(lua=lua, shared=shared, port=port, dir=place, log_format=log_format(lua), location=location,
                              mirror=mirror)
-    return bed.nginx(place, servers, head=head), port
+    master = bed.nginx(place, servers, head=head)[0]
+    stacks.wait_until(lambda: any(map(is_loader, measure.tree(master))), local.NGINX_S, "nginx's loader of the cache")
+    return [pid for pid in measure.tree(master) if not is_loader(pid)], port
+
+
+def is_loader(pid):
+    """Whether it is the process that reads a cache which nginx finds, the last one that it starts: it ends after a minute."""
+    return b"cache loader" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def has_logged(bed):

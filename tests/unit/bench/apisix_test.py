@@ -1,5 +1,6 @@
 """What the bench takes from APISIX's folder: python3 apisix_test.py TESTS [unittest arguments]."""
 import pathlib
+import subprocess
 import sys
 import tempfile
 import types
@@ -8,6 +9,7 @@ import unittest
 TESTS = pathlib.Path(sys.argv.pop(1))
 sys.path.insert(0, str(TESTS / "bench"))
 sys.modules["local"] = types.SimpleNamespace(SECRET="secret")  # nothing is started here
+sys.modules["stack"] = types.SimpleNamespace()
 
 import apisix  # pylint: disable=wrong-import-position
 
@@ -62,6 +64,13 @@ class FolderTest(unittest.TestCase):
 
     def test_the_log_has_the_format_of_http(self):
         self.assertEqual(apisix.log_format(self.lua), '$remote_addr "$request"')
+
+    def test_a_loader_of_a_cache_is_told_from_workers(self):
+        # It ends within the run: whoever counted its time would look for it in vain.
+        for title, expected in (("nginx: cache loader process", True), ("nginx: worker process", False)):
+            with subprocess.Popen([sys.executable, "-c", "input()", title], stdin=subprocess.PIPE) as process:
+                self.assertEqual(apisix.is_loader(process.pid), expected)
+                process.communicate(b"\n")
 
     def test_the_log_is_not_switched_off_with_those_of_the_other_peers(self):
         # `access_log off` stands at the level above: there, no other one would count.
