@@ -1,7 +1,8 @@
 -- Whoever took a unit of a quota kept all others waiting at its counter until its commit was on disk.
 -- Far from the limit a session takes a portion with its unit, and spends that on a row of its own:
 -- `used` of quota_usage holds what is spent and what lies in portions. Near the limit there are none:
--- portions become smaller as the room does, and who finds no room gathers those that are left.
+-- portions become smaller as the room does, and who finds no room gathers those that are left. Nor
+-- are there any while few are used: builds before take `used` for a total.
 
 CREATE TABLE quota_portion (
     instance_id text NOT NULL,
@@ -77,7 +78,7 @@ BEGIN
                   DETAIL = counter."limit";
     END IF;
     IF units = 1 THEN
-        portion := least((counter."limit" - counter.used - units) / 64, 32);
+        portion := least((counter."limit" - counter.used - units) / 64, counter.used / 64, 32);
     END IF;
     UPDATE quota_usage q SET used = counter.used + units + portion
     WHERE q.instance_id = gateway AND q.quota = name AND q.scope = place;

@@ -10,7 +10,8 @@
 #include <pthread.h>
 
 #define TAKERS  6
-#define STRIPES 32 // of proto/sql/0251
+#define STRIPES 32   // of proto/sql/0251
+#define BEFORE  1000 // units that are used already: with few there are no portions
 
 static struct sl_quota
 things(const struct fixture *f)
@@ -21,11 +22,12 @@ things(const struct fixture *f)
 static void
 allow(struct fixture *f, int limit)
 {
-    fixture_sql(f, sl_arena_printf(f->arena,
-                                   "INSERT INTO quota_usage (instance_id, quota, \"limit\") VALUES"
-                                   " ('%s', 'things', %d) ON CONFLICT (instance_id, quota, scope)"
-                                   " DO UPDATE SET \"limit\" = excluded.\"limit\"",
-                                   f->gateway, limit));
+    fixture_sql(f, sl_arena_printf(
+                       f->arena,
+                       "INSERT INTO quota_usage (instance_id, quota, used, \"limit\")"
+                       " VALUES ('%s', 'things', %d, %d) ON CONFLICT (instance_id, quota, scope)"
+                       " DO UPDATE SET \"limit\" = excluded.\"limit\"",
+                       f->gateway, BEFORE, BEFORE + limit));
 }
 
 static int64_t
@@ -87,8 +89,9 @@ far_from_the_limit_nobody_waits_and_the_total_is_exact(void **state)
     fixture_sql(&other, "SET lock_timeout = '1s'");
     assert_true(take(&other));
     sl_tx_free(&open);
-    assert_int_equal(sum_of(f, "used", "quota_spent"), 3);
-    assert_int_equal(sum_of(f, "used", "quota_usage"), 3 + sum_of(f, "spare", "quota_portion"));
+    assert_int_equal(sum_of(f, "used", "quota_spent"), BEFORE + 3);
+    assert_int_equal(sum_of(f, "used", "quota_usage"),
+                     BEFORE + 3 + sum_of(f, "spare", "quota_portion"));
     assert_int_not_equal(sum_of(f, "spare", "quota_portion"), 0);
     fixture_close(&other);
 }
@@ -107,7 +110,7 @@ what_lies_in_another_sessions_portion_is_not_lost(void **state)
         taken++;
     }
     assert_int_equal(taken, 200);
-    assert_int_equal(sum_of(f, "used", "quota_spent"), 200);
+    assert_int_equal(sum_of(f, "used", "quota_spent"), BEFORE + 200);
     assert_false(take(f));
     fixture_close(&other);
 }
@@ -122,7 +125,7 @@ a_limit_that_is_lowered_holds_at_once(void **state)
     assert_int_equal(sum_of(f, "spare", "quota_portion"), 0);
     assert_true(take(f));
     assert_false(take(f));
-    assert_int_equal(sum_of(f, "used", "quota_usage"), 2);
+    assert_int_equal(sum_of(f, "used", "quota_usage"), BEFORE + 2);
 }
 
 struct taker {
@@ -145,6 +148,20 @@ take_all(void *arg)
 }
 
 static void
+while_few_are_used_the_counter_is_what_builds_before_take_it_for(void **state)
+{
+    struct fixture *f = *state;
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "INSERT INTO quota_usage (instance_id, quota, used, \"limit\")"
+                                   " VALUES ('%s', 'things', 0, 100000)",
+                                   f->gateway));
+    for (int i = 0; i < 60; i++) {
+        assert_true(take(f));
+    }
+    assert_int_equal(sum_of(f, "used", "quota_usage"), 60);
+}
+
+static void
 takers_at_once_get_the_limit_to_the_unit(void **state)
 {
     struct fixture *f = *state;
@@ -161,7 +178,7 @@ takers_at_once_get_the_limit_to_the_unit(void **state)
         taken += takers[i].taken;
     }
     assert_int_equal(taken, 300);
-    assert_int_equal(sum_of(f, "used", "quota_spent"), 300);
+    assert_int_equal(sum_of(f, "used", "quota_spent"), BEFORE + 300);
 }
 
 // The last unit is another's, who gives it back: the one that waited for it is not refused.
@@ -204,6 +221,7 @@ main(void)
         FIXTURE_TEST(far_from_the_limit_nobody_waits_and_the_total_is_exact),
         FIXTURE_TEST(what_lies_in_another_sessions_portion_is_not_lost),
         FIXTURE_TEST(a_limit_that_is_lowered_holds_at_once),
+        FIXTURE_TEST(while_few_are_used_the_counter_is_what_builds_before_take_it_for),
         FIXTURE_TEST(takers_at_once_get_the_limit_to_the_unit),
         FIXTURE_TEST(a_unit_that_is_rolled_back_goes_to_who_waits),
     };
