@@ -252,11 +252,11 @@ run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena,
         log_failure(&command, &err);
         reply = sl_reply_of_error(&err);
     }
-    int64_t took_us = sl_mono_us() - begun_us;
-    if (rc != 0 || !call.deferred) { // else whoever has the token answers, or has answered
-        sl_worker_reply(worker, call.token, &reply);
+    log_command(&call, &reply, sl_mono_us() - begun_us);
+    if (rc == 0 && call.deferred) {
+        return; // whoever has the token answers, or has answered
     }
-    log_command(&call, &reply, took_us); // nobody waits for it
+    sl_worker_reply(worker, call.token, &reply);
 }
 
 // Opens the thread's context, trying again until it works or the worker ends.

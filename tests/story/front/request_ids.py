@@ -25,12 +25,6 @@ def lines(world, units, wanted):
     return found
 
 
-def of_workers(world, mine):
-    """The workers' lines of a call; they answer first."""
-    return wait_until(lambda: lines(world, ["registry-1", "registry-2"], {"message": "command", "request_id": mine}),
-                      10, "a worker's line of the call")
-
-
 def managed(world):
     """A management call: its id and trace in front's log, its id in the log of the worker that did it."""
     mine = uuid.uuid4().hex
@@ -39,7 +33,7 @@ def managed(world):
     assert made.status == 201 and made.headers["x-request-id"] == mine, made
     wait_until(lambda: lines(world, ["front"], {"message": "request", "request_id": mine, "trace_id": TRACE, "status": 201}),
                10, "front's line of the call")
-    workers = of_workers(world, mine)
+    workers = lines(world, ["registry-1", "registry-2"], {"message": "command", "request_id": mine})
     assert [(entry["command"], entry["outcome"]) for entry in workers] == [("group.create", "done")], workers
     world.want(204, "DELETE", f"/api-groups/{made.json['id']}")
 
@@ -50,7 +44,7 @@ def refused(world):
     reply = world.manage("GET", f"/api-groups/{world.names['zero']}", headers={"X-Request-Id": mine})
     assert reply.status == 404, reply
     wait_until(lambda: lines(world, ["front"], {"request_id": mine, "trace_id": mine, "status": 404}), 10, "front's line")
-    workers = of_workers(world, mine)
+    workers = lines(world, ["registry-1", "registry-2"], {"message": "command", "request_id": mine})
     assert [entry["outcome"] for entry in workers] == [reply.json["error_code"]], workers
 
 
