@@ -94,7 +94,9 @@ class Refusals(unittest.TestCase):
 
 class Statements(unittest.TestCase):
     def test_every_statement_joins_the_gateway_to_the_project(self):
-        for statement in descriptor(stamp=None).sql().values():
+        statements = descriptor(stamp=None).sql()
+        self.assertIn("t.instance_id = (SELECT id FROM instance WHERE id = $1 AND project_id = $2)", statements.pop("read"))
+        for statement in statements.values():
             self.assertIn("instance i", statement)
             self.assertIn("i.project_id = $2", statement)
 
