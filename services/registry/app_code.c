@@ -35,7 +35,7 @@ seal_code(struct change *change, struct sl_error *err)
 int
 app_code_generate(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
-    return mutation_run(call, reply, engine_create_work, err);
+    return mutation_run_optimistic(call, reply, engine_create_work, err);
 }
 
 const struct resource_hooks app_code_hooks = {

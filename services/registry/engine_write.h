@@ -6,7 +6,7 @@
 
 #include "services/registry/engine.h"
 
-// The three verbs that write; run by mutation_run.
+// The three verbs that write; a creation is run by mutation_run_optimistic alone.
 mutation_work_fn engine_create_work;
 mutation_work_fn engine_update_work;
 mutation_work_fn engine_delete_work;
