@@ -46,7 +46,7 @@ struct mutation {
     void *explained;                               // what it looks at
     struct sl_later *claim;                        // of the command id; NULL: optimistic
     struct sl_later *gateway;                      // the gateway's lock; NULL: none is needed
-    bool open;                                     // claimed, the gateway the caller's; or so assumed
+    bool open;                                     // claimed, the gateway the caller's; or assumed
     bool repeat;                                   // the command ran before
     bool touched;                                  // runtime keys were marked
     struct mutation_quota quotas[MUTATION_QUOTAS]; //
