@@ -55,6 +55,13 @@ pack_text(msgpack_packer *pack, const char *text)
     msgpack_pack_str_body(pack, text, len);
 }
 
+static void
+pack_bin(msgpack_packer *pack, const struct sl_str *bytes)
+{
+    msgpack_pack_bin(pack, bytes->len);
+    msgpack_pack_bin_body(pack, bytes->ptr, bytes->len);
+}
+
 // Whether a field says nothing, so that it is left out: what decoding gives an absent one.
 static bool
 is_none(const struct entry_field *field, const void *base)
@@ -70,6 +77,8 @@ is_none(const struct entry_field *field, const void *base)
         return int_of(field, member) == 0;
     case FIELD_WORD:
         return *(const unsigned *)member == 0;
+    case FIELD_BIN:
+        return ((const struct sl_str *)member)->len == 0;
     case FIELD_MAP:
         for (size_t i = 0; i < field->sub->count; i++) {
             if (!is_none(&field->sub->fields[i], member)) {
@@ -77,6 +86,7 @@ is_none(const struct entry_field *field, const void *base)
             }
         }
         return true;
+    case FIELD_BINS:
     case FIELD_TEXTS:
     case FIELD_LIST:
         return entry_count_of(field, base) == 0;
@@ -91,10 +101,13 @@ pack_list(msgpack_packer *pack, const struct entry_field *field, const void *bas
     size_t count = entry_count_of(field, base);
     msgpack_pack_array(pack, count);
     for (size_t i = 0; i < count; i++) {
+        const void *one = item + i * entry_item_size(field);
         if (field->type == FIELD_LIST) {
-            pack_struct(pack, field->sub, item + i * field->sub->size);
+            pack_struct(pack, field->sub, one);
+        } else if (field->type == FIELD_BINS) {
+            pack_bin(pack, one);
         } else {
-            pack_text(pack, entry_text_of(item + i * sizeof(const char *)));
+            pack_text(pack, entry_text_of(one));
         }
     }
 }
@@ -122,9 +135,13 @@ pack_field(msgpack_packer *pack, const struct entry_field *field, const void *ba
     case FIELD_WORD:
         pack_text(pack, field->words[*(const unsigned *)member]);
         break;
+    case FIELD_BIN:
+        pack_bin(pack, (const void *)member);
+        break;
     case FIELD_MAP:
         pack_struct(pack, field->sub, member);
         break;
+    case FIELD_BINS:
     case FIELD_TEXTS:
     case FIELD_LIST:
         pack_list(pack, field, base);
@@ -203,6 +220,21 @@ take_text(struct decoder *decoder, const char *name, const char **ret_text)
 }
 
 static int
+take_bin(struct decoder *decoder, const char *name, struct sl_str *ret_bytes)
+{
+    struct sl_unpack_value value;
+    if (!sl_unpack_next(&decoder->cursor, &value) || value.type != SL_UNPACK_BIN) {
+        return broken(decoder, name);
+    }
+    const char *copy = sl_arena_dupn(decoder->arena, value.bytes.ptr, value.bytes.len);
+    if (copy == NULL) {
+        return sl_arena_check(decoder->arena, decoder->err);
+    }
+    *ret_bytes = (struct sl_str){copy, value.bytes.len};
+    return 0;
+}
+
+static int
 decode_text(struct decoder *decoder, const struct entry_field *field, void *member)
 {
     const char *text = "";
@@ -251,23 +283,32 @@ decode_word(struct decoder *decoder, const struct entry_field *field, void *memb
 }
 
 static int
+decode_item(struct decoder *decoder, const struct entry_field *field, void *item)
+{
+    switch (field->type) {
+    case FIELD_LIST:
+        return decode_struct(decoder, field->sub, item, field->name);
+    case FIELD_BINS:
+        return take_bin(decoder, field->name, item);
+    default:
+        return take_text(decoder, field->name, item);
+    }
+}
+
+static int
 decode_list(struct decoder *decoder, const struct entry_field *field, void *base)
 {
     struct sl_unpack_value value;
     if (!sl_unpack_next(&decoder->cursor, &value) || value.type != SL_UNPACK_ARRAY) {
         return broken(decoder, field->name);
     }
-    size_t size = field->type == FIELD_LIST ? field->sub->size : sizeof(const char *);
+    size_t size = entry_item_size(field);
     char *items = sl_arena_array(decoder->arena, value.count, size);
     if (items == NULL && value.count > 0) {
         return sl_arena_check(decoder->arena, decoder->err);
     }
     for (size_t i = 0; i < value.count; i++) {
-        void *item = items + i * size;
-        int status = field->type == FIELD_LIST
-                         ? decode_struct(decoder, field->sub, item, field->name)
-                         : take_text(decoder, field->name, (const char **)item);
-        if (status != 0) {
+        if (decode_item(decoder, field, items + i * size) != 0) {
             return -1;
         }
     }
@@ -289,8 +330,11 @@ decode_field(struct decoder *decoder, const struct entry_field *field, void *bas
         return decode_scalar(decoder, field, member);
     case FIELD_WORD:
         return decode_word(decoder, field, member);
+    case FIELD_BIN:
+        return take_bin(decoder, field->name, member);
     case FIELD_MAP:
         return decode_struct(decoder, field->sub, member, field->name);
+    case FIELD_BINS:
     case FIELD_TEXTS:
     case FIELD_LIST:
         return decode_list(decoder, field, base);
@@ -434,6 +478,27 @@ check_app(struct decoder *decoder, const struct sl_app *app)
     return 0;
 }
 
+// An empty certificate in a list is none.
+static bool
+are_full(const struct sl_str *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].len == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int
+check_certificate(struct decoder *decoder, const struct sl_certificate *certificate)
+{
+    if (!are_full(certificate->chain, certificate->chain_count)) {
+        return broken(decoder, "chain");
+    }
+    return are_full(certificate->ca, certificate->ca_count) ? 0 : broken(decoder, "ca");
+}
+
 static int
 check_entry(struct decoder *decoder, const struct sl_entry *entry)
 {
@@ -442,6 +507,13 @@ check_entry(struct decoder *decoder, const struct sl_entry *entry)
     }
     if (entry->kind == SL_KIND_THROTTLE && entry->throttle.window_s == 0) {
         return broken(decoder, "window_s");
+    }
+    if (entry->kind == SL_KIND_HOST &&
+        !are_ids(entry->host.certificates, entry->host.certificate_count)) {
+        return broken(decoder, "certificates");
+    }
+    if (entry->kind == SL_KIND_CERTIFICATE) {
+        return check_certificate(decoder, &entry->certificate);
     }
     return entry->kind == SL_KIND_APP ? check_app(decoder, &entry->app) : 0;
 }

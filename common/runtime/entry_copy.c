@@ -28,6 +28,16 @@ place_text(struct copier *copier, const char *text)
     return copy == NULL ? NULL : memcpy(copy, text, size);
 }
 
+static void
+copy_bin(struct copier *copier, struct sl_str *copy, const struct sl_str *bytes)
+{
+    char *block = place(copier, bytes->len, 1);
+    if (block != NULL && bytes->len > 0) {
+        memcpy(block, bytes->ptr, bytes->len);
+        *copy = (struct sl_str){block, bytes->len};
+    }
+}
+
 static void copy_struct(struct copier *copier, const struct entry_table *table, void *copy,
                         const void *base);
 
@@ -35,13 +45,17 @@ static void *
 copy_list(struct copier *copier, const struct entry_field *field, const void *base)
 {
     const char *from = *(const char *const *)((const char *)base + field->offset);
-    size_t size = field->type == FIELD_LIST ? field->sub->size : sizeof(const char *);
+    size_t size = entry_item_size(field);
     size_t count = entry_count_of(field, base);
     char *items = place(copier, count * size, _Alignof(max_align_t));
     for (size_t i = 0; i < count; i++) {
         void *item = items == NULL ? NULL : items + i * size;
         if (field->type == FIELD_LIST) {
             copy_struct(copier, field->sub, item, from + i * size);
+            continue;
+        }
+        if (field->type == FIELD_BINS) {
+            copy_bin(copier, item, (const void *)(from + i * size));
             continue;
         }
         const char *text = place_text(copier, entry_text_of(from + i * size));
@@ -67,9 +81,13 @@ copy_struct(struct copier *copier, const struct entry_table *table, void *copy, 
             copy_struct(copier, field->sub, target, member);
             continue;
         }
+        if (field->type == FIELD_BIN) {
+            copy_bin(copier, target, (const void *)member);
+            continue;
+        }
         if (field->type == FIELD_TEXT || field->type == FIELD_ID) {
             moved = place_text(copier, entry_text_of(member));
-        } else if (field->type == FIELD_TEXTS || field->type == FIELD_LIST) {
+        } else if (field->type >= FIELD_BINS) {
             moved = copy_list(copier, field, base);
         } else {
             continue;

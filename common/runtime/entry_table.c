@@ -136,10 +136,27 @@ static const struct entry_field group_fields[] = {
     {"sl_domain_enabled", FIELD_BOOL, AT(sl_group, sl_domain_enabled)},
 };
 
+static const char *const min_tls_words[] = {"TLSv1.1", "TLSv1.2", NULL};
+
 static const struct entry_field host_fields[] = {
     {"name", FIELD_TEXT, .required = true, AT(sl_host, name)},
     {"group_id", FIELD_ID, .required = true, AT(sl_host, group_id)},
     {"debugging", FIELD_BOOL, AT(sl_host, debugging)},
+    {"certificates", FIELD_TEXTS, LIST_AT(sl_host, certificates, certificate_count)},
+    {"min_tls", FIELD_WORD, AT(sl_host, min_tls), .words = min_tls_words},
+    {"verify_client", FIELD_BOOL, AT(sl_host, verify_client)},
+    {"redirect_https", FIELD_BOOL, AT(sl_host, redirect_https)},
+    {"http_port", FIELD_INT, AT(sl_host, http_port), .min = -1, .max = UINT16_MAX},
+    {"https_port", FIELD_INT, AT(sl_host, https_port), .min = -1, .max = UINT16_MAX},
+};
+
+static const struct entry_field certificate_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_certificate, id)},
+    {"name", FIELD_TEXT, AT(sl_certificate, name)},
+    {"algorithm", FIELD_TEXT, AT(sl_certificate, algorithm)},
+    {"chain", FIELD_BINS, .required = true, LIST_AT(sl_certificate, chain, chain_count)},
+    {"key", FIELD_BIN, .required = true, AT(sl_certificate, key)},
+    {"ca", FIELD_BINS, LIST_AT(sl_certificate, ca, ca_count)},
 };
 
 static const char *const acl_words[] = {"NONE", "PERMIT", "DENY", NULL};
@@ -251,6 +268,9 @@ const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
     [SL_KIND_TOKEN_KEY] = {"token_key",
                            {token_key_fields, SL_COUNT(token_key_fields),
                             sizeof(struct sl_token_key)}},
+    [SL_KIND_CERTIFICATE] = {"certificate",
+                             {certificate_fields, SL_COUNT(certificate_fields),
+                              sizeof(struct sl_certificate)}},
 };
 
 const char *
@@ -323,6 +343,17 @@ app_min_reader(const struct sl_app *app)
     return app->acl_mode != SL_ACL_NONE ? 2 : 1;
 }
 
+// Readers before version 7 show every host the node's own certificate and take no scheme for
+// another. TLS 1.1 is offered by none.
+static uint32_t
+host_min_reader(const struct sl_host *host)
+{
+    return host->certificate_count > 0 || host->verify_client || host->redirect_https ||
+                   host->http_port != 0 || host->https_port != 0
+               ? 7
+               : 1;
+}
+
 uint32_t
 sl_entry_min_reader(const struct sl_entry *entry)
 {
@@ -332,6 +363,12 @@ sl_entry_min_reader(const struct sl_entry *entry)
     }
     if (entry->kind == SL_KIND_APP) {
         return app_min_reader(&entry->app);
+    }
+    if (entry->kind == SL_KIND_HOST) {
+        return host_min_reader(&entry->host);
+    }
+    if (entry->kind == SL_KIND_CERTIFICATE) {
+        return 7;
     }
     if (entry->kind != SL_KIND_API) {
         return 1;

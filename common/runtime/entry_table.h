@@ -12,7 +12,9 @@ enum entry_field_type {
     FIELD_BOOL,  // bool
     FIELD_INT,   // any integer member, within min..max
     FIELD_WORD,  // an enum, by name
+    FIELD_BIN,   // struct sl_str
     FIELD_MAP,   // a struct of its own table, embedded
+    FIELD_BINS,  // const struct sl_str *, with a count
     FIELD_TEXTS, // const char *const *, with a count
     FIELD_LIST,  // structs of another table, with a count
 };
@@ -22,9 +24,9 @@ struct entry_table;
 struct entry_field {
     const char *name;              // on the wire
     enum entry_field_type type;    //
-    bool required;                 // TEXT, ID: not empty
+    bool required;                 // TEXT, ID, BIN, BINS: not empty
     size_t offset, size;           // of the member
-    size_t count_offset;           // TEXTS, LIST: of the size_t beside it
+    size_t count_offset;           // BINS, TEXTS, LIST: of the size_t beside it
     int64_t min, max;              // INT
     const char *const *words;      // WORD: names in the order of the enum, ending in NULL
     const struct entry_table *sub; // MAP, LIST
@@ -49,6 +51,20 @@ entry_text_of(const void *member)
 {
     const char *text = *(const char *const *)member;
     return text == NULL ? "" : text;
+}
+
+// The size of a list's items.
+static inline size_t
+entry_item_size(const struct entry_field *field)
+{
+    switch (field->type) {
+    case FIELD_LIST:
+        return field->sub->size;
+    case FIELD_BINS:
+        return sizeof(struct sl_str);
+    default:
+        return sizeof(const char *);
+    }
 }
 
 // The count beside a list; 0 for other fields.

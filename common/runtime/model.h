@@ -10,7 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
-#define SL_READER_VERSION 6 // the newest entry format that this build can honour
+#define SL_READER_VERSION 7 // the newest entry format that this build can honour
 
 enum sl_method {
     SL_METHOD_GET,
@@ -172,11 +172,35 @@ struct sl_group {
     bool sl_domain_enabled; // its debugging domain routes
 };
 
+enum sl_min_tls {
+    SL_MIN_TLS_1_1,
+    SL_MIN_TLS_1_2,
+};
+
 // kind "host", key the host name in lower case ("*.example.com" for a wildcard).
 struct sl_host {
     const char *name;
     const char *group_id;
-    bool debugging; // counts towards the daily limit
+    bool debugging;                  // counts towards the daily limit
+    const char *const *certificates; // ids of those that handshakes may show
+    size_t certificate_count;        //
+    enum sl_min_tls min_tls;         // what clients must speak at least
+    bool verify_client;              // clients show a certificate that `ca` of theirs signed
+    bool redirect_https;             // calls over HTTP are sent to HTTPS
+    int32_t http_port, https_port;   // 0: wherever the node listens; -1: not over this scheme
+};
+
+// kind "certificate", key certificate id: what handshakes of the hosts that name it show. All of it
+// is DER that somebody checked when it came in; readers check it again.
+struct sl_certificate {
+    const char *id;
+    const char *name;
+    const char *algorithm;      // of the key: "RSA", "ECC"
+    struct sl_str key;          // PKCS #8
+    const struct sl_str *chain; // the host's own first
+    size_t chain_count;         // at least one
+    const struct sl_str *ca;    // by whom clients' certificates are signed
+    size_t ca_count;            //
 };
 
 // How a list of addresses is meant.
