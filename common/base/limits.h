@@ -13,10 +13,11 @@
 #define SL_HEADERS_MAX ((size_t)64 * 1024)        // management request line and headers, bytes
 #define SL_MESSAGE_MAX ((size_t)16 * 1024 * 1024) // one message on the bus, bytes
 #define SL_COMMAND_ARENA_MAX                                                                       \
-    ((size_t)64 * 1024 * 1024)  // what one command may hold in memory, bytes
-#define SL_DEADLINE_MS    10000 // of a management command without wait_ms
-#define SL_WAIT_MAX_MS    30000 // of wait_ms
-#define SL_JSON_DEPTH_MAX 32    // nesting of a request body
-#define SL_SHARDS         1024  // limit keys are spread over (architecture.md 7)
+    ((size_t)64 * 1024 * 1024)     // what one command may hold in memory, bytes
+#define SL_DEADLINE_MS       10000 // of a management command without wait_ms
+#define SL_WAIT_MAX_MS       30000 // of wait_ms
+#define SL_JSON_DEPTH_MAX    32    // nesting of a request body
+#define SL_MEMBER_WEIGHT_MAX 10000 // of a channel's member
+#define SL_SHARDS            1024  // limit keys are spread over (architecture.md 7)
 
 #endif

@@ -435,7 +435,8 @@ check_api(struct decoder *decoder, const struct sl_api *api)
         return broken(decoder, "schemes");
     }
     if (api->backend_type != SL_BACKEND_MOCK &&
-        (api->http.path[0] != '/' || api->http.port == 0 || api->http.timeout_ms == 0)) {
+        (api->http.path[0] != '/' || api->http.timeout_ms == 0 ||
+         (api->http.port == 0 && api->http.channel[0] == '\0'))) {
         return broken(decoder, "http");
     }
     if (api->backend_type == SL_BACKEND_MOCK && api->mock.status == 0) {
@@ -500,6 +501,23 @@ check_certificate(struct decoder *decoder, const struct sl_certificate *certific
 }
 
 static int
+check_channel(struct decoder *decoder, const struct sl_channel *channel)
+{
+    const struct sl_health *health = &channel->health;
+    if (health->protocol == SL_PROBE_NONE) {
+        return 0;
+    }
+    bool asks = health->protocol != SL_PROBE_TCP;
+    if (health->threshold_normal == 0 || health->threshold_abnormal == 0 ||
+        health->timeout_s == 0 || health->interval_s == 0 ||
+        (asks && (health->path[0] != '/' ||
+                  (health->method != SL_METHOD_GET && health->method != SL_METHOD_HEAD)))) {
+        return broken(decoder, "health");
+    }
+    return 0;
+}
+
+static int
 check_entry(struct decoder *decoder, const struct sl_entry *entry)
 {
     if (entry->kind == SL_KIND_API) {
@@ -514,6 +532,9 @@ check_entry(struct decoder *decoder, const struct sl_entry *entry)
     }
     if (entry->kind == SL_KIND_CERTIFICATE) {
         return check_certificate(decoder, &entry->certificate);
+    }
+    if (entry->kind == SL_KIND_CHANNEL) {
+        return check_channel(decoder, &entry->channel);
     }
     return entry->kind == SL_KIND_APP ? check_app(decoder, &entry->app) : 0;
 }

@@ -22,6 +22,7 @@ enum sl_kind {
     SL_KIND_ACCESS_KEY,
     SL_KIND_TOKEN_KEY,
     SL_KIND_CERTIFICATE,
+    SL_KIND_CHANNEL,
     SL_KIND_COUNT, // a kind that this build does not know
 };
 
@@ -38,6 +39,7 @@ struct sl_entry {
         struct sl_access_key access_key;
         struct sl_token_key token_key;
         struct sl_certificate certificate;
+        struct sl_channel channel;
     };
 };
 
@@ -46,11 +48,11 @@ struct sl_entry {
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
-// The reader version that an entry needs: 7 for a certificate and a host that has one, redirects or
-// is not reached by both schemes, 6 for an app whose quota waits for its first call and an
-// API whose gRPC calls go to a function, 5 for a gateway with features, an app with a quota and an
-// API of IAM, 4 for a backend without host, 3 for policies and checked parameters, 2 for an app
-// with a list of addresses, else 1.
+// The reader version that an entry needs: 7 for a channel and an API that calls one, a certificate
+// and a host that has one, redirects or is not reached by both schemes, 6 for an app whose quota
+// waits for its first call and an API whose gRPC calls go to a function, 5 for a gateway with
+// features, an app with a quota and an API of IAM, 4 for a backend without host, 3 for policies and
+// checked parameters, 2 for an app with a list of addresses, else 1.
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
 // Writes an entry as msgpack into `arena`.

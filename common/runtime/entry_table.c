@@ -35,6 +35,8 @@ static const struct entry_field http_fields[] = {
     {"retry_count", FIELD_INT, AT(sl_http_backend, retry_count), .min = -1, .max = 10},
     {"async", FIELD_BOOL, AT(sl_http_backend, async)},
     {"function", FIELD_TEXT, AT(sl_http_backend, function)},
+    {"channel", FIELD_ID, AT(sl_http_backend, channel)},
+    {"proxy_host", FIELD_TEXT, AT(sl_http_backend, proxy_host)},
 };
 static const struct entry_table http_table = {http_fields, SL_COUNT(http_fields),
                                               sizeof(struct sl_http_backend)};
@@ -252,6 +254,43 @@ static const struct entry_field token_key_fields[] = {
     {"public_key", FIELD_TEXT, .required = true, AT(sl_token_key, public_key)},
 };
 
+static const char *const probe_words[] = {"NONE", "TCP", "HTTP", "HTTPS", NULL};
+
+static const struct entry_field member_fields[] = {
+    {"id", FIELD_ID, AT(sl_member, id)},
+    {"host", FIELD_TEXT, .required = true, AT(sl_member, host)},
+    {"port", FIELD_INT, .required = true, AT(sl_member, port), .min = 1, .max = UINT16_MAX},
+    {"weight", FIELD_INT, AT(sl_member, weight), .min = 0, .max = SL_MEMBER_WEIGHT_MAX},
+    {"backup", FIELD_BOOL, AT(sl_member, backup)},
+};
+static const struct entry_table member_table = {member_fields, SL_COUNT(member_fields),
+                                                sizeof(struct sl_member)};
+
+static const struct entry_field health_fields[] = {
+    {"protocol", FIELD_WORD, AT(sl_health, protocol), .words = probe_words},
+    {"path", FIELD_TEXT, AT(sl_health, path)},
+    {"method", FIELD_WORD, AT(sl_health, method), .words = method_words},
+    {"port", FIELD_INT, AT(sl_health, port), .min = 0, .max = UINT16_MAX},
+    {"threshold_normal", FIELD_INT, AT(sl_health, threshold_normal), .min = 1, .max = 10},
+    {"threshold_abnormal", FIELD_INT, AT(sl_health, threshold_abnormal), .min = 1, .max = 10},
+    {"timeout_s", FIELD_INT, AT(sl_health, timeout_s), .min = 1, .max = 30},
+    {"interval_s", FIELD_INT, AT(sl_health, interval_s), .min = 1, .max = 300},
+    {"codes", FIELD_TEXT, AT(sl_health, codes)},
+    {"client_ssl", FIELD_BOOL, AT(sl_health, client_ssl)},
+};
+static const struct entry_table health_table = {health_fields, SL_COUNT(health_fields),
+                                                sizeof(struct sl_health)};
+
+static const struct entry_field channel_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_channel, id)},
+    {"name", FIELD_TEXT, AT(sl_channel, name)},
+    {"strategy", FIELD_INT, .required = true, AT(sl_channel, strategy), .min = SL_STRATEGY_TURN,
+     .max = SL_STRATEGY_URI},
+    {"port", FIELD_INT, AT(sl_channel, port), .min = 0, .max = UINT16_MAX},
+    {"members", FIELD_LIST, LIST_AT(sl_channel, members, member_count), .sub = &member_table},
+    {"health", FIELD_MAP, AT(sl_channel, health), .sub = &health_table},
+};
+
 const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
     [SL_KIND_API] = {"api", {api_fields, SL_COUNT(api_fields), sizeof(struct sl_api)}},
     [SL_KIND_GROUP] = {"group", {group_fields, SL_COUNT(group_fields), sizeof(struct sl_group)}},
@@ -271,6 +310,8 @@ const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
     [SL_KIND_CERTIFICATE] = {"certificate",
                              {certificate_fields, SL_COUNT(certificate_fields),
                               sizeof(struct sl_certificate)}},
+    [SL_KIND_CHANNEL] = {"channel",
+                         {channel_fields, SL_COUNT(channel_fields), sizeof(struct sl_channel)}},
 };
 
 const char *
@@ -303,6 +344,24 @@ lacks_host(const struct sl_api *api)
     return lacks;
 }
 
+static bool
+has_text(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+// Whether a backend or a policy's is a channel, which readers before version 7 take for a backend
+// without a host.
+static bool
+names_channel(const struct sl_api *api)
+{
+    bool names = has_text(api->http.channel);
+    for (size_t i = 0; i < api->policy_count && !names; i++) {
+        names = has_text(api->policies[i].http.channel);
+    }
+    return names;
+}
+
 // Whether a policy asks for a cookie, which readers before version 5 do not know.
 static bool
 asks_cookies(const struct sl_api *api)
@@ -323,11 +382,9 @@ asks_cookies(const struct sl_api *api)
 static bool
 names_function(const struct sl_api *api)
 {
-    const char *own = api->http.function;
-    bool names = own != NULL && own[0] != '\0';
+    bool names = has_text(api->http.function);
     for (size_t i = 0; i < api->policy_count && !names; i++) {
-        const char *urn = api->policies[i].http.function;
-        names = urn != NULL && urn[0] != '\0';
+        names = has_text(api->policies[i].http.function);
     }
     return names;
 }
@@ -367,11 +424,14 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind == SL_KIND_HOST) {
         return host_min_reader(&entry->host);
     }
-    if (entry->kind == SL_KIND_CERTIFICATE) {
+    if (entry->kind == SL_KIND_CERTIFICATE || entry->kind == SL_KIND_CHANNEL) {
         return 7;
     }
     if (entry->kind != SL_KIND_API) {
         return 1;
+    }
+    if (names_channel(&entry->api)) {
+        return 7;
     }
     if (names_function(&entry->api)) {
         return 6;

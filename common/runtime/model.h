@@ -102,6 +102,8 @@ struct sl_http_backend {
     bool client_certificate; // shows the gateway's certificate; with tls only
     bool async;              // FUNCTION: nobody waits for the function's end
     const char *function;    // GRPC: URN of the function that answers; "": the host itself does
+    const char *channel;     // id of the channel whose members answer; "": `host` and `port` do
+    const char *proxy_host;  // with `channel`, the Host that members are sent; "": the client's own
 };
 
 struct sl_mock_header {
@@ -208,6 +210,55 @@ enum sl_acl_mode {
     SL_ACL_NONE,   // not at all
     SL_ACL_PERMIT, // only these
     SL_ACL_DENY,   // all but these
+};
+
+// How a channel chooses among its members; 0 is none.
+enum sl_strategy {
+    SL_STRATEGY_TURN = 1, // in turn, as often as their weights say
+    SL_STRATEGY_LEAST,    // the one with the fewest calls open, by weight
+    SL_STRATEGY_SOURCE,   // by the client's address
+    SL_STRATEGY_URI,      // by the path; weights are all 1
+};
+
+// How nodes find out whether a member is there.
+enum sl_probe_kind {
+    SL_PROBE_NONE, // not at all: every member is taken for healthy
+    SL_PROBE_TCP,  // it takes a connection
+    SL_PROBE_HTTP, // it answers with a code that counts
+    SL_PROBE_HTTPS
+};
+
+// One member of a channel that is in use.
+struct sl_member {
+    const char *id;   // "" none
+    const char *host; // name or address, lower case
+    uint32_t weight;  // 0..10000, its group's applied; 0: it gets no calls
+    uint16_t port;    // 1..65535
+    bool backup;      // called while no other member is healthy
+};
+
+struct sl_health {
+    enum sl_probe_kind protocol;
+    const char *path;            // HTTP, HTTPS: begins with '/'
+    enum sl_method method;       // HTTP, HTTPS: GET or HEAD
+    uint16_t port;               // 0: the member's
+    uint32_t threshold_normal;   // successes in a row that make a member healthy, 1..10
+    uint32_t threshold_abnormal; // failures in a row that make it faulty, 1..10
+    uint32_t timeout_s;          // 1..30
+    uint32_t interval_s;         // from the begin of a probe to the next one's, 1..300
+    const char *codes;           // HTTP, HTTPS: "200,201,210-299"
+    bool client_ssl;             // HTTPS: the gateway's certificate is shown
+};
+
+// kind "channel", key channel id: the servers that answer calls together.
+struct sl_channel {
+    const char *id;
+    const char *name;
+    enum sl_strategy strategy;
+    uint32_t port; // as declared, that of members which name none; 0: none
+    const struct sl_member *members;
+    size_t member_count;
+    struct sl_health health;
 };
 
 // How often an app may call, over all APIs.
