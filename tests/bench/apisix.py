@@ -2,7 +2,8 @@
 
 `--apisix DIR`: DIR/apisix and the libraries beside it, as `require` finds them, and DIR/conf/config-default.yaml. It runs
 without etcd, from a file, and without the runner of external plugins and the privileged process, which serve no request
-here. Routes, consumer and backend are the other peers'; the key is checked by key-auth, one limit by limit-req. All else
+here. Routes, consumer and backend are the other peers'; the key is checked by key-auth, one limit by limit-req; with all that
+ours does a second one by limit-count, ids come from request-id and counts from prometheus. All else
 is what APISIX's own template makes of conf/config-default.yaml: the access log with the format of that file, X-Real-IP and
 X-Forwarded-* to the backend, the caller's address by a header, connections to the backend kept for a thousand requests, and
 what the plugins of that file put around each request whether its route has them or not (proxy-cache, proxy-mirror).
@@ -13,9 +14,11 @@ import re
 import local
 import measure
 import stack as stacks
+import whole
 
 SHARED = ("internal-status", "upstream-healthcheck", "worker-events", "lrucache-lock", "balancer-ewma", "balancer-ewma-locks",
-          "balancer-ewma-last-touched-at", "etcd-cluster-health-check", "plugin-limit-req")
+          "balancer-ewma-last-touched-at", "etcd-cluster-health-check", "plugin-limit-req", "plugin-limit-count",
+          "plugin-limit-count-reset-header", "prometheus-metrics")
 APIS = 100
 RATE = 1_000_000  # a second, and as many at once: never reached
 
@@ -28,10 +31,10 @@ deployment:
   role_data_plane:
     config_provider: yaml
 plugins:
-  - key-auth
-  - limit-req
+{plugins}
 stream_plugins: []
 """
+LEAN, WHOLE = ["key-auth", "limit-req"], ["request-id", "key-auth", "limit-count", "limit-req", "prometheus"]
 ROUTE = """
   - id: route{n}
     uri: /bench/{n}/items
@@ -45,6 +48,17 @@ ROUTE = """
         nodelay: true
         key: consumer_name
         key_type: var"""
+# A second limit, an id to caller and backend, counts; without the headers of a quota, which ours sends to nobody either.
+MORE = """
+      limit-count:
+        count: {rate}
+        time_window: 1
+        key_type: constant
+        key: api
+        policy: local
+        show_limit_quota_header: false
+      request-id: {{}}
+      prometheus: {{}}"""
 RULES = """routes:{routes}
 upstreams:
   - id: echo
@@ -89,6 +103,9 @@ SERVERS = """
     init_by_lua_block {{
         require "resty.core"
         package.preload["apisix.plugins.ext-plugin.init"] = function() return {{init_worker = function() end}} end
+        for _, name in ipairs {{"snowflake", "nanoid", "resty.redis", "resty.rediscluster"}} do  -- required, not used here
+            package.preload[name] = function() return {{}} end
+        end
         apisix = require "apisix"
         apisix.http_init({{dns_resolver = {{"127.0.0.1"}}}})
     }}
@@ -109,6 +126,11 @@ SERVERS = """
             {mirror}
             proxy_pass $upstream_mirror_uri;
         }}
+    }}
+    server {{
+        listen 127.0.0.1:{metrics};
+        location / {{ content_by_lua_block {{ require("apisix.plugins.prometheus.exporter").export_metrics() }} }}
+        location = /apisix/nginx_status {{ stub_status; }}
     }}
 """
 
@@ -138,19 +160,24 @@ def version(lua):
     return "APISIX " + re.search(r'VERSION = "(.*?)"', (lua / "apisix/core/version.lua").read_text())[1]
 
 
-def start(bed, lua, head):
-    """Its processes and port; `head` loads the Lua module."""
-    place, port = bed.options.var / "apisix", next(bed.ports)
+def start(bed, lua, head, entire=False):
+    """Its processes and port; `head` loads the Lua module. `entire`: with all that ours does, not one limit alone."""
+    place, port = bed.options.var / ("apisix-whole" if entire else "apisix"), next(bed.ports)
     conf = place / "conf"
     conf.mkdir(parents=True)
     (conf / "config-default.yaml").write_text((lua / "conf/config-default.yaml").read_text())
-    (conf / "config.yaml").write_text(SETTINGS)
-    routes = "".join(ROUTE.format(n=n, rate=RATE) for n in range(APIS))
+    plugins = "\n".join(f"  - {name}" for name in (WHOLE if entire else LEAN))
+    (conf / "config.yaml").write_text(SETTINGS.format(plugins=plugins))
+    route = ROUTE + MORE if entire else ROUTE
+    routes = "".join(route.format(n=n, rate=RATE) for n in range(APIS))
     (conf / "apisix.yaml").write_text(RULES.format(routes=routes, backend=bed.backend_port, key=local.SECRET))
     shared = " ".join(f"lua_shared_dict {name} 10m;" for name in SHARED)
     location, mirror = requests(lua)
-    servers = SERVERS.format(lua=lua, shared=shared, port=port, dir=place, log_format=log_format(lua), location=location,
-                             mirror=mirror)
+    metrics = next(bed.ports)
+    if entire:
+        bed.apisix_metrics = metrics
+    servers = SERVERS.format(lua=lua, shared=shared, port=port, metrics=metrics, dir=place, log_format=log_format(lua),
+                             location=location, mirror=mirror)
     master = bed.nginx(place, servers, head=head)[0]
     stacks.wait_until(lambda: any(map(is_loader, measure.tree(master))), local.NGINX_S, "nginx's loader of the cache")
     return [pid for pid in measure.tree(master) if not is_loader(pid)], port
@@ -161,6 +188,10 @@ def is_loader(pid):
     return b"cache loader" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def has_logged(bed):
-    """Whether it wrote the log that the row says it writes."""
-    return (bed.options.var / "apisix/access.log").stat().st_size > 0
+def check(bed, requests):
+    """Refuses a bench in which it did less than its rows say: a log of both, and counts of as many requests."""
+    for name in ("apisix", "apisix-whole"):
+        assert (bed.options.var / name / "access.log").stat().st_size > 0, f"{name} wrote no access log"
+    text = whole.get(bed.apisix_metrics, "/apisix/prometheus/metrics")
+    counted = sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("apisix_http_status{"))
+    assert counted >= requests, f"APISIX counted {counted:.0f} of {requests} requests"

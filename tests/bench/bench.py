@@ -45,7 +45,7 @@ def main():
     args.add_argument("--rate", type=int, default=10_000, help="changes: requests a second (default 10000)")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")
     args.add_argument("--apisix", type=lambda path: pathlib.Path(path).resolve(),
-                      help="peers: a folder with APISIX's Lua modules, those they need, and conf/ (apisix.py)")
+                      help="peers: a folder that apisix_folder.py made (default: makes one where git reaches the sources)")
     args.add_argument("--units", nargs="+", help="limits: second, minute, hour, day (default all)")
     args.add_argument("--nodes", type=int, nargs="+", help="limits, accounting: real nodes (default 1 2 4; 1 2 3 4)")
     args.add_argument("--simulated", action="store_true", help="limits: leave the real processes out")

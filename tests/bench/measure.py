@@ -65,6 +65,7 @@ class Candidate:
         self.name, self.pids, self.url, self.headers = name, pids, url, list(headers)
         self.replay, self.log, self.connections = replay, log, connections
         self.comparisons = []  # (candidate that it is compared with, how much more it may cost or None)
+        self.requests = 0  # that were answered, warm-up included
         self.rounds = []  # (CPU µs per request, requests per second, p50 ms, p99 ms, refused, page faults per request)
 
     def command(self, seconds, connections):
@@ -95,6 +96,7 @@ class Candidate:
         broken = re.search(r"Socket errors: (.*)", out)
         if requests == 0 or (not TOLERANT and (broken or refused * 100 > requests)):
             raise RuntimeError(f"{self.name}: {refused} of {requests} refused, {broken and broken.group(0)}")
+        self.requests += requests
         rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
         self.rounds.append((spent / requests, rate, latency_ms(out, "50%"), latency_ms(out, "99%"), refused,
                             faulted / requests))

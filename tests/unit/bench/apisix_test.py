@@ -8,7 +8,7 @@ import unittest
 
 TESTS = pathlib.Path(sys.argv.pop(1))
 sys.path.insert(0, str(TESTS / "bench"))
-sys.modules["local"] = types.SimpleNamespace(SECRET="secret")  # nothing is started here
+sys.modules["local"] = types.SimpleNamespace(KEY="key", SECRET="secret")  # nothing is started here
 sys.modules["stack"] = types.SimpleNamespace()
 
 import apisix  # pylint: disable=wrong-import-position
@@ -68,7 +68,9 @@ class FolderTest(unittest.TestCase):
     def test_a_loader_of_a_cache_is_told_from_workers(self):
         # It ends within the run: whoever counted its time would look for it in vain.
         for title, expected in (("nginx: cache loader process", True), ("nginx: worker process", False)):
-            with subprocess.Popen([sys.executable, "-c", "input()", title], stdin=subprocess.PIPE) as process:
+            with subprocess.Popen([sys.executable, "-c", "print(flush=True); input()", title], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE) as process:
+                process.stdout.readline()  # before, its command line may not be there yet
                 self.assertEqual(apisix.is_loader(process.pid), expected)
                 process.communicate(b"\n")
 
@@ -76,6 +78,11 @@ class FolderTest(unittest.TestCase):
         # `access_log off` stands at the level above: there, no other one would count.
         self.assertIn("access_log", apisix.SERVERS.split("server {{")[1])
         self.assertNotIn("access_log", apisix.SERVERS.split("server {{")[0])
+
+    def test_all_of_it_has_two_limits_an_id_and_counts(self):
+        for name in apisix.WHOLE:
+            self.assertIn(f"\n      {name}:", apisix.ROUTE + apisix.MORE)
+        self.assertNotIn("limit-count", apisix.ROUTE)
 
 
 if __name__ == "__main__":
