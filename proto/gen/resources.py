@@ -10,7 +10,7 @@ import re
 import areas
 
 WORDS = {"table", "view", "id", "parent", "list", "writable", "internal", "defaults", "secret", "masked",
-         "stamp", "filters", "references", "quota", "runtime", "errors", "hooks"}
+         "stamp", "filters", "references", "quota", "runtime", "errors", "hooks", "made"}
 # Violations that only a bug of ours can cause: the engine opens the gateway first and makes the ids.
 OURS = re.compile(r"(_instance_fkey|_pkey)$")
 
@@ -72,6 +72,8 @@ class Descriptor:
         for view in {self.words.get("view"), self.list_word("view")}:
             if view not in self.tables.views:
                 self.refuse(f"no migration creates view {view}")
+        if "made" in self.words and self.secrets:
+            self.refuse("made: what a creation answers has secrets, which only a read brings along")
         if "not_found" not in self.errors:
             self.refuse("errors has no not_found")
         for code in [*self.errors.values(), *(q["error"] for q in self.words.get("quota", [])),
@@ -153,7 +155,8 @@ class Descriptor:
             statements["insert"] = (
                 f"INSERT INTO {table} AS t (instance_id, id, {names}) SELECT i.id, $3, {', '.join(values)}"
                 f" FROM instance i, jsonb_populate_record(NULL::{table}, $4::jsonb) r"
-                f" WHERE i.id = $1 AND i.project_id = $2 RETURNING {self.answer('t')}")
+                f" WHERE i.id = $1 AND i.project_id = $2 RETURNING {self.answer('t')}"
+                + (f", {self.words['made']}" if "made" in self.words else ""))
             statements["update"] = (
                 f"UPDATE {table} t SET ({names}) = (SELECT {', '.join('r.' + c for c in columns)}"
                 f" FROM jsonb_populate_record(t, $4::jsonb) r){stamp} FROM instance i"
@@ -230,6 +233,7 @@ def row(item):
         "secret_columns": text("".join(f", s.{column}" for _, column in item.secrets)),
         **{member: f"{name}_{member}" for member in ("writable", "secrets", "filters", "quotas", "references",
                                                      "runtime")},
+        "insert_replies": "true" if "made" in words else "false",
         "hooks": f"&{name}_hooks" if words.get("hooks") else "NULL",
         "not_found": f"SL_E_{item.errors['not_found']}",
     }

@@ -147,7 +147,8 @@ engine_quota(struct mutation *m, const struct resource *resource, const json_t *
     return 0;
 }
 
-// Runs the insert or update of the row, and reads it for the reply; m->outcome.after is the row.
+// Runs the insert or update of the row, and reads it for the reply, where the statement does not
+// answer that too: *ret_read is NULL then. m->outcome.after is the row.
 static int
 write_row(const struct change *change, const char *sql, struct sl_later **ret_read,
           struct sl_error *err)
@@ -156,14 +157,17 @@ write_row(const struct change *change, const char *sql, struct sl_later **ret_re
     struct sl_str row = {NULL, 0};
     struct sl_rows *rows = NULL;
     struct sl_later *written = NULL;
+    bool replies = change->before == NULL && change->resource->insert_replies;
     if (engine_dump(m->arena, change->row, &row, err) != 0) {
         return -1;
     }
     if (sl_sql_later(m->tx, m->arena, sql,
                      SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id),
                                SL_P_TEXT(row.ptr)),
-                     &written, err) != 0 ||
-        engine_read_later(m, change->resource, change->id, ret_read, err) != 0) {
+                     &written, err) != 0) {
+        return -1;
+    }
+    if (!replies && engine_read_later(m, change->resource, change->id, ret_read, err) != 0) {
         return -1;
     }
     if (sl_sql_rows(written, &rows, err) != 0) {
@@ -173,6 +177,9 @@ write_row(const struct change *change, const char *sql, struct sl_later **ret_re
         return sl_fail(err, change->resource->not_found, change->id);
     }
     m->outcome.after = sl_rows_text(rows, 0, 0);
+    if (replies) {
+        m->body = sl_str(sl_rows_text(rows, 0, 1));
+    }
     return 0;
 }
 
@@ -195,7 +202,7 @@ write_change(struct change *change, const char *sql, struct sl_error *err)
         engine_touch(m, change->resource, after, err) != 0) {
         return -1;
     }
-    return engine_read_body(m, change->resource, read, change->id, err);
+    return read != NULL ? engine_read_body(m, change->resource, read, change->id, err) : 0;
 }
 
 // What a new row refers to is a foreign key each, so only a refusal asks which of them is missing.

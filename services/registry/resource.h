@@ -80,6 +80,7 @@ struct resource {
     const char *list_columns;                    // "t.a, t.id": the id and what list_order names
     const char *sql_insert;                      // $1 gateway $2 project $3 id $4 row
     const char *sql_update;                      // the same; all four answer the row as JSON
+    bool insert_replies;                         // sql_insert answers the reply's body behind it
     const char *sql_lock;                        // $1 gateway $2 project $3 id; to update
     const char *sql_claim;                       // the same, to delete: against references too
     const char *sql_delete;                      // the same; NULL: another resource's rows

@@ -85,6 +85,9 @@ class Refusals(unittest.TestCase):
     def test_a_resource_without_not_found(self):
         self.refused("not_found", errors={"thing_name_key": "THING_EXISTS"})
 
+    def test_a_creation_that_answers_secrets(self):
+        self.refused("made", made="f(t)", secret=[{"name": "size"}])
+
     def test_a_filter_without_a_place_for_its_value(self):
         self.refused("filter", filters={"name": "t.name IS NULL"})
 
@@ -107,6 +110,11 @@ class Statements(unittest.TestCase):
         sql = descriptor(writable=["name", "size"], defaults={"size": "7"}).sql()
         self.assertIn("coalesce(r.size, 7)", sql["insert"])
         self.assertNotIn("coalesce", sql["update"])
+
+    def test_a_creation_that_answers_reads_no_view(self):
+        sql = descriptor(made="f(t)").sql()
+        self.assertTrue(sql["insert"].endswith("RETURNING to_json(t)::text, f(t)"))
+        self.assertNotIn("f(t)", sql["update"])
 
     def test_hidden_columns_are_left_out_of_answers(self):
         sql = descriptor(masked=["size"]).sql()
