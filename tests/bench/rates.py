@@ -1,7 +1,8 @@
 """rates: the proxy at rates that it can hold, beside plain nginx at the same rate: CPU per request, and how long answers take.
 
 Open loop: an answer's time counts from the moment that its request was due, so one that stalls others shows. At low rates a
-request costs more, as there is less to do at each wake-up; a ratio means something at equal rates only.
+request costs more, as there is less to do at each wake-up; a ratio means something at equal rates only. What a machine cannot hold
+is never sent; that is no error. Errors are told by kind.
 """
 import statistics
 
@@ -60,7 +61,9 @@ def rows_at(rows, options, rate, lines, missed):
         requests, errors, reconnects = (sum(getattr(load, what) for _, load in row.rounds) for what in ("requests", "errors", "reconnects"))
         lines.append([rate, row.name, f"{row.median(lambda r: r[0]):.2f}", f"{statistics.median(over):.3f}" if over else "",
                       f"{row.median(lambda r: r[1].rate):.0f}", *(f"{row.median(lambda r, w=what: getattr(r[1], w)):.2f}"
-                                                                  for what in ("p50_ms", "p99_ms", "max_ms")), errors, reconnects])
+                                                                  for what in ("p50_ms", "p99_ms", "max_ms")),
+                      steady.by_kind([load for _, load in row.rounds]), reconnects,
+                      sum(load.unsent for _, load in row.rounds)])
         if row.base and (errors * 100 > requests or reconnects) and not options.smoke:  # limits refuse a few at first
             missed.append(f"errors or reconnects of {row.name} at {rate} a second")
 
@@ -77,5 +80,5 @@ def run(options):
           f"{steady.CONNECTIONS} connections, 100 APIs, 128-byte body; proxy on core {measure.PROXY_CORE}, load and backend on core "
           f"{measure.LOAD_CORE}\n")
     print(gateway.table(lines, ["wanted/s", "what", "CPU us/req", "over plain", "req/s", "p50 ms", "p99 ms", "max ms", "errors",
-                                "reconnects"]))
+                                "reconnects", "never sent"]))
     return missed

@@ -6,8 +6,10 @@
 // Sends to 127.0.0.1 the requests of a file in turn (each behind its length, four bytes, the
 // highest first) over connections that are kept; ends after SECONDS or at SIGTERM. A request's time
 // counts from the moment that it was due, so a server that stalls cannot hide behind a client that
-// waits. Prints one line: requests sent, errors (no 2xx, cut off, not answered), reconnects,
-// requests a second, then p50, p99 and the longest time in ms.
+// waits. Prints one line: requests sent, errors, reconnects, requests a second, then p50, p99 and
+// the longest time in ms, then the errors by kind (answers of 429, of other statuses than 2xx, cut
+// off, not answered in time), then requests that were due before the end and never sent, because
+// all connections were busy.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
@@ -57,9 +59,11 @@ static struct {
     uint32_t *times;     // counts by STEP_NS
     uint64_t sent;       //
     uint64_t answered;   // whatever their status
+    uint64_t limited;    // of them, those with a 429
     uint64_t refused;    // of them, those without a 2xx
     uint64_t lost;       // cut off
     uint64_t reconnects; //
+    uint64_t unsent;     // due before the end
 } load;
 
 static volatile sig_atomic_t stopped;
@@ -176,6 +180,7 @@ hear(struct connection *connection)
     int64_t step = (now_ns() - connection->due_ns) / STEP_NS;
     load.times[step < STEPS ? step : STEPS - 1]++;
     load.answered++;
+    load.limited += strncmp(connection->answer, "HTTP/1.1 429", 12) == 0 ? 1 : 0;
     load.refused += strncmp(connection->answer, "HTTP/1.1 2", 10) != 0 ? 1 : 0;
     rest(connection);
 }
@@ -191,12 +196,14 @@ run(int64_t begin_ns, int64_t end_ns, double gap_ns)
         int64_t last = stopped ? now : end_ns;
         end_ns = last < end_ns ? last : end_ns;
         int64_t next = begin_ns + (int64_t)((double)due * gap_ns);
-        while (next <= now && next < end_ns && load.idle != NULL) {
+        while (now <= end_ns && next <= now && next < end_ns && load.idle != NULL) {
             send_one(next);
             next = begin_ns + (int64_t)((double)++due * gap_ns);
         }
-        bool over = next >= end_ns;
+        bool over = next >= end_ns || now >= end_ns;
         if (over && (load.answered + load.lost >= load.sent || now > end_ns + GRACE_NS)) {
+            uint64_t wanted = (uint64_t)((double)(end_ns - begin_ns) / gap_ns);
+            load.unsent = wanted > due ? wanted - due : 0;
             return;
         }
         int64_t wait = over || load.idle == NULL ? SECOND_NS / 100 : next - now;
@@ -296,10 +303,12 @@ main(int argc, char **argv)
     int64_t begin_ns = now_ns();
     run(begin_ns, begin_ns + (int64_t)(seconds * (double)SECOND_NS), (double)SECOND_NS / rate);
     // What is neither answered nor cut off was not answered in time.
-    printf("%lu %lu %lu %.0f %.2f %.2f %.2f\n", (unsigned long)load.sent,
+    printf("%lu %lu %lu %.0f %.2f %.2f %.2f %lu %lu %lu %lu %lu\n", (unsigned long)load.sent,
            (unsigned long)(load.sent - load.answered + load.refused),
            (unsigned long)load.reconnects,
            (double)load.sent * (double)SECOND_NS / (double)(now_ns() - begin_ns), within_ms(0.5),
-           within_ms(0.99), longest_ms());
+           within_ms(0.99), longest_ms(), (unsigned long)load.limited,
+           (unsigned long)(load.refused - load.limited), (unsigned long)load.lost,
+           (unsigned long)(load.sent - load.answered - load.lost), (unsigned long)load.unsent);
     return 0;
 }

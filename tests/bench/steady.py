@@ -3,6 +3,14 @@ import contextlib
 import subprocess
 
 CONNECTIONS = 100  # that share the load
+KINDS = ("429", "other status", "cut off", "unanswered")  # of errors
+
+
+def by_kind(loads):
+    """The errors of loads, as a table says them: "0", or how many and of what kind."""
+    totals = [sum(counts) for counts in zip(*(load.kinds for load in loads))]
+    named = ", ".join(f"{count} {kind}" for count, kind in zip(totals, KINDS) if count)
+    return named or "0"
 
 
 class Load:
@@ -11,8 +19,9 @@ class Load:
     def __init__(self, build, port, rate, requests, core, limit_s):
         self.limit_s = limit_s
         self.command = ["taskset", "-c", core, build / "tests/steady", str(port), str(CONNECTIONS), str(rate), str(limit_s), requests]
-        self.requests = self.errors = self.reconnects = 0
+        self.requests = self.errors = self.reconnects = self.unsent = 0
         self.rate = self.p50_ms = self.p99_ms = self.max_ms = 0.0
+        self.kinds = [0] * len(KINDS)
 
     @contextlib.contextmanager
     def running(self):
@@ -25,7 +34,8 @@ class Load:
             process.terminate()
             words = process.communicate(timeout=self.limit_s)[0].split()
             self.requests, self.errors, self.reconnects = map(int, words[:3])
-            self.rate, self.p50_ms, self.p99_ms, self.max_ms = map(float, words[3:])
+            self.rate, self.p50_ms, self.p99_ms, self.max_ms = map(float, words[3:7])
+            *self.kinds, self.unsent = map(int, words[7:])
         finally:
             if process.poll() is None:
                 process.kill()
