@@ -20,7 +20,7 @@
 #include "common/runtime/feature.h"
 #include "common/runtime/model.h"
 
-#define SL_IMAGE_FORMAT    10 // part of every name in shared memory
+#define SL_IMAGE_FORMAT    11 // part of every name in shared memory
 #define SL_PATH_PARAMS_MAX 32 // {name} parts of one declared path
 
 // Bytes at (address of this field + off), off 0 only when len is 0.
@@ -66,8 +66,10 @@ struct sl_img_header {
 // Where calls go: the API's own backend, or that of a policy.
 struct sl_img_target {
     struct sl_img_str host, path, mock_body;
-    struct sl_img_str authority; // the backend's own Host: `host`, its port unless the scheme's
-    struct sl_img_str function;  // GRPC: URN of the function that answers; empty: none
+    struct sl_img_str authority;  // the backend's own Host: `host`, its port unless the scheme's
+    struct sl_img_str function;   // GRPC: URN of the function that answers; empty: none
+    struct sl_img_str channel;    // id of the channel whose members answer; empty: `host` does
+    struct sl_img_str proxy_host; // with `channel`: the Host that is sent; empty: the client's
     struct sl_img_list backend_params;
     struct sl_img_list mock_headers; // struct sl_img_header
     uint32_t timeout_ms;
@@ -211,6 +213,30 @@ struct sl_img_address {
     uint8_t pad[2];
 };
 
+// A member of a channel. Its addresses are those of the upstream `host`.
+struct sl_img_member {
+    struct sl_img_str host;
+    uint64_t key;           // of its name and port; the same on every node and after every change
+    uint32_t weight;        // 0: no calls
+    uint16_t port;          //
+    uint8_t backup, faulty; // faulty: this node's probes fail
+};
+
+// The members of one rank that calls may go to: neither faulty nor without weight.
+struct sl_img_tier {
+    uint32_t count;
+    uint32_t weight; // of one of them; of all unless `uneven`
+    uint32_t uneven; // their weights differ
+};
+
+struct sl_img_channel {
+    char id[SL_ID_LEN];
+    uint64_t version;            // changes with the strategy and the members, not with their health
+    struct sl_img_list members;  // struct sl_img_member
+    struct sl_img_tier tiers[2]; // 0: calls go there; 1: backups, when there is none of those
+    uint8_t strategy, pad[7];    // enum sl_strategy
+};
+
 struct sl_image; // a reader
 
 // Attaches to the image called `name` ("/dev/shm/sluice-<name>-<format>-…"). Succeeds when there is
@@ -246,6 +272,8 @@ const struct sl_img_upstream *sl_image_upstream(struct sl_image *image, struct s
 const struct sl_img_user *sl_image_user(struct sl_image *image, const char id[SL_ID_LEN]);
 const struct sl_img_access_key *sl_image_access_key(struct sl_image *image, struct sl_str access);
 const struct sl_img_token_key *sl_image_token_key(struct sl_image *image, struct sl_str id);
+// By an id, SL_ID_LEN characters.
+const struct sl_img_channel *sl_image_channel(struct sl_image *image, struct sl_str id);
 // Whether the app may call the (API, environment) pair.
 bool sl_img_app_may_call(const struct sl_img_app *app, const char publish_id[SL_ID_LEN]);
 

@@ -228,10 +228,15 @@ upstream_list(struct sl_image_builder *builder, const struct image_upstream *ups
     return image_list_of(builder, IMAGE_UPSTREAM, sl_str(upstream->host));
 }
 
-// The host of an HTTP API's own backend (0) or of a policy (from 1); NULL after the last.
+// The host of an HTTP API's own backend (0) or of a policy (from 1), or of a channel's member; NULL
+// after the last, and for what has no backends.
 static const char *
-backend_host(const struct sl_api *api, size_t index)
+backend_host(const struct sl_entry *entry, size_t index)
 {
+    if (entry->kind == SL_KIND_CHANNEL) {
+        return index < entry->channel.member_count ? entry->channel.members[index].host : NULL;
+    }
+    const struct sl_api *api = &entry->api;
     if (api->backend_type == SL_BACKEND_MOCK || index > api->policy_count) {
         return NULL;
     }
@@ -262,21 +267,21 @@ drop_host(struct sl_image_builder *builder, const char *host)
 }
 
 static void
-drop_upstreams(struct sl_image_builder *builder, const struct sl_api *api)
+drop_upstreams(struct sl_image_builder *builder, const struct sl_entry *entry)
 {
     const char *host;
-    for (size_t i = 0; (host = backend_host(api, i)) != NULL; i++) {
+    for (size_t i = 0; (host = backend_host(entry, i)) != NULL; i++) {
         drop_host(builder, host);
     }
 }
 
 // Counts every host even when memory runs out: drop_upstreams() then takes all of them back.
 static int
-use_upstreams(struct sl_image_builder *builder, const struct sl_api *api)
+use_upstreams(struct sl_image_builder *builder, const struct sl_entry *entry)
 {
     const char *host;
     int rc = 0;
-    for (size_t i = 0; (host = backend_host(api, i)) != NULL; i++) {
+    for (size_t i = 0; (host = backend_host(entry, i)) != NULL; i++) {
         rc |= use_host(builder, host);
     }
     return rc;
@@ -366,6 +371,8 @@ part_of(enum sl_kind kind)
         return IMAGE_ACCESS;
     case SL_KIND_TOKEN_KEY:
         return IMAGE_TOKEN_KEY;
+    case SL_KIND_CHANNEL:
+        return IMAGE_CHANNEL;
     default:
         return IMAGE_PARTS;
     }
@@ -387,6 +394,8 @@ part_key(const struct sl_entry *entry)
         return sl_str(entry->access_key.access);
     case SL_KIND_TOKEN_KEY:
         return sl_str(entry->token_key.id);
+    case SL_KIND_CHANNEL:
+        return sl_str(entry->channel.id);
     default:
         return sl_str(entry->throttle.id);
     }
@@ -433,7 +442,7 @@ attach(struct sl_image_builder *builder, const struct sl_entry *entry)
     if (entry->kind == SL_KIND_API) {
         struct image_routes *routes =
             image_routes_of(builder, entry->api.group_id, entry->api.env_name);
-        if (routes == NULL || use_upstreams(builder, &entry->api) != 0) {
+        if (routes == NULL || use_upstreams(builder, entry) != 0) {
             return -1;
         }
         return image_list_add(&routes->list, &entry->api);
@@ -444,6 +453,9 @@ attach(struct sl_image_builder *builder, const struct sl_entry *entry)
     }
     if (image_list_add(image_list_of(builder, part, part_key(entry)), &entry->api) != 0) {
         return -1;
+    }
+    if (entry->kind == SL_KIND_CHANNEL) {
+        return use_upstreams(builder, entry);
     }
     return entry->kind == SL_KIND_APP ? index_app(builder, &entry->app) : 0;
 }
@@ -456,7 +468,7 @@ detach(struct sl_image_builder *builder, const struct sl_entry *entry)
             image_routes_of(builder, entry->api.group_id, entry->api.env_name);
         if (routes != NULL) {
             image_list_remove(&routes->list, &entry->api);
-            drop_upstreams(builder, &entry->api);
+            drop_upstreams(builder, entry);
         }
         return;
     }
@@ -467,6 +479,8 @@ detach(struct sl_image_builder *builder, const struct sl_entry *entry)
     image_list_remove(image_list_of(builder, part, part_key(entry)), &entry->api);
     if (entry->kind == SL_KIND_APP) {
         unindex_app(builder, &entry->app);
+    } else if (entry->kind == SL_KIND_CHANNEL) {
+        drop_upstreams(builder, entry);
     }
 }
 

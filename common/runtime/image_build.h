@@ -31,9 +31,22 @@ int sl_image_builder_upstream(struct sl_image_builder *builder, const char *host
                               struct sl_error *err) SL_MUST_CHECK;
 // Forgets what a host resolves to, when no API names it.
 void sl_image_builder_forget(struct sl_image_builder *builder, const char *host);
-// Calls fn for every backend host that an API names.
+// Calls fn for every backend host that an API or a channel names.
 void sl_image_builder_hosts(const struct sl_image_builder *builder,
                             void (*fn)(void *arg, const char *host), void *arg);
+// The addresses of a backend host, as they were set; borrowed until they are set again. NULL: not
+// yet, or nobody names the host.
+const struct sl_img_address *sl_image_builder_addresses(const struct sl_image_builder *builder,
+                                                        const char *host, size_t *ret_count);
+// A channel's entry by id, or NULL; borrowed until the next put or remove. `faulty` of its members
+// is what sl_image_builder_faulty() said.
+const struct sl_channel *sl_image_builder_channel(const struct sl_image_builder *builder,
+                                                  const char *id);
+// Says that the members of a channel which are called `host` and `port` are faulty, or no more.
+// Takes effect at commit; a channel that is put begins with healthy members. True: it was
+// otherwise.
+bool sl_image_builder_faulty(struct sl_image_builder *builder, const char *id, const char *host,
+                             uint16_t port, bool faulty);
 // The gateway entry, or NULL before one came; borrowed until the next put.
 const struct sl_gateway *sl_image_builder_gateway(const struct sl_image_builder *builder);
 // A throttle entry by id, or NULL; borrowed likewise.

@@ -96,6 +96,7 @@ target_valid(const struct bounds *bounds, const struct sl_img_api *api,
 {
     if (!text_valid(bounds, &target->host) || !text_valid(bounds, &target->authority) ||
         !text_valid(bounds, &target->path) || !text_valid(bounds, &target->function) ||
+        !text_valid(bounds, &target->channel) || !text_valid(bounds, &target->proxy_host) ||
         !text_valid(bounds, &target->mock_body) || !headers_valid(bounds, &target->mock_headers) ||
         !list_valid(bounds, &target->backend_params, sizeof(struct sl_img_backend_param),
                     _Alignof(struct sl_img_backend_param))) {
@@ -218,6 +219,24 @@ access_key_valid(const struct bounds *bounds, const struct sl_img_access_key *ke
 }
 
 static bool
+channel_valid(const struct bounds *bounds, const struct sl_img_channel *channel)
+{
+    if (!list_valid(bounds, &channel->members, sizeof(struct sl_img_member),
+                    _Alignof(struct sl_img_member))) {
+        return false;
+    }
+    const struct sl_img_member *members = sl_img_items(&channel->members);
+    uint64_t counts[SL_COUNT(channel->tiers)] = {0};
+    for (uint32_t i = 0; i < channel->members.count; i++) {
+        if (!text_valid(bounds, &members[i].host)) {
+            return false;
+        }
+        counts[members[i].backup != 0] += members[i].weight > 0 && !members[i].faulty ? 1 : 0;
+    }
+    return counts[0] == channel->tiers[0].count && counts[1] == channel->tiers[1].count;
+}
+
+static bool
 record_valid(const struct bounds *bounds, enum image_part part, const void *record)
 {
     switch (part) {
@@ -237,6 +256,8 @@ record_valid(const struct bounds *bounds, enum image_part part, const void *reco
         return access_key_valid(bounds, record);
     case IMAGE_TOKEN_KEY:
         return true;
+    case IMAGE_CHANNEL:
+        return channel_valid(bounds, record);
     default: // KEY, CODE and HOST begin with their text
         return text_valid(bounds, record);
     }
@@ -256,6 +277,7 @@ static const struct {
     [IMAGE_USER] = {sizeof(struct sl_img_user), _Alignof(struct sl_img_user)},
     [IMAGE_ACCESS] = {sizeof(struct sl_img_access_key), _Alignof(struct sl_img_access_key)},
     [IMAGE_TOKEN_KEY] = {sizeof(struct sl_img_token_key), _Alignof(struct sl_img_token_key)},
+    [IMAGE_CHANNEL] = {sizeof(struct sl_img_channel), _Alignof(struct sl_img_channel)},
     [IMAGE_ROUTES] = {sizeof(struct sl_img_api), _Alignof(struct sl_img_api)},
 };
 

@@ -22,6 +22,7 @@ record_has_key(enum image_part part, const void *record, struct sl_str key)
     case IMAGE_ROUTES:
     case IMAGE_USER:
     case IMAGE_TOKEN_KEY:
+    case IMAGE_CHANNEL:
         return key.len == SL_ID_LEN && memcmp(record, key.ptr, SL_ID_LEN) == 0;
     case IMAGE_HOST:
         return sl_str_equal(image_host_key(sl_img_text(record)), key);
@@ -163,6 +164,12 @@ const struct sl_img_upstream *
 sl_image_upstream(struct sl_image *image, struct sl_str host)
 {
     return linked_find(image, IMAGE_UPSTREAM, host);
+}
+
+const struct sl_img_channel *
+sl_image_channel(struct sl_image *image, struct sl_str id)
+{
+    return linked_find(image, IMAGE_CHANNEL, id);
 }
 
 const struct sl_img_user *

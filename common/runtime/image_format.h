@@ -38,6 +38,7 @@ enum image_part {
     IMAGE_USER,      // struct sl_img_user by id
     IMAGE_ACCESS,    // struct sl_img_access_key by access key
     IMAGE_TOKEN_KEY, // struct sl_img_token_key by id
+    IMAGE_CHANNEL,   // struct sl_img_channel by id
     IMAGE_PARTS,
     IMAGE_ROUTES = IMAGE_PARTS, // a (group, environment): its trie, and its APIs by publish_id
 };

@@ -288,6 +288,17 @@ write_token_key(struct shard *shard, const struct sl_token_key *key)
 }
 
 static int
+write_channel(struct shard *shard, const struct sl_channel *channel)
+{
+    struct sl_img_channel *record = image_place(shard->writer, sizeof(*record), IMAGE_ALIGN);
+    if (record == NULL || image_write_channel(shard->writer, record, channel) != 0) {
+        return -1;
+    }
+    add(shard, sl_str(channel->id), record);
+    return 0;
+}
+
+static int
 write_item(struct shard *shard, enum image_part part, const void *item)
 {
     switch (part) {
@@ -311,6 +322,8 @@ write_item(struct shard *shard, enum image_part part, const void *item)
         return write_access_key(shard, item);
     case IMAGE_TOKEN_KEY:
         return write_token_key(shard, item);
+    case IMAGE_CHANNEL:
+        return write_channel(shard, item);
     case IMAGE_ROUTES:
         break;
     }

@@ -137,6 +137,8 @@ write_target(struct image_writer *writer, struct sl_img_target *target, const st
         write_authority(writer, &target->authority, backend->http) != 0 ||
         image_put_text(writer, &target->path, backend->http->path) != 0 ||
         image_put_text(writer, &target->function, backend->http->function) != 0 ||
+        image_put_text(writer, &target->channel, backend->http->channel) != 0 ||
+        image_put_text(writer, &target->proxy_host, backend->http->proxy_host) != 0 ||
         image_put_text(writer, &target->mock_body, backend->mock->body) != 0 ||
         write_mock_headers(writer, &target->mock_headers, backend->mock) != 0) {
         return -1;

@@ -65,6 +65,10 @@ int image_write_routes(struct image_writer *writer, uint64_t seed, const struct 
 int image_write_api(struct image_writer *writer, struct sl_img_api *record,
                     const struct sl_api *api) SL_MUST_CHECK;
 
+// Fills the record of a channel, which lies in the region.
+int image_write_channel(struct image_writer *writer, struct sl_img_channel *record,
+                        const struct sl_channel *channel) SL_MUST_CHECK;
+
 // The shard of a part that stands in a fixed slot; `items` are the part's structs (IMAGE_KEY and
 // IMAGE_CODE: struct sl_app; IMAGE_UPSTREAM: struct image_upstream).
 int image_write_part(struct image_writer *writer, uint32_t slot, uint64_t seed,

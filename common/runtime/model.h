@@ -235,6 +235,7 @@ struct sl_member {
     uint32_t weight;  // 0..10000, its group's applied; 0: it gets no calls
     uint16_t port;    // 1..65535
     bool backup;      // called while no other member is healthy
+    bool faulty;      // what a node's own probes say; never travels
 };
 
 struct sl_health {

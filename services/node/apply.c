@@ -156,6 +156,11 @@ want_backend(struct apply *apply, const struct sl_entry *entry)
             resolve_want(apply->options.resolve, entry->api.policies[i].http.host);
         }
     }
+    if (entry->kind == SL_KIND_CHANNEL) {
+        for (size_t i = 0; i < entry->channel.member_count; i++) {
+            resolve_want(apply->options.resolve, entry->channel.members[i].host);
+        }
+    }
 }
 
 static int

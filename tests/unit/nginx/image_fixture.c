@@ -3,9 +3,9 @@
 //
 //   image_fixture NAME FILE REVISION
 //
-// The file holds lists `groups hosts apps users access_keys token_keys throttles apis`, an object
-// `gateway`, and an object `upstreams` of host → list of addresses, or "denied". Members are those
-// of proto/runtime.md. The image stays when the program ends; a second run changes it.
+// The file holds lists `groups hosts apps users access_keys token_keys throttles channels apis`, an
+// object `gateway`, and an object `upstreams` of host → list of addresses, or "denied". Members are
+// those of proto/runtime.md. The image stays when the program ends; a second run changes it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_build.h"
@@ -79,6 +79,26 @@ put_upstream(struct sl_image_builder *builder, const char *host, const json_t *l
         sl_image_builder_upstream(builder, host, addresses, count, json_is_string(list), &failure));
 }
 
+// Members that say `faulty` are what a node's probes fail at.
+static void
+put_faults(struct sl_image_builder *builder, const json_t *channels)
+{
+    for (size_t i = 0; i < json_array_size(channels); i++) {
+        const json_t *channel = json_array_get(channels, i);
+        const json_t *members = json_object_get(channel, "members");
+
+        for (size_t k = 0; k < json_array_size(members); k++) {
+            const json_t *member = json_array_get(members, k);
+
+            (void)sl_image_builder_faulty(
+                builder, json_string_value(json_object_get(channel, "id")),
+                json_string_value(json_object_get(member, "host")),
+                (uint16_t)json_integer_value(json_object_get(member, "port")),
+                json_is_true(json_object_get(member, "faulty")));
+        }
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -110,6 +130,8 @@ main(int argc, char **argv)
     put_all(builder, SL_KIND_ACCESS_KEY, json_object_get(root, "access_keys"), "access");
     put_all(builder, SL_KIND_TOKEN_KEY, json_object_get(root, "token_keys"), "id");
     put_all(builder, SL_KIND_THROTTLE, json_object_get(root, "throttles"), "id");
+    put_all(builder, SL_KIND_CHANNEL, json_object_get(root, "channels"), "id");
+    put_faults(builder, json_object_get(root, "channels"));
     put_all(builder, SL_KIND_API, json_object_get(root, "apis"), "publish_id");
     json_object_foreach(json_object_get(root, "upstreams"), host, upstream)
     {

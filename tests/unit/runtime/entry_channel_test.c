@@ -31,8 +31,8 @@ some_api(void)
 static struct sl_entry
 some_channel(void)
 {
-    static const struct sl_member members[] = {{ID_1, "one.example", 10, 8080, false},
-                                               {"", "::1", 0, 65535, true}};
+    static const struct sl_member members[] = {{ID_1, "one.example", 10, 8080, false, false},
+                                               {"", "::1", 0, 65535, true, false}};
     return (struct sl_entry){
         .kind = SL_KIND_CHANNEL,
         .channel = {ID_3,
@@ -132,9 +132,9 @@ a_channel_that_does_not_hold_is_refused_and_named(void **state)
 {
     (void)state;
     SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
-    struct sl_member nowhere = {"", "", 1, 80, false};
-    struct sl_member portless = {"", "h", 1, 0, false};
-    struct sl_member heavy = {"", "h", SL_MEMBER_WEIGHT_MAX + 1, 80, false};
+    struct sl_member nowhere = {"", "", 1, 80, false, false};
+    struct sl_member portless = {"", "h", 1, 0, false, false};
+    struct sl_member heavy = {"", "h", SL_MEMBER_WEIGHT_MAX + 1, 80, false, false};
     struct sl_entry bad[8];
     const char *const names[] = {"strategy", "strategy", "host",   "port",
                                  "weight",   "health",   "health", "health"};
