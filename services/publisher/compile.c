@@ -17,8 +17,11 @@ typedef int compile_fn(const struct compile *compile, const char *key, struct sl
 static const char group_sql[] = "SELECT id, name, is_default, sl_domain_access_enabled "
                                 "FROM api_group WHERE instance_id = $1 AND id = $2";
 
-static const char host_sql[] = "SELECT lower(sl_domain), id FROM api_group "
-                               "WHERE instance_id = $1 AND lower(sl_domain) = $2";
+// A debugging domain, or one that was bound.
+static const char host_sql[] =
+    "SELECT lower(sl_domain), id, true FROM api_group "
+    "WHERE instance_id = $1 AND lower(sl_domain) = $2 UNION ALL "
+    "SELECT url_domain, group_id, false FROM group_domain WHERE instance_id = $1 AND host_key = $2";
 
 static const char throttle_sql[] =
     "SELECT id, type = 2, time_interval, time_unit, api_call_limits, user_call_limits, "
@@ -118,7 +121,7 @@ compile_host(const struct compile *c, const char *key, struct sl_entry *entry, b
     if (*ret_found) {
         entry->host = (struct sl_host){.name = sl_rows_text(rows, 0, 0),
                                        .group_id = sl_rows_text(rows, 0, 1),
-                                       .debugging = true};
+                                       .debugging = sl_rows_bool(rows, 0, 2)};
     }
     return 0;
 }

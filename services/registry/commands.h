@@ -27,6 +27,9 @@ extern const size_t registry_handler_count;
 // 3.1.6: GROUP_EXISTS when a group has the name.
 sl_handler_fn group_check;
 
+// 3.12.5: whether the group's debugging domain routes.
+sl_handler_fn group_set_access;
+
 // 3.28.4 and 3.28.5.
 sl_handler_fn app_reset_secret;
 sl_handler_fn app_validate;
@@ -93,6 +96,13 @@ int throttle_check_window(const struct change *change, struct sl_error *err) SL_
 // policies.
 int throttle_special_forget(struct mutation *m, const char *app_id,
                             struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses (URL_DOMAIN_ELSEWHERE) a row of group_domain that is not of the path's group.
+int url_domain_check_group(const struct mutation *m, const json_t *domain,
+                           struct sl_error *err) SL_MUST_CHECK;
+
+// Marks the entries of all domains of a group that goes, which take their rows along.
+int url_domain_forget(struct mutation *m, const char *group, struct sl_error *err) SL_MUST_CHECK;
 
 // One of the gateway's numeric settings, or its default.
 int instance_number(struct mutation *m, const char *name, int64_t *ret_value,

@@ -1,7 +1,10 @@
-// group.c - what is special about groups: the debugging domain, the group DEFAULT, the name check.
+// group.c - what is special about groups: the debugging domain, whether it routes, the group
+// DEFAULT, the name check.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/commands.h"
+
+#include "services/registry/engine_write.h"
 
 static const char suffix_sql[] = "SELECT domain_suffix FROM instance WHERE id = $1";
 
@@ -29,7 +32,7 @@ static int
 keep_default(struct change *change, struct sl_error *err)
 {
     bool fixed = json_is_true(json_object_get(change->before, "is_default"));
-    return fixed ? sl_fail(err, SL_E_GROUP_FIXED) : 0;
+    return fixed ? sl_fail(err, SL_E_GROUP_FIXED) : url_domain_forget(change->m, change->id, err);
 }
 
 static int
@@ -60,4 +63,25 @@ int
 group_check(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
     return query_run(call, reply, check_work, err);
+}
+
+// An update whose only column is the switch.
+static int
+set_access_work(struct mutation *m, struct sl_error *err)
+{
+    json_t *row = json_pack("{s:O}", "sl_domain_access_enabled",
+                            json_object_get(m->command->body, "sl_domain_access_enabled"));
+    if (engine_keep(m->arena, row, err) != 0 ||
+        engine_update(m, resource_find("group", 5), command_path(m->command, "group_id"), row,
+                      err) != 0) {
+        return -1;
+    }
+    m->body = (struct sl_str){NULL, 0};
+    return 0;
+}
+
+int
+group_set_access(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    return mutation_run(call, reply, set_access_work, err);
 }

@@ -20,6 +20,7 @@ const struct sl_handler registry_handlers[] = {
     {"feature.names", feature_names},
     {"feature.set", feature_set},
     {"group.check", group_check},
+    {"group.set_access", group_set_access},
     {"instance.all", instance_all},
     {"instance.create", instance_create},
     {"instance.delete", instance_delete},

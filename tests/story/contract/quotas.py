@@ -22,6 +22,7 @@ def story(world):
         ("environments", "/envs", lambda n: {"name": named(world, "e", n)}, "APIG.3104", "environments"),
         ("env_variables", "/env-variables", lambda n: {**release, "variable_name": f"var{n}", "variable_value": "v"},
          "APIG.3106", "variables"),
+        ("domains", f"/api-groups/{group}/domains", lambda n: {"url_domain": f"{n}.{group}.example.com"}, "APIG.3108", "domain names"),
         ("app_codes", f"/apps/{app}/app-codes", lambda n: {"app_code": f"{n}" * 64}, "APIG.3131", "AppCodes"),
         ("app_apis", "/app-auths", lambda n: {"env_id": release["env_id"], "app_ids": [app],
                                               "api_ids": [world.names[("one", "two")[n]]["id"]]}, "APIG.3100", "resources"),

@@ -82,6 +82,8 @@ static const struct deed deeds[] = {
     {"group.create", "{\"name\": \"new_one\"}", NULL, NULL},
     {"group.update", "{\"name\": \"upd_one\", \"remark\": \"changed\"}", "group_id", make_group},
     {"group.delete", "", "group_id", make_group},
+    {"group.set_access", "{\"sl_domain_access_enabled\": false}", "group_id", make_group},
+    {"url_domain.create", "{\"url_domain\": \"www.example.com\"}", "group_id", make_group},
     {"env.create", "{\"name\": \"new_one\"}", NULL, NULL},
     {"env.update", "{\"name\": \"upd_one\"}", "env_id", make_env},
     {"env.delete", "", "env_id", make_env},
