@@ -110,7 +110,16 @@ struct sl_img_group {
 struct sl_img_host {
     struct sl_img_str name;
     char group_id[SL_ID_LEN];
-    uint8_t debugging, pad[3];
+    struct sl_img_list certificates; // char[SL_ID_LEN] each
+    uint8_t debugging, verify_client, redirect_https, pad;
+    int32_t http_port, https_port; // 0: wherever the node listens; -1: not over this scheme
+};
+
+struct sl_img_certificate {
+    char id[SL_ID_LEN];
+    uint64_t version; // of what it holds: another whenever that changes, the same everywhere
+    struct sl_img_str name, key;  // key: PKCS #8
+    struct sl_img_list chain, ca; // sl_img_str, X.509 in DER; nobody checked that they parse
 };
 
 struct sl_img_app {
@@ -274,6 +283,8 @@ const struct sl_img_access_key *sl_image_access_key(struct sl_image *image, stru
 const struct sl_img_token_key *sl_image_token_key(struct sl_image *image, struct sl_str id);
 // By an id, SL_ID_LEN characters.
 const struct sl_img_channel *sl_image_channel(struct sl_image *image, struct sl_str id);
+const struct sl_img_certificate *sl_image_certificate(struct sl_image *image,
+                                                      const char id[SL_ID_LEN]);
 // Whether the app may call the (API, environment) pair.
 bool sl_img_app_may_call(const struct sl_img_app *app, const char publish_id[SL_ID_LEN]);
 

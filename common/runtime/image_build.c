@@ -373,6 +373,8 @@ part_of(enum sl_kind kind)
         return IMAGE_TOKEN_KEY;
     case SL_KIND_CHANNEL:
         return IMAGE_CHANNEL;
+    case SL_KIND_CERTIFICATE:
+        return IMAGE_CERTIFICATE;
     default:
         return IMAGE_PARTS;
     }
@@ -396,6 +398,8 @@ part_key(const struct sl_entry *entry)
         return sl_str(entry->token_key.id);
     case SL_KIND_CHANNEL:
         return sl_str(entry->channel.id);
+    case SL_KIND_CERTIFICATE:
+        return sl_str(entry->certificate.id);
     default:
         return sl_str(entry->throttle.id);
     }

@@ -237,6 +237,19 @@ channel_valid(const struct bounds *bounds, const struct sl_img_channel *channel)
 }
 
 static bool
+host_valid(const struct bounds *bounds, const struct sl_img_host *host)
+{
+    return text_valid(bounds, &host->name) && list_valid(bounds, &host->certificates, SL_ID_LEN, 1);
+}
+
+static bool
+certificate_valid(const struct bounds *bounds, const struct sl_img_certificate *certificate)
+{
+    return text_valid(bounds, &certificate->name) && text_valid(bounds, &certificate->key) &&
+           texts_valid(bounds, &certificate->chain) && texts_valid(bounds, &certificate->ca);
+}
+
+static bool
 record_valid(const struct bounds *bounds, enum image_part part, const void *record)
 {
     switch (part) {
@@ -254,11 +267,15 @@ record_valid(const struct bounds *bounds, enum image_part part, const void *reco
         return user_valid(bounds, record);
     case IMAGE_ACCESS:
         return access_key_valid(bounds, record);
+    case IMAGE_HOST:
+        return host_valid(bounds, record);
+    case IMAGE_CERTIFICATE:
+        return certificate_valid(bounds, record);
     case IMAGE_TOKEN_KEY:
         return true;
     case IMAGE_CHANNEL:
         return channel_valid(bounds, record);
-    default: // KEY, CODE and HOST begin with their text
+    default: // KEY and CODE begin with their text
         return text_valid(bounds, record);
     }
 }
@@ -278,6 +295,7 @@ static const struct {
     [IMAGE_ACCESS] = {sizeof(struct sl_img_access_key), _Alignof(struct sl_img_access_key)},
     [IMAGE_TOKEN_KEY] = {sizeof(struct sl_img_token_key), _Alignof(struct sl_img_token_key)},
     [IMAGE_CHANNEL] = {sizeof(struct sl_img_channel), _Alignof(struct sl_img_channel)},
+    [IMAGE_CERTIFICATE] = {sizeof(struct sl_img_certificate), _Alignof(struct sl_img_certificate)},
     [IMAGE_ROUTES] = {sizeof(struct sl_img_api), _Alignof(struct sl_img_api)},
 };
 

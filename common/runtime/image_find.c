@@ -23,6 +23,7 @@ record_has_key(enum image_part part, const void *record, struct sl_str key)
     case IMAGE_USER:
     case IMAGE_TOKEN_KEY:
     case IMAGE_CHANNEL:
+    case IMAGE_CERTIFICATE:
         return key.len == SL_ID_LEN && memcmp(record, key.ptr, SL_ID_LEN) == 0;
     case IMAGE_HOST:
         return sl_str_equal(image_host_key(sl_img_text(record)), key);
@@ -188,6 +189,12 @@ const struct sl_img_token_key *
 sl_image_token_key(struct sl_image *image, struct sl_str id)
 {
     return part_find(image, IMAGE_TOKEN_KEY, id);
+}
+
+const struct sl_img_certificate *
+sl_image_certificate(struct sl_image *image, const char id[SL_ID_LEN])
+{
+    return linked_find(image, IMAGE_CERTIFICATE, id_view(id));
 }
 
 static int

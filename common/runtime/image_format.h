@@ -28,17 +28,18 @@
 
 // What fixed slots hold. Keys decide the shard; see image_part_bits().
 enum image_part {
-    IMAGE_APP,       // struct sl_img_app by id
-    IMAGE_KEY,       // struct image_index by AppKey
-    IMAGE_CODE,      // struct image_index by AppCode
-    IMAGE_HOST,      // struct sl_img_host by name, wildcards by what follows the '*'
-    IMAGE_GROUP,     // struct sl_img_group by id
-    IMAGE_THROTTLE,  // struct sl_img_throttle by id
-    IMAGE_UPSTREAM,  // struct sl_img_upstream by host
-    IMAGE_USER,      // struct sl_img_user by id
-    IMAGE_ACCESS,    // struct sl_img_access_key by access key
-    IMAGE_TOKEN_KEY, // struct sl_img_token_key by id
-    IMAGE_CHANNEL,   // struct sl_img_channel by id
+    IMAGE_APP,         // struct sl_img_app by id
+    IMAGE_KEY,         // struct image_index by AppKey
+    IMAGE_CODE,        // struct image_index by AppCode
+    IMAGE_HOST,        // struct sl_img_host by name, wildcards by what follows the '*'
+    IMAGE_GROUP,       // struct sl_img_group by id
+    IMAGE_THROTTLE,    // struct sl_img_throttle by id
+    IMAGE_UPSTREAM,    // struct sl_img_upstream by host
+    IMAGE_USER,        // struct sl_img_user by id
+    IMAGE_ACCESS,      // struct sl_img_access_key by access key
+    IMAGE_TOKEN_KEY,   // struct sl_img_token_key by id
+    IMAGE_CERTIFICATE, // struct sl_img_certificate by id
+    IMAGE_CHANNEL,     // struct sl_img_channel by id
     IMAGE_PARTS,
     IMAGE_ROUTES = IMAGE_PARTS, // a (group, environment): its trie, and its APIs by publish_id
 };

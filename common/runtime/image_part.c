@@ -1,4 +1,5 @@
-// image_part.c - the shards of the image: apps, indexes, hosts, groups, throttles, upstreams.
+// image_part.c - the shards of the image: apps, indexes, hosts, certificates, groups, throttles,
+// upstreams.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_write.h"
@@ -136,8 +137,61 @@ write_host(struct shard *shard, const struct sl_host *host)
     }
     copy_id(record->group_id, host->group_id);
     record->debugging = host->debugging;
+    record->verify_client = host->verify_client;
+    record->redirect_https = host->redirect_https;
+    record->http_port = host->http_port;
+    record->https_port = host->https_port;
     add(shard, image_host_key(sl_str(host->name)), record);
+    return write_ids(shard->writer, &record->certificates, host->certificates,
+                     host->certificate_count);
+}
+
+static int
+write_ders(struct image_writer *writer, struct sl_img_list *field, const struct sl_str *list,
+           size_t count)
+{
+    struct sl_img_str *ders =
+        image_put_list(writer, field, count, sizeof(*ders), _Alignof(struct sl_img_str));
+    if (ders == NULL) {
+        return count == 0 ? 0 : -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (image_put_bytes(writer, &ders[i], list[i]) != 0) {
+            return -1;
+        }
+    }
     return 0;
+}
+
+static uint64_t
+hash_ders(uint64_t hash, const struct sl_str *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        hash = sl_hash(hash, list[i].ptr, list[i].len);
+    }
+    return sl_hash(hash, &count, sizeof(count));
+}
+
+static int
+write_certificate(struct shard *shard, const struct sl_certificate *certificate)
+{
+    struct image_writer *writer = shard->writer;
+    struct sl_img_certificate *record =
+        image_place(writer, sizeof(*record), _Alignof(struct sl_img_certificate));
+    if (record == NULL || image_put_text(writer, &record->name, certificate->name) != 0 ||
+        image_put_bytes(writer, &record->key, certificate->key) != 0) {
+        return -1;
+    }
+    copy_id(record->id, certificate->id);
+    // Not by the seed: sessions, too, go by it, and a session outlives the agent.
+    record->version = hash_ders(
+        hash_ders(hash_ders(0, &certificate->key, 1), certificate->chain, certificate->chain_count),
+        certificate->ca, certificate->ca_count);
+    add(shard, sl_str(certificate->id), record);
+    return write_ders(writer, &record->chain, certificate->chain, certificate->chain_count) != 0 ||
+                   write_ders(writer, &record->ca, certificate->ca, certificate->ca_count) != 0
+               ? -1
+               : 0;
 }
 
 static int
@@ -324,6 +378,8 @@ write_item(struct shard *shard, enum image_part part, const void *item)
         return write_token_key(shard, item);
     case IMAGE_CHANNEL:
         return write_channel(shard, item);
+    case IMAGE_CERTIFICATE:
+        return write_certificate(shard, item);
     case IMAGE_ROUTES:
         break;
     }

@@ -73,7 +73,12 @@ image_link(int32_t *field, const void *target)
 int
 image_put_text(struct image_writer *writer, struct sl_img_str *field, const char *text)
 {
-    struct sl_str view = sl_str(text);
+    return image_put_bytes(writer, field, sl_str(text));
+}
+
+int
+image_put_bytes(struct image_writer *writer, struct sl_img_str *field, struct sl_str view)
+{
     if (view.len == 0) {
         *field = (struct sl_img_str){0};
         return 0;

@@ -31,6 +31,10 @@ void *image_place(struct image_writer *writer, size_t size, size_t align);
 int image_put_text(struct image_writer *writer, struct sl_img_str *field,
                    const char *text) SL_MUST_CHECK;
 
+// The same of bytes.
+int image_put_bytes(struct image_writer *writer, struct sl_img_str *field,
+                    struct sl_str bytes) SL_MUST_CHECK;
+
 // Room for `count` records and lets `field` point at it; NULL when full, or when count is 0 (then
 // *field is empty, too).
 void *image_put_list(struct image_writer *writer, struct sl_img_list *field, size_t count,

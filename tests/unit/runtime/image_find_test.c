@@ -94,6 +94,87 @@ users_and_keys_are_found_until_they_are_gone(void **state)
     assert_null(sl_image_token_key(kit->image, SL_STR(GROUP_1)));
 }
 
+static const struct sl_img_certificate *
+certificate_of(struct kit *kit, const char *id)
+{
+    const struct sl_img_certificate *found = sl_image_certificate(kit->image, id);
+    assert_non_null(found);
+    return found;
+}
+
+static void
+assert_text(const struct sl_img_str *text, const char *bytes, size_t len)
+{
+    assert_true(sl_str_equal(sl_img_text(text), (struct sl_str){bytes, len}));
+}
+
+static void
+a_certificate_is_found_and_its_version_goes_by_what_it_holds(void **state)
+{
+    struct kit *kit = *state;
+    static const struct sl_str chain[] = {{"\x30\0a", 3}, {"b", 1}};
+    static const struct sl_str other[] = {{"\x30\0a", 3}};
+    struct sl_entry entry = {.kind = SL_KIND_CERTIFICATE,
+                             .certificate = {KEY_2, "c", "RSA", {"k\0y", 3}, chain, 2, other, 1}};
+    kit_put(kit, KEY_2, &entry);
+    kit_commit(kit, 1);
+    const struct sl_img_certificate *found = certificate_of(kit, KEY_2);
+    const struct sl_img_str *ders = sl_img_items(&found->chain);
+    assert_text(&found->key, "k\0y", 3);
+    assert_int_equal(found->chain.count, 2);
+    assert_text(&ders[0], "\x30\0a", 3);
+    assert_text(&ders[1], "b", 1);
+    assert_int_equal(found->ca.count, 1);
+    uint64_t first = found->version;
+    entry.certificate.name = "renamed";
+    kit_put(kit, KEY_2, &entry);
+    kit_commit(kit, 2);
+    assert_int_equal(certificate_of(kit, KEY_2)->version, first);
+    struct sl_certificate changed[] = {entry.certificate, entry.certificate, entry.certificate};
+    changed[0].chain_count = 1;
+    changed[1].ca_count = 0;
+    changed[2].key.ptr = "k\0z";
+    for (size_t i = 0; i < SL_COUNT(changed); i++) {
+        entry.certificate = changed[i];
+        kit_put(kit, KEY_2, &entry);
+        kit_commit(kit, 3 + i);
+        assert_int_not_equal(certificate_of(kit, KEY_2)->version, first);
+    }
+    sl_image_builder_remove(kit->builder, SL_KIND_CERTIFICATE, KEY_2);
+    kit_commit(kit, 9);
+    assert_null(sl_image_certificate(kit->image, KEY_2));
+}
+
+static void
+a_host_says_what_its_handshakes_show(void **state)
+{
+    struct kit *kit = *state;
+    static const char *const ids[] = {KEY_2, APP_1};
+    struct sl_entry exact = {.kind = SL_KIND_HOST,
+                             .host = {.name = "a.example.com",
+                                      .group_id = GROUP_1,
+                                      .certificates = ids,
+                                      .certificate_count = 2,
+                                      .verify_client = true,
+                                      .http_port = -1,
+                                      .https_port = 443}};
+    struct sl_entry wild = {.kind = SL_KIND_HOST,
+                            .host = {"*.example.com", GROUP_1, false, .redirect_https = true}};
+    kit_put(kit, "a.example.com", &exact);
+    kit_put(kit, "*.example.com", &wild);
+    kit_commit(kit, 1);
+    const struct sl_img_host *host = sl_image_host(kit->image, SL_STR("a.example.com"));
+    assert_non_null(host);
+    assert_int_equal(host->certificates.count, 2);
+    const char(*found)[SL_ID_LEN] = sl_img_items(&host->certificates);
+    assert_memory_equal(found[1], APP_1, SL_ID_LEN);
+    assert_true(host->verify_client && !host->redirect_https);
+    assert_true(host->http_port == -1 && host->https_port == 443);
+    host = sl_image_host(kit->image, SL_STR("b.example.com"));
+    assert_non_null(host);
+    assert_true(host->redirect_https && !host->verify_client && host->certificates.count == 0);
+}
+
 int
 main(void)
 {
@@ -101,6 +182,9 @@ main(void)
         cmocka_unit_test_setup_teardown(an_app_calls_from_where_its_list_says, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(users_and_keys_are_found_until_they_are_gone, kit_open,
                                         kit_close),
+        cmocka_unit_test_setup_teardown(
+            a_certificate_is_found_and_its_version_goes_by_what_it_holds, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(a_host_says_what_its_handshakes_show, kit_open, kit_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
