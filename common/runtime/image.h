@@ -117,7 +117,8 @@ struct sl_img_host {
 
 struct sl_img_certificate {
     char id[SL_ID_LEN];
-    uint64_t version; // of what it holds: another whenever that changes, the same everywhere
+    uint64_t version;    // of what it holds: another whenever that changes, the same everywhere
+    uint64_t ca_version; // of `ca` alone
     struct sl_img_str name, key;  // key: PKCS #8
     struct sl_img_list chain, ca; // sl_img_str, X.509 in DER; nobody checked that they parse
 };

@@ -187,6 +187,7 @@ write_certificate(struct shard *shard, const struct sl_certificate *certificate)
     record->version = hash_ders(
         hash_ders(hash_ders(0, &certificate->key, 1), certificate->chain, certificate->chain_count),
         certificate->ca, certificate->ca_count);
+    record->ca_version = hash_ders(0, certificate->ca, certificate->ca_count);
     add(shard, sl_str(certificate->id), record);
     return write_ders(writer, &record->chain, certificate->chain, certificate->chain_count) != 0 ||
                    write_ders(writer, &record->ca, certificate->ca, certificate->ca_count) != 0

@@ -138,6 +138,7 @@ struct ngx_http_sluice_ctx_s {
     // Into the image: refreshed after every suspension, NULL before the step that finds them.
     const struct sl_img_gateway *gateway;
     const struct sl_img_group *group;
+    const struct sl_img_host *domain; // whose Host it is, for its step; NULL: none
     const struct sl_img_api *api;
     const struct sl_img_app *app;       // NULL: no app called
     const struct sl_img_user *user;     // NULL: no user of IAM called
@@ -560,10 +561,6 @@ char *ngx_http_sluice_gzip_declare(ngx_conf_t *cf, ngx_command_t *cmd, void *con
 ngx_int_t ngx_http_sluice_gzip_init(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
 // By how much the answer shrank, "3.20"; empty when it was not compressed.
 struct sl_str ngx_http_sluice_gzip_ratio(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx);
-
-// _hello.c: lets handshakes obey the features ssl_ciphers and request_custom_config; configuration
-// only.
-void ngx_http_sluice_hello_init(ngx_conf_t *cf, ngx_http_sluice_main_conf_t *smcf);
 
 // _grpc.c: adds grpc-status and grpc-message to a refusal by a gRPC API or of a gRPC call;
 // NGX_DONE: it is to be sent without a body.

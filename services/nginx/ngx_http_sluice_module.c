@@ -5,7 +5,7 @@
 // pointed into the image was looked up anew.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_domain.h"
 #include "services/nginx/ngx_http_sluice_pattern.h"
 #include "services/nginx/ngx_http_sluice_wire.h"
 
@@ -291,6 +291,7 @@ walk(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, const struct sl_image *i
     }
     ctx->gateway = NULL;
     ctx->group = NULL;
+    ctx->domain = NULL;
     ctx->api = NULL;
     ctx->app = NULL;
     ctx->user = NULL;
@@ -409,11 +410,11 @@ install_handlers(ngx_conf_t *cf)
         return NGX_ERROR;
     }
     *handler = ngx_http_sluice_metrics_log;
-    ngx_http_sluice_hello_init(cf, ngx_http_conf_get_module_main_conf(cf, ngx_http_sluice_module));
     ngx_http_sluice_response_init();
     ngx_http_sluice_function_init();
     ngx_http_sluice_body_init();
-    return NGX_OK;
+    return ngx_http_sluice_hello_init(
+        cf, ngx_http_conf_get_module_main_conf(cf, ngx_http_sluice_module));
 }
 
 static void *
@@ -556,6 +557,7 @@ exit_process(ngx_cycle_t *cycle)
     ngx_http_sluice_limit_exit(cycle, smcf);
     ngx_http_sluice_signature_exit();
     ngx_http_sluice_tls_exit();
+    ngx_http_sluice_shown_exit();
     ngx_http_sluice_certificate_exit();
     ngx_http_sluice_pattern_exit();
     sl_image_free(&smcf->image);

@@ -1,7 +1,7 @@
 // ngx_http_sluice_route.c - Host → group, X-Stage → environment, path and method → API.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_domain.h"
 
 #include <arpa/inet.h>
 
@@ -95,6 +95,7 @@ group_of(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
     const struct sl_img_host *host;
     const struct sl_img_group *group;
 
+    ctx->domain = NULL;
     if (ctx->host.len == 0) { // HTTP/1.0 without Host: as if sent to our address
         return sl_image_default_group(image);
     }
@@ -104,6 +105,7 @@ group_of(struct sl_image *image, ngx_http_sluice_ctx_t *ctx)
                    ? sl_image_default_group(image)
                    : NULL;
     }
+    ctx->domain = host;
     group = sl_image_group(image, host->group_id);
     if (group == NULL || (host->debugging && !group->sl_domain_enabled)) {
         return NULL;
@@ -167,7 +169,10 @@ take_api(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ctx->api = ctx->route.api;
     __builtin_prefetch(sl_img_text(&ctx->api->target.path).ptr); // read after all the checks
     rc = remember(r, ctx);
-    return rc == NGX_OK ? check_protocol(r, ctx) : rc;
+    if (rc == NGX_OK) {
+        rc = ngx_http_sluice_domain_scheme(r, ctx, ctx->api->schemes);
+    }
+    return rc == NGX_OK && !ctx->answered ? check_protocol(r, ctx) : rc;
 }
 
 // Whether the call may be routed by its app: it names no domain.
@@ -253,6 +258,7 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct sl_image *image = image_of(r);
     enum sl_route_result result;
+    ngx_int_t rc;
 
     ctx->gateway = ngx_http_sluice_gateway(r);
     if (ctx->gateway == NULL) {
@@ -273,13 +279,17 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     struct sl_image_call call = {
         .host = ctx->host, .env_name = ctx->env_name, .path = ctx->path, .method = ctx->method};
     struct sl_image_answer answer;
-    if (sl_image_recall(image, &call, &answer)) {
+    if (ngx_http_sluice_asked(r) == NULL && sl_image_recall(image, &call, &answer)) {
         ctx->group = answer.group;
         ctx->host_is_debug = answer.debugging != 0;
         ctx->route.api = answer.api;
         return take_api(r, ctx);
     }
     ctx->group = group_of(image, ctx);
+    rc = ngx_http_sluice_domain(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
     if (ctx->group == NULL) {
         return route_elsewhere(r, ctx, SL_ROUTE_NO_PATH);
     }
@@ -287,14 +297,16 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         return ngx_http_sluice_fail(ctx, SL_E_GW_DEBUG_AUTH);
     }
     if (ngx_http_sluice_is_token_call(ctx)) {
-        return ngx_http_sluice_token(r, ctx);
+        rc = ngx_http_sluice_domain_scheme(r, ctx, 0);
+        return rc == NGX_OK ? ngx_http_sluice_token(r, ctx) : rc;
     }
     result =
         sl_image_route(image, ctx->group->id, ctx->env_name, ctx->method, ctx->path, &ctx->route);
     if (result != SL_ROUTE_FOUND) {
         return route_elsewhere(r, ctx, result);
     }
-    if (ctx->route.capture_count == 0 && ctx->route.remainder.len == 0) {
+    if (ctx->route.capture_count == 0 && ctx->route.remainder.len == 0 &&
+        ngx_http_sluice_is_plain(ctx->domain)) {
         answer = (struct sl_image_answer){ctx->group, ctx->route.api, ctx->host_is_debug};
         sl_image_remember(image, &call, &answer);
     }

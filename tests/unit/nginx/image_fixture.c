@@ -3,9 +3,10 @@
 //
 //   image_fixture NAME FILE REVISION
 //
-// The file holds lists `groups hosts apps users access_keys token_keys throttles channels apis`, an
-// object `gateway`, and an object `upstreams` of host → list of addresses, or "denied". Members are
-// those of proto/runtime.md. The image stays when the program ends; a second run changes it.
+// The file holds lists `groups hosts certificates apps users access_keys token_keys throttles
+// channels apis`, an object `gateway`, and an object `upstreams` of host → list of addresses, or
+// "denied". Members are those of proto/runtime.md; what is bin there is hex here. The image stays
+// when the program ends; a second run changes it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_build.h"
@@ -59,6 +60,51 @@ put_all(struct sl_image_builder *builder, enum sl_kind kind, const json_t *list,
     }
 }
 
+// Bytes that the file has in hex; "" for what is none.
+static struct sl_str
+bytes_of(struct sl_arena *arena, const json_t *hex)
+{
+    struct sl_str text = sl_str(json_is_string(hex) ? json_string_value(hex) : "");
+    char *bytes = sl_arena_alloc(arena, text.len / 2 + 1);
+
+    must(bytes == NULL || !sl_hex_decode(text, bytes, text.len / 2) ? -1 : 0);
+    return (struct sl_str){bytes, text.len / 2};
+}
+
+static const struct sl_str *
+list_of(struct sl_arena *arena, const json_t *list)
+{
+    struct sl_str *all = sl_arena_array(arena, json_array_size(list) + 1, sizeof(*all));
+
+    must(all == NULL ? -1 : 0);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        all[i] = bytes_of(arena, json_array_get(list, i));
+    }
+    return all;
+}
+
+static void
+put_certificate(struct sl_image_builder *builder, const json_t *object)
+{
+    SL_AUTO(sl_arena) arena = sl_arena_new(ENTRY_MAX);
+    const json_t *chain = json_object_get(object, "chain");
+    const json_t *ca = json_object_get(object, "ca");
+    struct sl_entry entry = {.kind = SL_KIND_CERTIFICATE};
+
+    must(arena == NULL ? -1 : 0);
+    entry.certificate = (struct sl_certificate){
+        .id = json_string_value(json_object_get(object, "id")),
+        .name = "",
+        .algorithm = "",
+        .key = bytes_of(arena, json_object_get(object, "key")),
+        .chain = list_of(arena, chain),
+        .chain_count = json_array_size(chain),
+        .ca = list_of(arena, ca),
+        .ca_count = json_array_size(ca),
+    };
+    must(sl_image_builder_put(builder, entry.certificate.id, &entry, &failure));
+}
+
 static void
 put_upstream(struct sl_image_builder *builder, const char *host, const json_t *list)
 {
@@ -108,6 +154,8 @@ main(int argc, char **argv)
     json_t *gateway;
     json_t *upstream;
     const char *host;
+    const json_t *certificate;
+    size_t i;
 
     if (argc != 4) {
         fprintf(stderr, "usage: image_fixture NAME FILE REVISION\n");
@@ -125,6 +173,10 @@ main(int argc, char **argv)
     put(builder, SL_KIND_GATEWAY, json_string_value(json_object_get(gateway, "id")), gateway);
     put_all(builder, SL_KIND_GROUP, json_object_get(root, "groups"), "id");
     put_all(builder, SL_KIND_HOST, json_object_get(root, "hosts"), "name");
+    json_array_foreach(json_object_get(root, "certificates"), i, certificate)
+    {
+        put_certificate(builder, certificate);
+    }
     put_all(builder, SL_KIND_APP, json_object_get(root, "apps"), "id");
     put_all(builder, SL_KIND_USER, json_object_get(root, "users"), "id");
     put_all(builder, SL_KIND_ACCESS_KEY, json_object_get(root, "access_keys"), "access");
