@@ -7,7 +7,6 @@ import tempfile
 
 import gateway  # first: it puts tests/lib on the path
 import accounting
-import changes
 import cold
 import every
 import instructions
@@ -21,13 +20,13 @@ import proxy
 import publish
 import rates
 import rows
+import shared
 import smoke
-import start
 import tunnels
 
 BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "rates": rates, "cold": cold, "memory": memory, "publish": publish,
            "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
-           "start": start, "changes": changes, "websockets": tunnels, "smoke": smoke, "all": every}
+           "start": shared, "changes": shared, "websockets": shared, "fleet": shared, "smoke": smoke, "all": every}
 
 
 def main():

@@ -2,7 +2,7 @@
 # run.sh WHAT [OPTIONS] - the benches; see --help. Builds plain first, prints to standard output.
 #
 #   proxy    CPU per proxied request against plain proxy_pass of the same nginx, in interleaved pairs
-#   peers    the same checks by nginx with Lua, haproxy and caddy, from Debian's packages
+#   peers    the same work by nginx with Lua and APISIX, the same checks by haproxy and caddy
 #   scale    the proxy with 100, 10,000 and 100,000 APIs over up to 1,000 groups, and with 1,000 backends
 #   cold     the first call of an API against the next one, at 100, 10,000 and 100,000 APIs
 #   shapes   bodies of 10 KB and 1 MB, new connections, TLS, HTTP/2
@@ -10,10 +10,11 @@
 #   memory   the image's bytes an API, and what a worker holds of its own
 #   publish  milliseconds from a publish to the first 200 on both nodes
 #   start    seconds from a node's cold start to /readyz: own store, living peer, publisher; memory
-#   changes  one change, a secret's reset, a switch of versions among up to 100,000 APIs on 1 and 4 nodes: time, bytes;
+#   changes  one change, a secret's reset, a switch of versions among up to 100,000 APIs on 1, 2 and 4 nodes: time, bytes;
 #            under load; in a burst
 #   websockets
 #            5,000 idle tunnels on each of two nodes through 1,000 publishes; what one costs
+#   fleet    start, changes and websockets on one deployment
 #   instructions
 #            the proxy's rows in instructions of user space, by callgrind; steady on a busy machine
 #   limits   how much of a limit is admitted, and that it is never more (RESULTS-limits.md)
@@ -22,7 +23,7 @@
 #   keys     a million live limits by address: memory, and what a request costs among so many
 #   accounting
 #            CPU of throttle workers and agents per 10,000 admitted requests
-#   all      each of them as RESULTS.md has it, as sections of that page: about an hour of a quiet machine, and what was
+#   all      each of them as RESULTS.md has it, as sections of that page: 40 minutes of a quiet machine, and what was
 #            not run (takes --build, --apisix, --only NAME…, --gate);
 #            `tests/bench/run.sh --gate` is `all --gate`: exit 1 when a budget is missed by more than 10 %
 #   smoke    each of them for a second, to keep them working; tests/run.sh does this

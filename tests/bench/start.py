@@ -3,6 +3,7 @@
 The node is a third one of a whole deployment, whose other two serve meanwhile; nothing of it is in memory before.
 """
 import concurrent.futures
+import contextlib
 import re
 import statistics
 import time
@@ -15,6 +16,8 @@ import publish
 
 READY_S = 3.0  # from its own store, whatever the number of APIs up to 100,000
 KEPT_MB = 4  # what publishes may leave behind in a process
+REPEATED = 10_000  # publishes before memory is looked at again
+SMALL = 1000  # APIs below which it does not look beside others
 REPUBLISHED = 1000  # APIs that these publishes turn to
 NOBODY = "tcp://127.0.0.1:1"  # a bus that does not answer
 
@@ -99,34 +102,55 @@ def publish_again(bed, publishes):
     bed.settle()
 
 
-def run(options):
-    """Prints the tables; answers what missed its budget."""
-    lines, kept, missed, empty = [], [], [], None
-    publishes = options.publishes or 10_000
-    with fleet.Fleet(options) as bed:
-        node = bed.add_node()
-        for count in [0, *options.apis]:
-            bed.fill(count)
-            starts(bed, node, count, options.rounds, lines, missed)
-            from_store(node)
-            fresh, called, agent = stock(node, count)
-            empty = empty or fresh
-            kept.append([count, "started, then all called", f"{fresh:.1f}", f"{called:.1f}", f"{called - empty:+.1f}",
-                         f"<= {memory.GROWTH_MB}", f"{agent:.1f}", f"{image_mb(node):.1f}"])
-            if called - empty > memory.GROWTH_MB * options.slack:
-                missed.append(f"a worker at {count} APIs")
+class Part:
+    """What shared.py plays; its node is the last one."""
+
+    nodes = 3
+
+    def __init__(self, options):
+        some = [count for count in options.apis if count >= SMALL or options.what == "start" or options.smoke]
+        self.options, self.sizes = options, [0, *some]
+        self.publishes = options.publishes or REPEATED
+        self.lines, self.kept, self.missed, self.empty, self.rate = [], [], [], None, 0
+
+    def around(self):
+        return contextlib.nullcontext()
+
+    def begin(self, bed):
+        """Nothing more than the node."""
+
+    def at(self, bed, count):
+        """Starts, then memory; at the last size also after many publishes."""
+        node = bed.nodes[-1]
+        starts(bed, node, count, self.options.rounds, self.lines, self.missed)
+        from_store(node)
+        fresh, called, agent = stock(node, count)
+        self.empty = self.empty or fresh
+        self.kept.append([count, "started, then all called", f"{fresh:.1f}", f"{called:.1f}", f"{called - self.empty:+.1f}",
+                          f"<= {memory.GROWTH_MB}", f"{agent:.1f}", f"{image_mb(node):.1f}"])
+        if called - self.empty > memory.GROWTH_MB * self.options.slack:
+            self.missed.append(f"a worker at {count} APIs")
+        if count == self.sizes[-1]:
+            self.after(bed, node, called, agent)
+
+    def after(self, bed, node, called, agent):
+        """What many publishes leave behind."""
         image, began = image_mb(node), time.monotonic()
-        publish_again(bed, publishes)
-        rate = publishes / (time.monotonic() - began)
-        _, after, agent_after = stock(node, count)
-        kept.append([count, f"after {publishes} publishes", "", f"{after:.1f}", f"{after - called:+.1f}", f"<= {KEPT_MB}",
-                     f"{agent_after:.1f}", f"{image_mb(node):.1f}"])
-        missed += [what for what, grown in (("worker", after - called), ("agent", agent_after - agent),
-                                            ("image", image_mb(node) - image))
-                   if grown > KEPT_MB * options.slack]
-    print(gateway.heading(options.build))
-    print(f"run:       {options.rounds} starts of each kind, in turn; APIs with a MOCK backend; {rate:.0f} publishes a second\n")
-    print(gateway.table(lines, ["APIs", "first image from", "median s", "max s", "budget s"]))
-    print()
-    print(gateway.table(kept, ["APIs", "when", "worker MB", "all called", "growth", "budget MB", "agent MB", "image MB"]))
-    return missed
+        publish_again(bed, self.publishes)
+        self.rate = self.publishes / (time.monotonic() - began)
+        _, after, agent_after = stock(node, bed.count)
+        self.kept.append([bed.count, f"after {self.publishes} publishes", "", f"{after:.1f}", f"{after - called:+.1f}", f"<= {KEPT_MB}",
+                          f"{agent_after:.1f}", f"{image_mb(node):.1f}"])
+        self.missed += [what for what, grown in (("worker", after - called), ("agent", agent_after - agent),
+                                                 ("image", image_mb(node) - image))
+                        if grown > KEPT_MB * self.options.slack]
+
+    def end(self, bed):
+        """Nothing of it is left."""
+
+    def text(self):
+        """Its two tables."""
+        return "\n".join([
+            f"run:       {self.options.rounds} starts of each kind, in turn; APIs with a MOCK backend; {self.rate:.0f} publishes a second\n",
+            gateway.table(self.lines, ["APIs", "first image from", "median s", "max s", "budget s"]), "",
+            gateway.table(self.kept, ["APIs", "when", "worker MB", "all called", "growth", "budget MB", "agent MB", "image MB"]), ""])

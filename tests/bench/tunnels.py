@@ -1,5 +1,6 @@
 """websockets: idle tunnels through both nodes while APIs are published; how many stay, and what one costs a worker."""
 import concurrent.futures
+import contextlib
 import multiprocessing
 import resource
 import selectors
@@ -13,6 +14,7 @@ import publish
 
 WANTED = 5000  # a node
 APIS = 100  # that are published again and again meanwhile
+PUBLISHES = 1000  # meanwhile
 SPARE = 200  # descriptors of a process for other things than tunnels
 OPENED = 50  # at once: what a backlog holds
 WAIT_S = 30
@@ -82,46 +84,67 @@ def publish_many(bed, count):
     bed.settle()
 
 
-def run(options):
-    """Prints the table; answers the nodes that lost tunnels."""
-    lines, missed, publishes = [], [], options.publishes or 1000
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = min(options.tunnels, (hard - SPARE) // 2)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    backend = multiprocessing.get_context("fork").Process(target=serve, args=(listener,), daemon=True)
-    backend.start()
-    try:
-        with fleet.Fleet(options) as bed:
-            measure_tunnels(bed, listener, count, publishes, lines, missed)
-    finally:
-        backend.terminate()
-        backend.join()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    print(gateway.heading(options.build))
-    print(f"run:       {count} tunnels a node of {options.tunnels} wanted ({hard} descriptors a process), {publishes} publishes; "
-          "one worker a node\n")
-    print(gateway.table(lines, ["node", "tunnels", "dropped", "budget", "worker MB", "with tunnels", "KB a tunnel"]))
-    return missed
+class Part:
+    """What shared.py plays, over the quickstart's two nodes."""
 
+    nodes, sizes = 2, []
 
-def measure_tunnels(bed, listener, count, publishes, lines, missed):
-    world = bed.world
-    bed.fill(APIS)
-    bed.stack.admin("gateway", "set", world.instance, f"backend_timeout={TIMEOUT_MS}")
-    world.api("socket", group="pattern", backend={"url_domain": "%s:%d" % listener.getsockname(), "timeout": TIMEOUT_MS})
-    world.publish("socket")
-    host, held = world.names["pattern"]["sl_domain"], []
-    for node in bed.nodes:
-        open_tunnels(node, host, 1)[0].close()  # what the first one costs once
-        before = memory.anonymous_mb(node.workers[0])
-        tunnels = open_tunnels(node, host, count)
-        held.append((node, tunnels, before, memory.anonymous_mb(node.workers[0])))
-    publish_many(bed, publishes)
-    for node, tunnels, before, after in held:
+    def __init__(self, options):
+        self.options, self.publishes = options, options.publishes or PUBLISHES
+        self.lines, self.missed, self.listener, self.count, self.hard = [], [], None, 0, 0
+
+    @contextlib.contextmanager
+    def around(self):
+        """As many descriptors as it may have, for whatever is started later as well; the backend."""
+        soft, self.hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
+        self.count = min(self.options.tunnels, (self.hard - SPARE) // 2)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        backend = multiprocessing.get_context("fork").Process(target=serve, args=(self.listener,), daemon=True)
+        backend.start()
+        try:
+            yield
+        finally:
+            backend.terminate()
+            backend.join()
+            self.listener.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, self.hard))
+
+    def begin(self, bed):
+        """Nothing."""
+
+    def at(self, bed, count):
+        """It has no sizes."""
+
+    def end(self, bed):
+        """Opens, publishes, looks which are left."""
+        world = bed.world
+        bed.fill(max(APIS, bed.count))
+        bed.stack.admin("gateway", "set", world.instance, f"backend_timeout={TIMEOUT_MS}")
+        world.api("socket", group="pattern", backend={"url_domain": "%s:%d" % self.listener.getsockname(), "timeout": TIMEOUT_MS})
+        world.publish("socket")
+        bed.settle()
+        host, held = world.names["pattern"]["sl_domain"], []
+        for node in bed.nodes[:self.nodes]:
+            open_tunnels(node, host, 1)[0].close()  # what the first one costs once
+            before = memory.anonymous_mb(node.workers[0])
+            tunnels = open_tunnels(node, host, self.count)
+            held.append((node, tunnels, before, memory.anonymous_mb(node.workers[0])))
+        publish_many(bed, self.publishes)
+        for node, tunnels, before, after in held:
+            self.judge(node, tunnels, before, after)
+
+    def judge(self, node, tunnels, before, after):
         dropped = sum(not answers(sock) for sock in tunnels)
-        lines.append([node.name, count, dropped, "<= 0", f"{before:.1f}", f"{after:.1f}", f"{(after - before) * 1024 / count:.1f}"])
-        missed += [node.name] if dropped else []
-    for _, tunnels, _, _ in held:
+        self.lines.append([node.name, self.count, dropped, "<= 0", f"{before:.1f}", f"{after:.1f}",
+                           f"{(after - before) * 1024 / self.count:.1f}"])
+        self.missed += [node.name] if dropped else []
         for sock in tunnels:
             sock.close()
+
+    def text(self):
+        """Its table."""
+        return "\n".join([
+            f"run:       {self.count} tunnels a node of {self.options.tunnels} wanted ({self.hard} descriptors a process), "
+            f"{self.publishes} publishes; one worker a node\n",
+            gateway.table(self.lines, ["node", "tunnels", "dropped", "budget", "worker MB", "with tunnels", "KB a tunnel"]), ""])

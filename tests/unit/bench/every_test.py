@@ -65,6 +65,13 @@ class EveryTest(unittest.TestCase):
     def not_run(self):
         return self.out.getvalue().split("## Not run\n")[1]
 
+    def test_what_it_prints_is_the_page(self):
+        self.play("fine")
+        self.assertTrue(self.out.getvalue().startswith("# Results\n"))
+
+    def test_a_gate_fits_forty_minutes(self):
+        self.assertLessEqual(sum(minutes for minutes, _ in every.RUNS), 40)
+
     def test_what_holds_its_budgets_misses_nothing(self):
         self.assertEqual(self.play("fine"), [])
         self.assertIn("## `tests/bench/run.sh fine`", self.out.getvalue())
