@@ -176,8 +176,11 @@ class Descriptor:
                 rows.append((parameter, f"t.{parameter} ILIKE {{}}", exact, alias))
             elif isinstance(how, str) and how.count("{}") == 1:
                 rows.append((parameter, how, None, None))
+            elif isinstance(how, dict) and how.get("within", "").count("[]") == 1:
+                rows.append((parameter, how["within"].replace("[]", "ILIKE {}"), how["within"].replace("[]", "= {}"), None))
             else:
-                self.refuse(f"filter {parameter}: exact, integer, fuzzy, {{fuzzy: other name}}, or SQL with one {{}}")
+                self.refuse(f"filter {parameter}: exact, integer, fuzzy, {{fuzzy: other name}}, {{within: SQL with one []}}, or"
+                            " SQL with one {}")
         return rows
 
     def reference_rows(self):

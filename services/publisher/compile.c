@@ -330,6 +330,7 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
 static compile_fn *const by_kind[SL_KIND_COUNT] = {
     [SL_KIND_API] = compile_api,
     [SL_KIND_APP] = compile_app,
+    [SL_KIND_CHANNEL] = compile_channel,
     [SL_KIND_GATEWAY] = compile_gateway,
     [SL_KIND_GROUP] = compile_group,
     [SL_KIND_HOST] = compile_host,

@@ -33,6 +33,8 @@ int compile_api(const struct compile *compile, const char *key, struct sl_entry 
                 bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 int compile_app(const struct compile *compile, const char *key, struct sl_entry *entry,
                 bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
+int compile_channel(const struct compile *compile, const char *key, struct sl_entry *entry,
+                    bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 int compile_gateway(const struct compile *compile, const char *key, struct sl_entry *entry,
                     bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 

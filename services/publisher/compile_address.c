@@ -60,9 +60,10 @@ int
 compile_address(struct sl_arena *arena, const json_t *from, const struct variables *variables,
                 struct sl_http_backend *http, struct sl_error *err)
 {
-    const char *address = NULL;
-    if (variables_resolve(arena, variables, compile_text(arena, from, "url_domain"), &address,
-                          err) != 0 ||
+    const char *address = "";
+    bool is_channel = json_object_get(from, "vpc_channel_info") != NULL;
+    if ((!is_channel && variables_resolve(arena, variables, compile_text(arena, from, "url_domain"),
+                                          &address, err) != 0) ||
         variables_resolve(arena, variables, compile_text(arena, from, "req_uri"), &http->path,
                           err) != 0) {
         return -1;
@@ -70,6 +71,9 @@ compile_address(struct sl_arena *arena, const json_t *from, const struct variabl
     if (strlen(address) > ADDRESS_MAX || strlen(http->path) > PATH_MAX_LEN) {
         bool is_path = strlen(address) <= ADDRESS_MAX;
         return sl_fail(err, SL_E_ENTRY_BROKEN, "api", is_path ? "req_uri" : "url_domain");
+    }
+    if (is_channel) {
+        return 0;
     }
     char *parts = sl_arena_dup(arena, address);
     return parts == NULL ? sl_arena_check(arena, err) : compile_split(parts, http, err);

@@ -85,8 +85,11 @@ compile_http(struct sl_arena *arena, const json_t *from, const struct variables 
     int64_t retries = -1;
     // Absent or "-1": the default rule.
     (void)sl_str_int(sl_str(compile_text(arena, from, "retry_count")), &retries);
+    const json_t *channel = json_object_get(from, "vpc_channel_info");
     *http = (struct sl_http_backend){
         .host = "",
+        .channel = compile_text(arena, channel, "vpc_channel_id"),
+        .proxy_host = compile_text(arena, channel, "vpc_channel_proxy_host"),
         .path = "/",
         .port = scheme == SL_SCHEME_HTTP ? PORT_HTTP : PORT_HTTPS,
         .tls = scheme != SL_SCHEME_HTTP,

@@ -32,6 +32,7 @@ int compile_backend(struct sl_arena *arena, const json_t *definition,
                     struct sl_error *err) SL_MUST_CHECK;
 
 // Host, port and path of http from url_domain and req_uri; the port stays when there is none.
+// A channel in place of url_domain leaves the host as it is.
 // Refuses VARIABLE_UNDEFINED, and ENTRY_BROKEN (naming the member) what is no host[:port] or too
 // long once it is resolved.
 int compile_address(struct sl_arena *arena, const json_t *from, const struct variables *variables,

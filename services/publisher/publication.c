@@ -36,6 +36,12 @@ static const char clash_sql[] =
     "AND v.definition ->> 'req_method' = $4::jsonb ->> 'req_method' "
     "AND v.definition ->> 'match_mode' = $4::jsonb ->> 'match_mode' LIMIT 1";
 
+// A channel that an older version or the draft names stays while it is published.
+static const char channels_sql[] =
+    "SELECT x FROM channels_of($2::jsonb -> 'backend_api', $2::jsonb -> 'policy_https') x "
+    "WHERE NOT EXISTS (SELECT FROM channel c WHERE c.instance_id = $1 AND c.id = x FOR KEY SHARE) "
+    "LIMIT 1";
+
 static const char find_version_sql[] =
     "SELECT api_id, env_id, definition::text, remark FROM api_version "
     "WHERE instance_id = $1 AND version_id = $2";
@@ -133,6 +139,22 @@ check_clash(const struct publication *p, const char *definition, struct sl_error
     return sl_rows_bool(group, 0, 0) ? identity_join(p->tx, p->arena, p->instance, err) : 0;
 }
 
+static int
+check_channels(const struct publication *p, const char *definition, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (strstr(definition, "\"vpc_channel_info\"") == NULL) {
+        return 0;
+    }
+    if (sl_sql(p->tx, p->arena, channels_sql,
+               SL_PARAMS(SL_P_TEXT(p->instance), SL_P_TEXT(definition)), &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 0
+               ? 0
+               : sl_fail(err, SL_E_CHANNEL_NOT_FOUND, sl_rows_text(rows, 0, 0));
+}
+
 // What must hold of a definition before the environment serves it.
 static int
 check_definition(const struct publication *p, const char *definition, struct sl_error *err)
@@ -140,7 +162,7 @@ check_definition(const struct publication *p, const char *definition, struct sl_
     struct variables variables;
     struct variable_place place = {
         .gateway = p->instance, .env_id = p->env_id, .definition = definition, .hold = true};
-    if (check_clash(p, definition, err) != 0 ||
+    if (check_clash(p, definition, err) != 0 || check_channels(p, definition, err) != 0 ||
         variables_read(p->tx, p->arena, &place, &variables, err) != 0) {
         return -1;
     }

@@ -1,6 +1,7 @@
 // api.c - what is special about APIs: rules between fields, ids of nested items, what goes with it.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "services/registry/api_channel.h"
 #include "services/registry/api_function.h"
 #include "services/registry/api_mock.h"
 #include "services/registry/api_params.h"
@@ -72,23 +73,28 @@ api_check_timeout(struct change *change, const json_t *backend, const char *name
     return 0;
 }
 
+int
+api_check_certificate(struct mutation *m, struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql(m->tx, m->arena, certificate_sql, SL_PARAMS(SL_P_TEXT(m->instance)), &rows, err) !=
+        0) {
+        return -1;
+    }
+    return sl_rows_count(rows) > 0 ? 0 : sl_fail(err, SL_E_FEATURE_CONFIG_NOT_FOUND);
+}
+
 // The gateway's certificate can be shown to HTTPS backends, once there is one.
 static int
 check_client_tls(struct change *change, const json_t *backend, struct sl_error *err)
 {
-    struct mutation *m = change->m;
-    struct sl_rows *rows = NULL;
     if (!json_is_true(json_object_get(backend, "enable_client_ssl"))) {
         return 0;
     }
     if (strcmp(json_string_value(json_object_get(backend, "req_protocol")), "HTTPS") != 0) {
         return sl_fail(err, SL_E_BACKEND_TLS_UNFIT);
     }
-    if (sl_sql(m->tx, m->arena, certificate_sql, SL_PARAMS(SL_P_TEXT(m->instance)), &rows, err) !=
-        0) {
-        return -1;
-    }
-    return sl_rows_count(rows) > 0 ? 0 : sl_fail(err, SL_E_FEATURE_CONFIG_NOT_FOUND);
+    return api_check_certificate(change->m, err);
 }
 
 static int
@@ -97,14 +103,11 @@ prepare_web(struct change *change, json_t *backend, struct sl_error *err)
     if (backend == NULL) {
         return 0;
     }
-    if (json_object_get(backend, "url_domain") == NULL) {
-        return sl_fail(err, SL_E_PARAM_MISSING, "backend_api.url_domain");
-    }
-    if (check_client_tls(change, backend, err) != 0 ||
+    if (api_channel_prepare(change, backend, "backend_api", err) != 0 ||
+        check_client_tls(change, backend, err) != 0 ||
         api_check_timeout(change, backend, "backend_api.timeout", err) != 0) {
         return -1;
     }
-    json_object_set_new(backend, "vpc_channel_status", json_integer(2));
     if (json_object_get(backend, "retry_count") == NULL) {
         json_object_set_new(backend, "retry_count", json_string("-1"));
     }

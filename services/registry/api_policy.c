@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/crypto/crypto.h"
 #include "common/runtime/range.h"
+#include "services/registry/api_channel.h"
 #include "services/registry/api_function.h"
 #include "services/registry/api_mock.h"
 #include "services/registry/api_params.h"
@@ -165,14 +166,11 @@ api_policy_check_web(const struct change *change, const json_t *backend, const c
 static int
 prepare_web(struct change *change, json_t *policy, struct sl_error *err)
 {
-    if (json_object_get(policy, "url_domain") == NULL) {
-        return sl_fail(err, SL_E_PARAM_MISSING, "policy_https.url_domain");
-    }
-    if (api_policy_check_web(change, policy, "policy_https", err) != 0 ||
+    if (api_channel_prepare(change, policy, "policy_https", err) != 0 ||
+        api_policy_check_web(change, policy, "policy_https", err) != 0 ||
         api_check_timeout(change, policy, "policy_https.timeout", err) != 0) {
         return -1;
     }
-    json_object_set_new(policy, "vpc_channel_status", json_integer(2));
     if (json_object_get(policy, "retry_count") == NULL) {
         json_object_set_new(policy, "retry_count", json_string("-1"));
     }

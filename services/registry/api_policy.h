@@ -21,6 +21,9 @@ int api_policy_check_web(const struct change *change, const json_t *backend, con
 int api_check_timeout(struct change *change, const json_t *backend, const char *name,
                       struct sl_error *err) SL_MUST_CHECK;
 
+// Refuses (FEATURE_CONFIG_NOT_FOUND) while the gateway has no certificate to show to backends.
+int api_check_certificate(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;
+
 // Whether the text is a regular expression that nodes can compile.
 bool api_policy_is_pattern(const char *text);
 

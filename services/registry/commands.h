@@ -72,6 +72,17 @@ sl_handler_fn tag_list;
 sl_handler_fn api_check;
 sl_handler_fn api_runtime;
 
+// 3.17.6, 3.17.8, 3.17.10, 3.17.11: the servers of a channel (CHANNEL_NOT_FOUND). Switching refuses
+// CHANNEL_MEMBER_NOT_FOUND, naming the first that there is not, and then switches none.
+sl_handler_fn channel_member_add;
+sl_handler_fn channel_member_replace;
+sl_handler_fn channel_member_enable;
+sl_handler_fn channel_member_disable;
+
+// 3.17.13: its groups, by their names. 3.17.12: how its servers are probed.
+sl_handler_fn channel_group_put;
+sl_handler_fn channel_health_set;
+
 // 3.23.2 and 3.23.14.
 sl_handler_fn instance_read;
 sl_handler_fn instance_list;

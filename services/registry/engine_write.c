@@ -167,7 +167,8 @@ write_row(const struct change *change, const char *sql, struct sl_later **ret_re
                      &written, err) != 0) {
         return -1;
     }
-    if (!replies && engine_read_later(m, change->resource, change->id, ret_read, err) != 0) {
+    bool reads = !replies && hooks_of(change->resource)->reply == NULL;
+    if (reads && engine_read_later(m, change->resource, change->id, ret_read, err) != 0) {
         return -1;
     }
     if (sl_sql_rows(written, &rows, err) != 0) {
@@ -201,6 +202,9 @@ write_change(struct change *change, const char *sql, struct sl_error *err)
     if (run_hook(hooks->after_write, change, err) != 0 ||
         engine_touch(m, change->resource, after, err) != 0) {
         return -1;
+    }
+    if (hooks->reply != NULL) {
+        return hooks->reply(change, err);
     }
     return read != NULL ? engine_read_body(m, change->resource, read, change->id, err) : 0;
 }

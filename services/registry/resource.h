@@ -60,6 +60,8 @@ struct resource_hooks {
     int (*before_write)(struct change *change, struct sl_error *err);
     // After it was written, and read for the reply.
     int (*after_write)(struct change *change, struct sl_error *err);
+    // Answers a write by change->m->body, once all is written; NULL: by the row as it is read.
+    int (*reply)(struct change *change, struct sl_error *err);
     // Before a row, locked, is deleted. May refuse.
     int (*before_delete)(struct change *change, struct sl_error *err);
     // After it was deleted: what counted for it alone. Whoever holds rows of its takes quotas last,

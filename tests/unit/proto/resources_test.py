@@ -126,6 +126,14 @@ class Statements(unittest.TestCase):
                          references={"name": {"table": "name", "error": "THING_NOT_FOUND"}}).sql()
         self.assertIsNone(sql["delete"])
 
+    def test_fuzzy_filters_can_lie_within_sql(self):
+        rows = descriptor(filters={"part": {"within": "t.id IN (SELECT x FROM y WHERE name [])"}}).filter_rows()
+        self.assertEqual(rows, [("part", "t.id IN (SELECT x FROM y WHERE name ILIKE {})",
+                                 "t.id IN (SELECT x FROM y WHERE name = {})", None)])
+        for within in ("t.name = {}", "t.a [] OR t.b []"):
+            with self.assertRaises(areas.Refused):
+                descriptor(filters={"part": {"within": within}}).filter_rows()
+
     def test_fuzzy_filters_can_be_precise(self):
         self.assertEqual(descriptor(filters={"name": "fuzzy"}).filter_rows(),
                          [("name", "t.name ILIKE {}", "t.name = {}", None)])
