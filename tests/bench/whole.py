@@ -11,7 +11,7 @@ TOLD = 99  # the API whose backend is the ear
 KEY = [("X-HW-ID", local.KEY), ("X-HW-AppKey", local.SECRET)]
 PATIENCE_S = 20
 LINES = """
-            set $sluice_api "none"; set $sluice_app ""; set $sluice_hops ""; set $sluice_trace "";
+            set $sluice_api "none"; set $sluice_app ""; set $sluice_path ""; set $sluice_trace "";
             access_by_lua_block { whole.access() }
             log_by_lua_block { whole.count() }
             proxy_set_header Connection "";
@@ -28,12 +28,15 @@ LINES = """
             proxy_hide_header X-Request-Id;
             add_header X-Request-Id $request_id always;
 """
+HOPS = """
+    map $http_x_sluice_hops $sluice_hops {{ "" "1 {0}"; ~^1 "2 {0}"; ~^2 "3 {0}"; default ""; }}
+""".format(local.hex_id(9))  # of the gateway of local.py
 SERVER = """
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         access_log {log};
-        location / {{ {lines} proxy_pass http://backend; }}
-        location = /bench/{told}/items {{ {lines} proxy_pass http://127.0.0.1:{ear}; }}
+        location / {{ {lines} proxy_pass http://backend$sluice_path; }}
+        location = /bench/{told}/items {{ {lines} proxy_pass http://127.0.0.1:{ear}$sluice_path; }}
         location = /metrics {{ content_by_lua_block {{ whole.export() }} }}
     }}
 """
@@ -41,7 +44,7 @@ SERVER = """
 
 def servers(quiet, logged, ear, place):
     """Both servers' text: without a log and with one."""
-    return "".join(SERVER.format(port=port, log=log, lines=LINES, told=TOLD, ear=ear)
+    return HOPS + "".join(SERVER.format(port=port, log=log, lines=LINES, told=TOLD, ear=ear)
                    for port, log in ((quiet, "off"), (logged, f"{place}/access.log peer buffer=64k flush=1s")))
 
 

@@ -8,7 +8,7 @@ import unittest
 
 TESTS = pathlib.Path(sys.argv.pop(1))
 sys.path.insert(0, str(TESTS / "bench"))
-sys.modules["local"] = types.SimpleNamespace(KEY="key", SECRET="secret")  # nothing is started here
+sys.modules["local"] = types.SimpleNamespace(KEY="key", SECRET="secret", hex_id=str)  # nothing is started here
 sys.modules["stack"] = types.SimpleNamespace()
 
 import apisix  # pylint: disable=wrong-import-position

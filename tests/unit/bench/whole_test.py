@@ -8,7 +8,7 @@ import unittest
 
 TESTS = pathlib.Path(sys.argv.pop(1))
 sys.path.insert(0, str(TESTS / "bench"))
-sys.modules["local"] = types.SimpleNamespace(KEY="k", SECRET="s", request=lambda *_, **__: b"GET / HTTP/1.1\r\n\r\n")
+sys.modules["local"] = types.SimpleNamespace(KEY="k", SECRET="s", hex_id=str, request=lambda *_, **__: b"GET / HTTP/1.1\r\n\r\n")
 
 import whole  # pylint: disable=wrong-import-position
 
