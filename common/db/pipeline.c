@@ -124,13 +124,25 @@ send_batch(const struct batch *batch)
     return sent && PQpipelineSync(conn) == 1;
 }
 
+// PQgetResult, waiting as the options say.
+static PGresult *
+get_result(const struct sl_db *db)
+{
+    bool is_whole = db->await != NULL; // a connection that broke is libpq's to tell of
+    while (is_whole && PQisBusy(db->conn)) {
+        db->await(PQsocket(db->conn));
+        is_whole = PQconsumeInput(db->conn) == 1;
+    }
+    return PQgetResult(db->conn);
+}
+
 // The result of the next part of a pipeline; NULL when the connection broke.
 static PGresult *
-next_result(PGconn *conn)
+next_result(const struct sl_db *db)
 {
-    PGresult *result = PQgetResult(conn);
+    PGresult *result = get_result(db);
     if (result != NULL) {
-        PQclear(PQgetResult(conn)); // the NULL that ends its results
+        PQclear(PQgetResult(db->conn)); // the NULL that ends its results
     }
     return result;
 }
@@ -190,7 +202,7 @@ hear_prepared(struct sl_later *later, struct sl_error *err)
     if (!later->prepares) {
         return true;
     }
-    PGresult *prepared = next_result(later->tx->db->conn);
+    PGresult *prepared = next_result(later->tx->db);
     if (!judge(later->tx, prepared, err)) {
         later->statement->prepared = false;
     }
@@ -207,7 +219,7 @@ hear_statement(struct sl_later *later, struct sl_error *err)
     if (!hear_prepared(later, err)) {
         return false;
     }
-    PGresult *result = next_result(tx->db->conn);
+    PGresult *result = next_result(tx->db);
     if (!judge(tx, result, err)) {
         PQclear(result);
         return result != NULL;
@@ -226,7 +238,7 @@ hear_own(struct sl_later *own, PGresult **ret_result, struct sl_error *err)
     if (!hear_prepared(own, err)) {
         return false;
     }
-    PGresult *result = next_result(own->tx->db->conn);
+    PGresult *result = next_result(own->tx->db);
     if (judge(own->tx, result, err)) {
         *ret_result = result;
         return true;
@@ -289,7 +301,7 @@ hear_batch(struct batch *batch, struct sl_error *err)
     if (batch->ending.sql != NULL && !hear_ending(batch, err)) {
         return false;
     }
-    PGresult *sync = PQgetResult(conn);
+    PGresult *sync = get_result(tx->db);
     bool synced = PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
     PQclear(sync);
     return synced && PQstatus(conn) == CONNECTION_OK;

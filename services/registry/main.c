@@ -60,7 +60,8 @@ open_registry(void *arg, void **ret_context, struct sl_error *err)
     const struct process *process = arg;
     struct sl_db_options options = {.conninfo = process->settings->database,
                                     .faults = resource_faults,
-                                    .application = "sluice-registry"};
+                                    .application = "sluice-registry",
+                                    .await = sl_worker_await};
     struct registry *registry = calloc(1, sizeof(*registry));
     if (registry == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
@@ -102,6 +103,7 @@ serve(const struct settings *settings, struct sl_arena *arena, struct sl_error *
         .handler_count = registry_handler_count,
         .threads = (size_t)settings->threads,
         .width = WAVES * (size_t)settings->threads,
+        .watches = true,
         .thread_open = open_registry,
         .thread_close = close_registry,
         .arg = &process,
