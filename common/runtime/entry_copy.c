@@ -32,7 +32,7 @@ static void
 copy_bin(struct copier *copier, struct sl_str *copy, const struct sl_str *bytes)
 {
     char *block = place(copier, bytes->len, 1);
-    if (block != NULL && bytes->len > 0) {
+    if (block != NULL && copy != NULL && bytes->len > 0) {
         memcpy(block, bytes->ptr, bytes->len);
         *copy = (struct sl_str){block, bytes->len};
     }

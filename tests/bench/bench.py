@@ -9,6 +9,7 @@ import gateway  # first: it puts tests/lib on the path
 import accounting
 import cold
 import every
+import handshakes
 import instructions
 import keys
 import limits
@@ -24,7 +25,7 @@ import shared
 import smoke
 import tunnels
 
-BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "rates": rates, "cold": cold, "memory": memory, "publish": publish,
+BENCHES = {"proxy": proxy, "peers": peers, "scale": rows, "shapes": rows, "rates": rates, "cold": cold, "handshakes": handshakes, "memory": memory, "publish": publish,
            "instructions": instructions, "keys": keys, "limits": limits, "accounting": accounting, "management": management,
            "start": shared, "changes": shared, "websockets": shared, "fleet": shared, "smoke": smoke, "all": every}
 
@@ -40,6 +41,7 @@ def main():
     args.add_argument("--publishes", type=int, help="publish, changes: how many a size (default 200); start: before memory is looked at again (10000)")
     args.add_argument("--sizes", type=int, nargs="+", default=[10, 1000], help="publish: APIs of the gateway")
     args.add_argument("--keys", type=int, default=1_000_000, help="keys: live limits (default 1,000,000)")
+    args.add_argument("--certificates", type=int, default=5000, help="handshakes: domains with one each (default 5000)")
     args.add_argument("--tunnels", type=int, default=tunnels.WANTED, help="websockets: a node (default 5000)")
     args.add_argument("--rate", type=int, default=10_000, help="changes: requests a second (default 10000)")
     args.add_argument("--keep", type=pathlib.Path, help="instructions: a folder for callgrind's files")

@@ -19,6 +19,7 @@ RUNS = [
     (3, ["shapes", "--rounds", "7", "--seconds", "1"]),
     (2, ["rates", "--rounds", "3", "--seconds", "2"]),
     (2, ["cold", "--rounds", "2"]),
+    (1, ["handshakes", "--rounds", "7"]),
     (1, ["instructions"]),
     (2, ["memory"]),
     (4, ["keys", "--rounds", "1", "--seconds", "5"]),
@@ -31,7 +32,6 @@ ELSEWHERE = {"publish"}  # what `smoke` has and this has not: within another one
 # Rows of the budgets that no bench has, and why; and what of the benches is left out here.
 MISSING = [
     "proxy: the channel of 10 members and the signature to the backend of its last row: not in the product",
-    "a handshake with one of 5,000 certificates: the operations on domains and certificates are not in the product",
     "publish: its row of the budgets, on two nodes among 10,000 APIs, is in fleet; a gateway that was filled through the API is not",
     "limits: 1 and 4 nodes, and simulated ones by the hour and day (no row of the budgets; RESULTS-limits.md)",
 ]

@@ -5,6 +5,8 @@
 #   peers    the same work by nginx with Lua and APISIX, the same checks by haproxy and caddy
 #   scale    the proxy with 100, 10,000 and 100,000 APIs over up to 1,000 groups, and with 1,000 backends
 #   cold     the first call of an API against the next one, at 100, 10,000 and 100,000 APIs
+#   handshakes
+#            a full handshake with one of 5,000 certificates of the live image beside nginx's static one
 #   shapes   bodies of 10 KB and 1 MB, new connections, TLS, HTTP/2
 #   rates    the proxy beside plain nginx at 1,000, 10,000 and 30,000 requests a second by the clock: CPU, latencies
 #   memory   the image's bytes an API, and what a worker holds of its own

@@ -21,6 +21,7 @@ BENCHES = [
     ["scale", "--apis", "10", *SHORT],
     ["memory", "--apis", "10", *SHORT],
     ["cold", "--apis", "10", *SHORT],
+    ["handshakes", "--certificates", "50", *SHORT],
     ["management", "--apis", "2000", *SHORT],
     ["keys", "--keys", "2000", *SHORT],
     ["limits", "--real", "--units", "second", "--nodes", "2", *SHORT],

@@ -14,6 +14,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
+import h2session  # noqa: E402
 from module_node import PATIENCE_S, Node, Reply, free_ports, fresh, hex_id, until  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
@@ -256,6 +257,14 @@ class ClientCertificates(Domains):
             self.assertEqual(self.said(name, self.client, call), self.REFUSED, (name, call))
         self.assertEqual(self.said("open.test", None, "plain.test"), self.TAKEN)
         self.assertEqual(self.said("shop.test", self.client, "SHOP.test:8443"), self.TAKEN)
+
+    def test_streams_of_one_connection_are_judged_each(self):
+        for verifies, wanted in ((False, (200, 200, 400)), (True, (400, 400, 400))):
+            publish([host("sluice.test", 1, verify_client=verifies), host("open.test", 1), host("shop.test", 1, verify_client=True)],
+                    [self.one.entry(1, ca=[self.ca])])
+            with h2session.Session("127.0.0.1", self.node.https, PATIENCE_S) as session:  # names sluice.test
+                streams = [session.open("GET", "/any", authority=name, end=True) for name in ("sluice.test", "open.test", "shop.test")]
+                self.assertEqual(tuple(session.reply(number).status for number in streams), wanted)
 
     def test_not_by_http_either(self):
         for path in ("/any", "/http"):
