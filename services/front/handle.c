@@ -172,7 +172,8 @@ static int
 judge(struct request *request, struct sl_actor *ret_actor, struct validate_output *ret_input,
       struct sl_error *err)
 {
-    if (route_find(sl_str(request->method), request->raw_path, &request->match, err) != 0) {
+    if (request->match.row == NULL &&
+        route_find(sl_str(request->method), request->raw_path, &request->match, err) != 0) {
         return -1;
     }
     const struct rest_row *row = request->match.row;

@@ -168,15 +168,14 @@ take_trace(struct request *request)
     request->trace_id[SL_ID_LEN] = '\0';
 }
 
-// What the operation takes; one that is not there takes as much as others.
+// Finds the operation, and what it takes; one that is not there takes as much as others.
 static void
-set_body_max(struct request *request)
+find_operation(struct request *request)
 {
-    struct route_match match;
     struct sl_error ignored;
-    if (route_find(sl_str(request->method), request->raw_path, &match, &ignored) == 0 &&
-        match.row->body_bytes > 0) {
-        request->body_max = match.row->body_bytes;
+    if (route_find(sl_str(request->method), request->raw_path, &request->match, &ignored) == 0 &&
+        request->match.row->body_bytes > 0) {
+        request->body_max = request->match.row->body_bytes;
         sl_buf_init(&request->body, request->body_max);
     }
 }
@@ -204,7 +203,7 @@ begin(struct request *request, const char *method)
         (void)handle_request(request);
         return reply_send(request);
     }
-    set_body_max(request);
+    find_operation(request);
     if (is_refused_unread(request)) {
         request->body_seen = request->body_max + 1;
         (void)handle_request(request);
