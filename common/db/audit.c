@@ -15,7 +15,7 @@ static const char record_sql[] =
     " before, after, status, reply) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 static const char outcome_sql[] =
-    "SELECT status, reply, object_id FROM audit WHERE command_id = $1";
+    "SELECT status, reply, object_id, reply_text FROM audit WHERE command_id = $1";
 
 static const char end_sql[] =
     "UPDATE audit SET object_id = $2, before = $3, after = $4, status = $5, reply = $6"
@@ -73,6 +73,7 @@ sl_audit_stored(struct sl_tx *tx, struct sl_arena *arena, const char *command_id
         .status = (int)sl_rows_int(rows, 0, 0),
         .reply = sl_rows_bytes(rows, 0, 1),
         .object_id = sl_rows_text(rows, 0, 2),
+        .reply_text = sl_rows_is_null(rows, 0, 3) ? NULL : sl_rows_text(rows, 0, 3),
     };
     return 0;
 }

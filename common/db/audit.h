@@ -40,6 +40,9 @@ struct sl_audit_outcome {
     const char *after;     // JSON text or NULL
     int status;            // HTTP status
     struct sl_str reply;   // sealed; may be empty
+    // Of a command that one statement does (the generator's SQL), which cannot seal: the reply as
+    // it was given. Read alone; NULL: there is none.
+    const char *reply_text;
 };
 
 // Claims the command id. *ret_repeat: it was claimed and committed before, and *ret_outcome holds

@@ -115,6 +115,12 @@ sl_tx_begin_read(struct sl_db *db, struct sl_error *err)
 }
 
 struct sl_tx *
+sl_tx_begin_alone(struct sl_db *db, struct sl_error *err)
+{
+    return open_tx(db, NULL, err);
+}
+
+struct sl_tx *
 sl_tx_begin_snapshot(struct sl_db *db, struct sl_error *err)
 {
     return open_tx(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);

@@ -63,6 +63,10 @@ struct sl_tx *sl_tx_begin(struct sl_db *db, struct sl_error *err);
 // The same for reading only: every statement sees its own snapshot, nothing is to commit.
 struct sl_tx *sl_tx_begin_read(struct sl_db *db, struct sl_error *err);
 
+// The same for a statement that changes something and is a transaction of its own. One that met a
+// broken connection is sent once more: it must refuse to be done twice.
+struct sl_tx *sl_tx_begin_alone(struct sl_db *db, struct sl_error *err);
+
 // The same for reading only by several statements: all see the snapshot of the first.
 struct sl_tx *sl_tx_begin_snapshot(struct sl_db *db, struct sl_error *err);
 

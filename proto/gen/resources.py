@@ -72,8 +72,8 @@ class Descriptor:
         for view in {self.words.get("view"), self.list_word("view")}:
             if view not in self.tables.views:
                 self.refuse(f"no migration creates view {view}")
-        if "made" in self.words and self.secrets:
-            self.refuse("made: what a creation answers has secrets, which only a read brings along")
+        if "made" in self.words and (self.hidden or self.words.get("runtime")):
+            self.refuse("made: such a creation seals nothing and marks nothing")
         if "not_found" not in self.errors:
             self.refuse("errors has no not_found")
         for code in [*self.errors.values(), *(q["error"] for q in self.words.get("quota", [])),
@@ -155,13 +155,31 @@ class Descriptor:
             statements["insert"] = (
                 f"INSERT INTO {table} AS t (instance_id, id, {names}) SELECT i.id, $3, {', '.join(values)}"
                 f" FROM instance i, jsonb_populate_record(NULL::{table}, $4::jsonb) r"
-                f" WHERE i.id = $1 AND i.project_id = $2 RETURNING {self.answer('t')}"
-                + (f", {self.words['made']}" if "made" in self.words else ""))
+                f" WHERE i.id = $1 AND i.project_id = $2 RETURNING {self.answer('t')}")
+            if "made" in self.words:
+                statements["insert"] = self.whole_sql(statements["insert"])
             statements["update"] = (
                 f"UPDATE {table} t SET ({names}) = (SELECT {', '.join('r.' + c for c in columns)}"
                 f" FROM jsonb_populate_record(t, $4::jsonb) r){stamp} FROM instance i"
                 f" WHERE {self.tenant()} RETURNING {self.answer('t')}")
         return statements
+
+    def whole_sql(self, insert):
+        """The insert with all that a creation is beside it, as one statement: the command's turn, what the row
+        refers to held before a quota is taken (as common/db/audit.c and quota.c do for the others)."""
+        turn = "(SELECT pg_advisory_xact_lock(hashtextextended($5, 0))) turn"
+        held = "".join(f" CROSS JOIN LATERAL (SELECT FROM {word['table']} k WHERE k.instance_id = $1 AND k.id = r.{column}"
+                       f" FOR KEY SHARE) held_{column}" for column, word in (self.words.get("references") or {}).items())
+        quotas = self.words.get("quota", [])
+        scopes = "".join(f", t.{quota['scope']}" for quota in quotas if "scope" in quota)
+        head, rest = insert.split(" FROM instance i, ")
+        source, where = rest.split(" RETURNING ")[0].split(" WHERE ")
+        return (f"WITH made AS ({head} FROM {turn} CROSS JOIN instance i CROSS JOIN {source}{held} WHERE {where}"
+                f" RETURNING to_json(t) AS after, {self.words['made']} AS body{scopes}), recorded AS (INSERT INTO audit"
+                " (command_id, request_id, command, actor, project_id, instance_id, object_id, after, status, reply_text)"
+                " SELECT $5, $6, $7, $8, $2, $1, $3, made.after, $9, made.body FROM made) SELECT body"
+                + "".join(f", quota_take($1, '{quota['name']}', {quota.get('scope', chr(39) * 2)}, 1, {quota['limit']})"
+                          for quota in quotas) + " FROM made")
 
     def filter_rows(self):
         rows = []
@@ -236,7 +254,7 @@ def row(item):
         "secret_columns": text("".join(f", s.{column}" for _, column in item.secrets)),
         **{member: f"{name}_{member}" for member in ("writable", "secrets", "filters", "quotas", "references",
                                                      "runtime")},
-        "insert_replies": "true" if "made" in words else "false",
+        "is_made_whole": "true" if "made" in words else "false",
         "hooks": f"&{name}_hooks" if words.get("hooks") else "NULL",
         "not_found": f"SL_E_{item.errors['not_found']}",
     }

@@ -20,17 +20,19 @@ struct verb {
     bool needs_list;   // offered by resources with a list
     bool needs_insert; // offered by resources with columns of their own
     bool needs_delete; // offered by resources whose rows are their own
+    bool needs_whole;  // offered by resources that one statement makes
 };
 
 static mutation_work_fn read_work;
 static mutation_work_fn list_work;
 
 static const struct verb verbs[] = {
-    {"create", mutation_run_optimistic, engine_create_work, false, true, false},
-    {"delete", mutation_run_lookup, engine_delete_work, false, false, true},
-    {"list", snapshot_run, list_work, true, false, false},
-    {"read", lookup_run, read_work, false, false, false},
-    {"update", mutation_run_lookup, engine_update_work, false, true, false},
+    {"create", mutation_run_whole, engine_create_whole, false, true, false, true},
+    {"create", mutation_run_optimistic, engine_create_work, false, true, false, false},
+    {"delete", mutation_run_lookup, engine_delete_work, false, false, true, false},
+    {"list", snapshot_run, list_work, true, false, false, false},
+    {"read", lookup_run, read_work, false, false, false, false},
+    {"update", mutation_run_lookup, engine_update_work, false, true, false, false},
 };
 
 const struct resource *
@@ -51,18 +53,22 @@ engine_resource(const struct sl_command *command)
     return resource_find(command->name, strcspn(command->name, "."));
 }
 
+static bool
+is_offered(const struct resource *resource, const struct verb *verb)
+{
+    return (!verb->needs_list || resource->list_key != NULL) &&
+           (!verb->needs_insert || resource->sql_insert != NULL) &&
+           (!verb->needs_delete || resource->sql_delete != NULL) &&
+           (!verb->needs_whole || resource->is_made_whole);
+}
+
 static const struct verb *
 find_verb(const struct resource *resource, const char *name)
 {
     for (size_t i = 0; i < SL_COUNT(verbs); i++) {
-        const struct verb *verb = &verbs[i];
-        if (strcmp(verb->name, name) != 0) {
-            continue;
+        if (strcmp(verbs[i].name, name) == 0 && is_offered(resource, &verbs[i])) {
+            return &verbs[i];
         }
-        bool offered = (!verb->needs_list || resource->list_key != NULL) &&
-                       (!verb->needs_insert || resource->sql_insert != NULL) &&
-                       (!verb->needs_delete || resource->sql_delete != NULL);
-        return offered ? verb : NULL;
     }
     return NULL;
 }

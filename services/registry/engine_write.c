@@ -147,8 +147,7 @@ engine_quota(struct mutation *m, const struct resource *resource, const json_t *
     return 0;
 }
 
-// Runs the insert or update of the row, and reads it for the reply, where the statement does not
-// answer that too: *ret_read is NULL then. m->outcome.after is the row.
+// Runs the insert or update of the row, and reads it for the reply; m->outcome.after is the row.
 static int
 write_row(const struct change *change, const char *sql, struct sl_later **ret_read,
           struct sl_error *err)
@@ -157,7 +156,6 @@ write_row(const struct change *change, const char *sql, struct sl_later **ret_re
     struct sl_str row = {NULL, 0};
     struct sl_rows *rows = NULL;
     struct sl_later *written = NULL;
-    bool replies = change->before == NULL && change->resource->insert_replies;
     if (engine_dump(m->arena, change->row, &row, err) != 0) {
         return -1;
     }
@@ -167,7 +165,7 @@ write_row(const struct change *change, const char *sql, struct sl_later **ret_re
                      &written, err) != 0) {
         return -1;
     }
-    bool reads = !replies && hooks_of(change->resource)->reply == NULL;
+    bool reads = hooks_of(change->resource)->reply == NULL;
     if (reads && engine_read_later(m, change->resource, change->id, ret_read, err) != 0) {
         return -1;
     }
@@ -178,9 +176,6 @@ write_row(const struct change *change, const char *sql, struct sl_later **ret_re
         return sl_fail(err, change->resource->not_found, change->id);
     }
     m->outcome.after = sl_rows_text(rows, 0, 0);
-    if (replies) {
-        m->body = sl_str(sl_rows_text(rows, 0, 1));
-    }
     return 0;
 }
 
@@ -206,7 +201,7 @@ write_change(struct change *change, const char *sql, struct sl_error *err)
     if (hooks->reply != NULL) {
         return hooks->reply(change, err);
     }
-    return read != NULL ? engine_read_body(m, change->resource, read, change->id, err) : 0;
+    return engine_read_body(m, change->resource, read, change->id, err);
 }
 
 // What a new row refers to is a foreign key each, so only a refusal asks which of them is missing.
@@ -218,22 +213,25 @@ explain_create(struct mutation *m, struct sl_error *err)
     return queue_references(change, &ahead, err) != 0 ? -1 : check_references(change, &ahead, err);
 }
 
-int
-engine_create_work(struct mutation *m, struct sl_error *err)
+// A row to make, with an id of its own; NULL with *err filled.
+static struct change *
+begin_creation(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
     struct change *change = sl_arena_alloc(m->arena, sizeof(*change));
     char id[SL_ID_SIZE];
     if (change == NULL) {
-        return sl_fail(err, SL_E_INTERNAL);
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
     }
     if (begin_change(m, resource, change, err) != 0) {
-        return -1;
+        return NULL;
     }
     sl_random_id(id);
     change->id = sl_arena_dup(m->arena, id);
     if (change->id == NULL) {
-        return sl_fail(err, SL_E_INTERNAL);
+        sl_fail(err, SL_E_INTERNAL);
+        return NULL;
     }
     if (resource->parent != NULL) {
         json_object_set_new(change->row, resource->parent,
@@ -241,9 +239,52 @@ engine_create_work(struct mutation *m, struct sl_error *err)
     }
     m->explain = explain_create;
     m->explained = change;
-    return write_change(change, resource->sql_insert, err) != 0
+    return change;
+}
+
+int
+engine_create_work(struct mutation *m, struct sl_error *err)
+{
+    struct change *change = begin_creation(m, err);
+    return change == NULL || write_change(change, change->resource->sql_insert, err) != 0
                ? -1
-               : engine_quota(m, resource, change->after, 1, err);
+               : engine_quota(m, change->resource, change->after, 1, err);
+}
+
+// What the hook looked at may have gone before the statement came: then it refuses the body now.
+static int
+explain_whole(struct mutation *m, struct sl_error *err)
+{
+    if (explain_create(m, err) != 0) {
+        return -1;
+    }
+    struct change *again = begin_creation(m, err);
+    return again == NULL ? -1 : run_hook(hooks_of(again->resource)->before_write, again, err);
+}
+
+int
+engine_create_whole(struct mutation *m, struct sl_error *err)
+{
+    struct change *change = begin_creation(m, err);
+    struct sl_str row = {NULL, 0};
+    struct sl_rows *rows = NULL;
+    m->explain = explain_whole;
+    if (change == NULL || run_hook(hooks_of(change->resource)->before_write, change, err) != 0 ||
+        engine_dump(m->arena, change->row, &row, err) != 0) {
+        return -1;
+    }
+    struct sl_params params = SL_PARAMS(
+        SL_P_TEXT(m->instance), SL_P_TEXT(m->project), SL_P_TEXT(change->id), SL_P_TEXT(row.ptr),
+        SL_P_TEXT(m->who.command_id), SL_P_TEXT(m->who.request_id), SL_P_TEXT(m->who.command),
+        SL_P_TEXT(m->who.actor), SL_P_INT(sl_error_status(SL_E_OK)));
+    if (sl_sql(m->tx, m->arena, change->resource->sql_insert, params, &rows, err) != 0) {
+        return name_row(err, change->id);
+    }
+    if (sl_rows_count(rows) == 0) {
+        return sl_fail(err, change->resource->not_found, change->id);
+    }
+    m->body = sl_str(sl_rows_text(rows, 0, 0));
+    return 0;
 }
 
 // Queues a lock of the row, which also reads it as it is.

@@ -6,8 +6,10 @@
 
 #include "services/registry/engine.h"
 
-// The three verbs that write; a creation is run by mutation_run_optimistic alone.
+// The three verbs that write; a creation is run by mutation_run_optimistic alone, that of a
+// resource which is made whole by mutation_run_whole.
 mutation_work_fn engine_create_work;
+mutation_work_fn engine_create_whole;
 mutation_work_fn engine_update_work;
 mutation_work_fn engine_delete_work;
 

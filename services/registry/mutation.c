@@ -108,8 +108,13 @@ repeat_reply(struct mutation *m, struct sl_reply *reply, struct sl_error *err)
     sl_tx_free(&m->tx);
     SL_AUTO(sl_tx) tx = sl_tx_begin_read(m->registry->db, err);
     if (tx == NULL || sl_audit_stored(tx, m->arena, m->who.command_id, &stored, err) != 0 ||
-        sl_unseal(m->arena, m->registry->key, audit_context(m), stored.reply, &plain, err) != 0) {
+        (stored.reply_text == NULL &&
+         sl_unseal(m->arena, m->registry->key, audit_context(m), stored.reply, &plain, err) != 0)) {
         return -1;
+    }
+    if (stored.reply_text != NULL) {
+        *reply = (struct sl_reply){.body = sl_str(stored.reply_text)};
+        return 0;
     }
     return sl_reply_decode(m->arena, plain, reply, err);
 }
@@ -305,6 +310,30 @@ mutation_run_optimistic(struct sl_call *call, struct sl_reply *reply, mutation_w
                         struct sl_error *err)
 {
     return run_mutation(call, reply, work, ASKS_LATE, err);
+}
+
+int
+mutation_run_whole(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                   struct sl_error *err)
+{
+    struct mutation *m = mutation_of(call, err);
+    if (m == NULL) {
+        return -1;
+    }
+    m->tx = sl_tx_begin_alone(m->registry->db, err);
+    if (m->tx == NULL) {
+        return -1;
+    }
+    int rc = work(m, err);
+    if (rc != 0) {
+        explain_late(m, err);
+    }
+    sl_tx_free(&m->tx);
+    if (m->repeat) {
+        return repeat_reply(m, reply, err);
+    }
+    *reply = (struct sl_reply){.body = m->body};
+    return rc != 0 ? rc : sl_arena_check(m->arena, err);
 }
 
 int

@@ -66,6 +66,12 @@ int mutation_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn 
 int mutation_run_optimistic(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                             struct sl_error *err) SL_MUST_CHECK;
 
+// The same for work that is one statement, which records and takes quotas itself and answers
+// m->body: it is a transaction of its own, and sent again where the connection broke, as it refuses
+// to be done twice. It may read before.
+int mutation_run_whole(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
+                       struct sl_error *err) SL_MUST_CHECK;
+
 // The same for work that finds the row it changes by gateway and project, or refuses: the gateway
 // is neither locked, which the row is, nor asked for unless the work refuses.
 int mutation_run_lookup(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,

@@ -58,7 +58,7 @@ struct change {
 struct resource_hooks {
     // Before a row is created (before == NULL) or updated. May refuse, may change `row`.
     int (*before_write)(struct change *change, struct sl_error *err);
-    // After it was written, and read for the reply.
+    // After it was written, and read for the reply; not for what was made whole.
     int (*after_write)(struct change *change, struct sl_error *err);
     // Answers a write by change->m->body, once all is written; NULL: by the row as it is read.
     int (*reply)(struct change *change, struct sl_error *err);
@@ -80,9 +80,11 @@ struct resource {
     const char *list_view;                       //
     const char *list_order;                      // SQL over t, total
     const char *list_columns;                    // "t.a, t.id": the id and what list_order names
-    const char *sql_insert;                      // $1 gateway $2 project $3 id $4 row
+    const char *sql_insert;                      // $1 gateway $2 project $3 id $4 row ($5 to $9
+                                                 // command id, request, command, actor, status)
     const char *sql_update;                      // the same; all four answer the row as JSON
-    bool insert_replies;                         // sql_insert answers the reply's body behind it
+    bool is_made_whole;                          // sql_insert records and takes quotas too: $5 to
+                                                 // $9; and answers the reply's body alone
     const char *sql_lock;                        // $1 gateway $2 project $3 id; to update
     const char *sql_claim;                       // the same, to delete: against references too
     const char *sql_delete;                      // the same; NULL: another resource's rows

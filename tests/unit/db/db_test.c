@@ -71,7 +71,7 @@ set_up(void **state)
         "CREATE TABLE audit (command_id text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(),"
         " request_id text NOT NULL, command text NOT NULL, actor text NOT NULL,"
         " project_id text NOT NULL, instance_id text NOT NULL, object_id text NOT NULL DEFAULT '',"
-        " before jsonb, after jsonb, status integer NOT NULL, reply bytea)",
+        " before jsonb, after jsonb, status integer NOT NULL, reply bytea, reply_text text)",
         "CREATE TABLE runtime_change (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
         " gateway_id text NOT NULL, kind text NOT NULL, key text NOT NULL)",
         "CREATE TABLE quota_usage (instance_id text, quota text, scope text, used integer,"

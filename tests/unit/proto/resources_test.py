@@ -88,6 +88,9 @@ class Refusals(unittest.TestCase):
     def test_a_creation_that_answers_secrets(self):
         self.refused("made", made="f(t)", secret=[{"name": "size"}])
 
+    def test_a_creation_by_one_statement_that_marks_the_runtime(self):
+        self.refused("made", made="f(t)", runtime=[{"kind": "thing", "key": "name"}])
+
     def test_a_filter_without_a_place_for_its_value(self):
         self.refused("filter", filters={"name": "t.name IS NULL"})
 
@@ -111,9 +114,14 @@ class Statements(unittest.TestCase):
         self.assertIn("coalesce(r.size, 7)", sql["insert"])
         self.assertNotIn("coalesce", sql["update"])
 
-    def test_a_creation_that_answers_reads_no_view(self):
-        sql = descriptor(made="f(t)").sql()
-        self.assertTrue(sql["insert"].endswith("RETURNING to_json(t)::text, f(t)"))
+    def test_a_creation_that_makes_its_reply_is_one_statement(self):
+        sql = descriptor(made="f(t)", references={"name": {"table": "name", "error": "THING_NOT_FOUND"}},
+                         quota=[{"name": "things", "limit": 7, "error": "THING_EXISTS"},
+                                {"name": "of_name", "scope": "name", "limit": 8, "error": "THING_EXISTS"}]).sql()
+        for part in ("RETURNING to_json(t) AS after, f(t) AS body, t.name)", "INSERT INTO audit",
+                     "quota_take($1, 'things', '', 1, 7), quota_take($1, 'of_name', name, 1, 8) FROM made",
+                     "FROM name k WHERE k.instance_id = $1 AND k.id = r.name FOR KEY SHARE"):
+            self.assertIn(part, sql["insert"])
         self.assertNotIn("f(t)", sql["update"])
 
     def test_hidden_columns_are_left_out_of_answers(self):
