@@ -137,9 +137,8 @@ static void
 parse(struct ngx_http_sluice_shown *shown, const struct sl_img_certificate *record)
 {
     shown->leaf = record->chain.count == 0 ? NULL : parse_der(sl_img_items(&record->chain));
-    shown->key = parse_key(&record->key);
-    if (shown->leaf == NULL || shown->key == NULL ||
-        X509_check_private_key(shown->leaf, shown->key) != 1 ||
+    shown->key = shown->leaf == NULL ? NULL : parse_key(&record->key);
+    if (shown->key == NULL || X509_check_private_key(shown->leaf, shown->key) != 1 ||
         !parse_chain(shown, &record->chain) || !parse_authorities(shown, &record->ca)) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "the certificate %*s cannot be used, its domains show the node's own",
