@@ -409,7 +409,7 @@ void ngx_http_sluice_limit_exit(ngx_cycle_t *cycle, ngx_http_sluice_main_conf_t 
 ngx_int_t ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 
 // _backend.c: prepares the proxied request. Refuses with GW_BACKEND_UNSET, GW_DNS,
-// GW_BACKEND_DENIED, GW_LOOP.
+// GW_BACKEND_DENIED, GW_CHANNEL_GONE, GW_NO_BACKEND, GW_LOOP.
 ngx_int_t ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
 // `sluice_backend_peers` in upstream {}: peers come from the request, not from the configuration.
 char *ngx_http_sluice_backend_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -6,11 +6,11 @@
 // again. Addresses come from the image, resolved and checked by the agent; workers resolve nothing.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice_channel.h"
 #include "services/nginx/ngx_http_sluice_wire.h"
 
 #define READ_FIRST_MAX 65536 // a body up to this many bytes is read before connecting
 #define REQUESTS_MAX   10000 // on one backend connection
-#define ADDRESSES_MAX  16    // of one name that are tried
 #define TLS_NAME_MAX   253   // characters of a host name, RFC 1035
 
 // One address of the backend.
@@ -22,6 +22,7 @@ struct peer {
         struct sockaddr_in6 in6;
     } address;
     socklen_t address_len;
+    struct ngx_http_sluice_balance_seat *seat; // of a channel's member; NULL: not counted
     ngx_str_t name; // a view of `text`; the log names it even after others were tried
     struct ngx_http_sluice_peer_name text;
 };
@@ -48,9 +49,6 @@ struct backend {
     struct peer peers[];
 };
 
-// Where the next request of this worker begins in a list of addresses.
-static ngx_uint_t rotation;
-
 // -- the decision's end ---------------------------------------------------------------------------
 
 static void
@@ -73,67 +71,73 @@ fill_peer(struct peer *peer, const struct sl_img_address *address, in_port_t por
     peer->address_len = sizeof(peer->address.in6);
 }
 
-static ngx_int_t
-find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **ret_backend)
+static void
+release_seats(void *data)
 {
-    ngx_http_sluice_main_conf_t *smcf = ngx_http_get_module_main_conf(r, ngx_http_sluice_module);
-    struct sl_str host = sl_img_text(&ctx->target->host);
-    const struct sl_img_upstream *upstream = sl_image_upstream(smcf->image, host);
-    const struct sl_img_address *addresses;
-    struct backend *backend;
-    ngx_uint_t count;
-    size_t size;
+    const struct backend *backend = data;
 
-    if (host.len == 0) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_BACKEND_UNSET);
+    for (ngx_uint_t i = 0; i < backend->peer_count; i++) {
+        ngx_http_sluice_balance_release(backend->peers[i].seat);
     }
-    if (upstream == NULL || (upstream->addresses.count == 0 && !upstream->denied)) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_DNS);
-    }
-    if (upstream->addresses.count == 0) {
-        return ngx_http_sluice_fail(ctx, SL_E_GW_BACKEND_DENIED);
-    }
-    count = ngx_min(upstream->addresses.count, ADDRESSES_MAX);
-    size = sizeof(*backend) + count * sizeof(struct peer);
-    backend = ngx_palloc(r->pool, size);
-    if (backend == NULL) {
+}
+
+// Takes the places over, with their seats.
+static ngx_int_t
+make_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx,
+             const ngx_http_sluice_place_t *places, ngx_uint_t count, struct backend **ret_backend)
+{
+    size_t size = sizeof(struct backend) + count * sizeof(struct peer);
+    struct backend *backend = ngx_palloc(r->pool, size);
+    ngx_pool_cleanup_t *cleanup = places[0].seat == NULL ? NULL : ngx_pool_cleanup_add(r->pool, 0);
+
+    if (backend == NULL || (places[0].seat != NULL && cleanup == NULL)) {
+        for (ngx_uint_t i = 0; i < count; i++) {
+            ngx_http_sluice_balance_release(places[i].seat);
+        }
         return NGX_ERROR;
     }
     // peer.init fills `conf` whole.
     ngx_memzero((u_char *)backend + sizeof(backend->conf), size - sizeof(backend->conf));
-    if (ctx->target->tls) {
-        ngx_int_t rc = ngx_http_sluice_certificate(r, ctx, &backend->secured);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-    addresses = sl_img_items(&upstream->addresses);
-    for (ngx_uint_t i = 0; i < count; i++) {
-        fill_peer(&backend->peers[i], &addresses[i], htons(ctx->target->port));
-        backend->peers[i].key.http2 = ctx->grpc;
-        if (ctx->target->tls) {
-            ngx_http_sluice_tls_identity(ngx_http_sluice_view(&ctx->tls_name),
-                                         backend->secured.ssl.ctx ? backend->secured.digest : NULL,
-                                         backend->peers[i].key.identity);
-        }
-    }
     backend->peer_count = count;
-    backend->peer_next = count > 1 ? rotation++ % count : 0;
+    for (ngx_uint_t i = 0; i < count; i++) {
+        fill_peer(&backend->peers[i], places[i].address, htons(places[i].port));
+        backend->peers[i].key.http2 = ctx->grpc;
+        backend->peers[i].seat = places[i].seat;
+    }
+    if (cleanup != NULL) {
+        cleanup->handler = release_seats;
+        cleanup->data = backend;
+    }
     *ret_backend = backend;
     return NGX_OK;
 }
 
+// How the peers are called over TLS.
+static ngx_int_t
+secure(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend *backend)
+{
+    ngx_int_t rc = ngx_http_sluice_certificate(r, ctx, &backend->secured);
+
+    for (ngx_uint_t i = 0; rc == NGX_OK && i < backend->peer_count; i++) {
+        ngx_http_sluice_tls_identity(ngx_http_sluice_view(&ctx->tls_name),
+                                     backend->secured.ssl.ctx ? backend->secured.digest : NULL,
+                                     backend->peers[i].key.identity);
+    }
+    return rc;
+}
+
 // The documented retries: -1 is one, of what may be repeated; n is exactly n, whatever the method.
+static ngx_uint_t
+tries_of(const struct sl_img_target *target)
+{
+    return target->retry_count < 0 ? 2 : (ngx_uint_t)target->retry_count + 1;
+}
+
 static void
 set_retries(struct backend *backend, const struct sl_img_target *target)
 {
     backend->next_types = NGX_HTTP_UPSTREAM_FT_ERROR | NGX_HTTP_UPSTREAM_FT_TIMEOUT;
-    if (target->retry_count < 0) {
-        backend->tries = 2;
-        return;
-    }
-    backend->tries = (ngx_uint_t)target->retry_count + 1;
+    backend->tries = tries_of(target);
     if (target->retry_count > 0) {
         backend->next_types |= NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT;
     }
@@ -177,6 +181,34 @@ set_names(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     }
     ctx->backend_tls = ctx->target->tls != 0;
     return ctx->backend_tls ? set_tls_name(r, ctx) : NGX_OK;
+}
+
+// The peers of a call, of a channel's members or of the one backend.
+static ngx_int_t
+find_peers(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct backend **ret_backend)
+{
+    ngx_http_sluice_place_t places[NGX_HTTP_SLUICE_PLACES];
+    ngx_uint_t count = 0;
+    bool is_channel = sl_img_text(&ctx->target->channel).len > 0;
+    ngx_int_t rc = is_channel ? ngx_http_sluice_channel(
+                                    r, ctx, ngx_min(tries_of(ctx->target), NGX_HTTP_SLUICE_PLACES),
+                                    places, &count)
+                              : NGX_OK;
+
+    if (rc == NGX_OK) {
+        rc = set_names(r, ctx);
+    }
+    if (rc == NGX_OK && !is_channel) {
+        rc = ngx_http_sluice_addresses(r, ctx, places, &count);
+    }
+    if (rc == NGX_OK) {
+        rc = make_backend(r, ctx, places, count, ret_backend);
+        return rc == NGX_OK && ctx->target->tls ? secure(r, ctx, *ret_backend) : rc;
+    }
+    for (ngx_uint_t i = 0; i < count; i++) {
+        ngx_http_sluice_balance_release(places[i].seat);
+    }
+    return rc;
 }
 
 static ngx_str_t
@@ -243,9 +275,6 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     ngx_int_t rc = ngx_http_sluice_hops(r, ctx);
 
     if (rc == NGX_OK) {
-        rc = set_names(r, ctx);
-    }
-    if (rc == NGX_OK) {
         rc = find_peers(r, ctx, &backend);
     }
     if (rc != NGX_OK || backend == NULL) {
@@ -299,6 +328,9 @@ get_peer(ngx_peer_connection_t *pc, void *data)
     pc->name = &peer->name;
     pc->cached = 0;
     pc->connection = NULL;
+    if (peer->seat != NULL) {
+        peer->seat->open++;
+    }
     c = ngx_http_sluice_pool_take(&peer->key, &peer->text);
     if (c == NULL) {
         peer->text.len =
@@ -357,7 +389,9 @@ free_peer(ngx_peer_connection_t *pc, void *data, ngx_uint_t state)
     ngx_http_sluice_ctx_t *ctx = backend->ctx;
 
     ctx->tls_failed = is_handshake_failure(backend, c, state);
-
+    if (peer->seat != NULL) {
+        peer->seat->open--;
+    }
     if (pc->tries > 0) {
         pc->tries--;
     }

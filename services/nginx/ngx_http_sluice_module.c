@@ -5,6 +5,7 @@
 // pointed into the image was looked up anew.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "services/nginx/ngx_http_sluice_balance.h"
 #include "services/nginx/ngx_http_sluice_domain.h"
 #include "services/nginx/ngx_http_sluice_pattern.h"
 #include "services/nginx/ngx_http_sluice_wire.h"
@@ -560,5 +561,6 @@ exit_process(ngx_cycle_t *cycle)
     ngx_http_sluice_shown_exit();
     ngx_http_sluice_certificate_exit();
     ngx_http_sluice_pattern_exit();
+    ngx_http_sluice_balance_exit();
     sl_image_free(&smcf->image);
 }
