@@ -20,6 +20,7 @@
 #include "services/node/agent_health.h"
 #include "services/node/apply.h"
 #include "services/node/certificate.h"
+#include "services/node/checker.h"
 #include "services/node/debug.h"
 #include "services/node/limits.h"
 #include "services/node/nginx_conf.h"
@@ -32,7 +33,7 @@
 
 #define AGENT_MAGIC 0x534c4147U
 #define TICK_MS     LIMITS_TICK_MS
-#define RESOLVE_MS  100 // between looks at names that are due
+#define RESOLVE_MS  100 // between looks at names and members that are due
 #define BUS_CREDITS 256
 
 struct agent {
@@ -43,6 +44,7 @@ struct agent {
     struct durable *durable;          //
     struct sl_image_builder *builder; //
     struct resolve *resolve;          //
+    struct checker *checker;          // of channels' members
     struct apply *apply;              //
     struct sl_bus_client *client;     //
     struct sl_follow *follow;         //
@@ -59,7 +61,7 @@ struct agent {
     uint64_t membership;              // that limits know
     size_t node_count;                //
     char store_reason[256];           // why there is no store; "" there is one
-    int64_t resolve_at_ms;            // next look at names
+    int64_t resolve_at_ms;            // next look at names and members
 };
 
 // -- nginx
@@ -147,11 +149,16 @@ make_image(struct agent *agent, struct sl_revision *ret_revision, struct sl_erro
     if (agent->resolve == NULL) {
         return -1;
     }
+    agent->checker = checker_new(agent->builder, err);
+    if (agent->checker == NULL) {
+        return -1;
+    }
     struct apply_options options = {.gateway_id = agent->settings->gateway_id,
                                     .builder = agent->builder,
                                     .keys = &agent->keys,
                                     .durable = agent->durable,
                                     .resolve = agent->resolve,
+                                    .checker = agent->checker,
                                     .on_live = on_live,
                                     .arg = agent};
     agent->apply = apply_new(&options, err);
@@ -291,11 +298,16 @@ note_health(struct agent *agent)
 {
     struct report_facts facts;
     if (agent->health != NULL) {
+        size_t members;
+        size_t faulty;
+        checker_count(agent->checker, &members, &faulty);
         tell_facts(agent, &facts);
         agent_health_note(agent->health,
                           &(struct agent_state){.revision = facts.revision.number,
                                                 .reason = facts.reason,
                                                 .buses = sl_bus_client_live(agent->client),
+                                                .members = members,
+                                                .faulty_members = faulty,
                                                 .has_accounting = limits_is_up(agent->limits)});
     }
 }
@@ -340,6 +352,7 @@ agent_free(struct agent **agent)
         durable_finish(gone->durable);
     }
     apply_free(&gone->apply);
+    checker_free(&gone->checker);
     resolve_free(&gone->resolve);
     durable_free(&gone->durable);
     sl_store_free(&gone->store);
@@ -374,6 +387,7 @@ run_timers(struct agent *agent)
     if (now_ms >= agent->resolve_at_ms) {
         agent->resolve_at_ms = now_ms + RESOLVE_MS;
         resolve_tick(agent->resolve);
+        checker_tick(agent->checker, now_ms);
     }
     apply_resolved(agent->apply);
     seed_run(agent->seed);
@@ -412,6 +426,7 @@ agent_run(struct agent *agent, int stop_fd)
         BUS,
         LIMITS,
         PEERS,
+        MEMBERS,
         NAMES
     };
     for (;;) {
@@ -419,6 +434,7 @@ agent_run(struct agent *agent, int stop_fd)
             [STOP] = {.fd = stop_fd, .events = POLLIN},
             [BUS] = {.fd = sl_bus_client_fd(agent->client), .events = POLLIN},
             [LIMITS] = {.fd = limits_fd(agent->limits), .events = POLLIN},
+            [MEMBERS] = {.fd = checker_fd(agent->checker), .events = POLLIN},
             [PEERS] = {.fd = agent->share != NULL ? share_fd(agent->share) : -1, .events = POLLIN},
         };
         size_t names = resolve_polls(agent->resolve, polls + NAMES);
@@ -437,6 +453,9 @@ agent_run(struct agent *agent, int stop_fd)
             sl_bus_client_dispatch(agent->client);
         }
         resolve_run(agent->resolve, polls + NAMES, names);
+        if (polls[MEMBERS].revents != 0) {
+            checker_run(agent->checker, sl_mono_ms());
+        }
         run_timers(agent);
     }
 }

@@ -48,6 +48,8 @@ write_metrics(void *arg, struct sl_buf *text)
         {SL_METRIC(AGENT_WELL), is_well},
         {SL_METRIC(AGENT_BUS_LIVE), state.buses},
         {SL_METRIC(AGENT_ACCOUNTING), state.has_accounting},
+        {SL_METRIC(AGENT_MEMBERS), state.members},
+        {SL_METRIC(AGENT_MEMBERS_FAULTY), state.faulty_members},
     };
     for (size_t i = 0; i < SL_COUNT(values); i++) {
         sl_buf_addf(text, "%s%s %llu\n", values[i].head, values[i].name,

@@ -18,10 +18,12 @@ struct agent_health;
 
 // How the agent is, as its loop sees it.
 struct agent_state {
-    uint64_t revision;   // that the image serves; 0: none
-    const char *reason;  // why not a newer one, or what else is not well; "": nothing. Copied
-    size_t buses;        // that answer
-    bool has_accounting; // some owner of limits answers
+    uint64_t revision;     // that the image serves; 0: none
+    const char *reason;    // why not a newer one, or what else is not well; "": nothing. Copied
+    size_t buses;          // that answer
+    size_t members;        // of channels, that are probed
+    size_t faulty_members; // of these
+    bool has_accounting;   // some owner of limits answers
 };
 
 // Listens on "address:port" or "unix:path"; until the first note the agent is not ready. NULL with

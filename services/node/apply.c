@@ -164,6 +164,26 @@ want_backend(struct apply *apply, const struct sl_entry *entry)
 }
 
 static int
+check_members(struct apply *apply, const struct sl_entry *entry)
+{
+    struct sl_error err;
+    if (entry->kind == SL_KIND_CHANNEL && apply->options.checker != NULL &&
+        checker_put(apply->options.checker, &entry->channel, &err) != 0) {
+        return cannot(apply, "memory", &err);
+    }
+    return 0;
+}
+
+// Whether the image wants a commit for what the agent itself found out since the last one.
+static bool
+take_changes(struct apply *apply)
+{
+    bool resolved = resolve_take_changes(apply->options.resolve);
+    bool checked = apply->options.checker != NULL && checker_take_changes(apply->options.checker);
+    return resolved || checked;
+}
+
+static int
 put(struct apply *apply, const char *key, const struct sl_entry *entry)
 {
     struct sl_error err;
@@ -172,7 +192,7 @@ put(struct apply *apply, const char *key, const struct sl_entry *entry)
     }
     if (sl_image_builder_put(apply->options.builder, key, entry, &err) == 0) {
         want_backend(apply, entry);
-        return 0;
+        return check_members(apply, entry);
     }
     if (err.code != SL_E_ENTRY_BROKEN) {
         return cannot(apply, "memory", &err);
@@ -197,7 +217,7 @@ static int
 commit(struct apply *apply, const struct sl_revision *to)
 {
     struct sl_error err;
-    resolve_take_changes(apply->options.resolve); // they go live with this commit
+    (void)take_changes(apply); // they go live with this commit
     if (sl_image_builder_commit(apply->options.builder, to->epoch, to->number, &err) != 0) {
         return cannot(apply, "shared memory", &err);
     }
@@ -465,8 +485,7 @@ apply_store(struct apply *apply, struct sl_store *store, struct sl_revision *ret
 void
 apply_resolved(struct apply *apply)
 {
-    if (apply->revision.epoch[0] != '\0' && !apply->gathering &&
-        resolve_take_changes(apply->options.resolve)) {
+    if (apply->revision.epoch[0] != '\0' && !apply->gathering && take_changes(apply)) {
         struct sl_revision same = apply->revision;
         (void)commit(apply, &same); // a failure is kept as the reason; the next change tries again
     }

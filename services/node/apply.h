@@ -11,6 +11,7 @@
 
 #include "common/runtime/image_build.h"
 #include "common/wire/follow.h"
+#include "services/node/checker.h"
 #include "services/node/durable.h"
 #include "services/node/keys.h"
 #include "services/node/resolve.h"
@@ -23,6 +24,7 @@ struct apply_options {
     struct keys *keys;                //
     struct durable *durable;          // NULL: the store cannot be opened
     struct resolve *resolve;          //
+    struct checker *checker;          // NULL: members of channels are not probed
     void (*on_live)(void *arg);       // a new image is live
     void *arg;                        //
 };

@@ -62,15 +62,20 @@ figures_are_those_of_the_last_note(void **state)
     SL_AUTO_BUF text;
     sl_buf_init(&text, 4096);
     agent_health_note(health, &(struct agent_state){.revision = 7, .reason = "late"});
-    agent_health_note(
-        health, &(struct agent_state){
-                    .revision = 9000000000, .reason = "", .buses = 3, .has_accounting = true});
+    agent_health_note(health, &(struct agent_state){.revision = 9000000000,
+                                                    .reason = "",
+                                                    .buses = 3,
+                                                    .has_accounting = true,
+                                                    .members = 5,
+                                                    .faulty_members = 2});
     write_metrics(health, &text);
     sl_buf_add(&text, "", 1);
     assert_non_null(strstr(text.ptr, "\n" SL_METRIC_AGENT_REVISION " 9000000000\n"));
     assert_non_null(strstr(text.ptr, "\n" SL_METRIC_AGENT_WELL " 1\n"));
     assert_non_null(strstr(text.ptr, "\n" SL_METRIC_AGENT_BUS_LIVE " 3\n"));
     assert_non_null(strstr(text.ptr, "\n" SL_METRIC_AGENT_ACCOUNTING " 1\n"));
+    assert_non_null(strstr(text.ptr, "\n" SL_METRIC_AGENT_MEMBERS " 5\n"));
+    assert_non_null(strstr(text.ptr, "\n" SL_METRIC_AGENT_MEMBERS_FAULTY " 2\n"));
 }
 
 static void

@@ -4,7 +4,9 @@
 #include "tests/unit/node/node_kit.h"
 
 #include <glob.h>
+#include <poll.h>
 
+#include "common/base/clock.h"
 #include "services/node/apply.h"
 
 struct place {
@@ -17,6 +19,7 @@ struct place {
     struct durable *durable;
     struct sl_image_builder *builder;
     struct resolve *resolve;
+    struct checker *checker;
     struct apply *apply;
     struct sl_follow_hooks hooks;
     struct sl_image *image;
@@ -43,8 +46,16 @@ start(struct place *place)
     assert_non_null(place->builder);
     place->resolve = resolve_new(place->builder, &err);
     assert_non_null(place->resolve);
-    struct apply_options options = {GATEWAY,        place->builder, &place->keys, place->durable,
-                                    place->resolve, count_live,     place};
+    place->checker = checker_new(place->builder, &err);
+    assert_non_null(place->checker);
+    struct apply_options options = {.gateway_id = GATEWAY,
+                                    .builder = place->builder,
+                                    .keys = &place->keys,
+                                    .durable = place->durable,
+                                    .resolve = place->resolve,
+                                    .checker = place->checker,
+                                    .on_live = count_live,
+                                    .arg = place};
     place->apply = apply_new(&options, &err);
     assert_non_null(place->apply);
     place->hooks = apply_hooks(place->apply);
@@ -55,6 +66,7 @@ stop(struct place *place)
 {
     durable_finish(place->durable);
     apply_free(&place->apply);
+    checker_free(&place->checker);
     resolve_free(&place->resolve);
     durable_free(&place->durable);
     sl_store_free(&place->store);
@@ -323,6 +335,50 @@ a_head_beyond_steps_without_entries_moves_the_revision(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
 
+// Nobody listens on port 1: its probe is refused.
+static void
+a_member_that_fails_its_probe_is_faulty_in_the_image_at_the_same_revision(void **state)
+{
+    struct place *place = *state;
+    static const char channel_id[] = "ccccccccccccccccccccccccccccccc1";
+    const struct sl_member member = {.host = "127.0.0.1", .port = 1, .weight = 1};
+    const struct sl_entry entry = {.kind = SL_KIND_CHANNEL,
+                                   .channel = {.id = channel_id,
+                                               .strategy = SL_STRATEGY_TURN,
+                                               .members = &member,
+                                               .member_count = 1,
+                                               .health = {.protocol = SL_PROBE_TCP,
+                                                          .threshold_normal = 1,
+                                                          .threshold_abnormal = 1,
+                                                          .timeout_s = 5,
+                                                          .interval_s = 10}}};
+    struct sl_wire_entry wire = kit_seal(place->arena, &place->content, channel_id, &entry, 1);
+    size_t count;
+    size_t faulty;
+    give_key(place);
+    assert_int_equal(give(place, &wire, 1, 1), 0);
+    sl_image_refresh(place->image);
+    assert_non_null(sl_image_upstream(place->image, SL_STR("127.0.0.1")));
+    const struct sl_img_channel *channel = sl_image_channel(place->image, SL_STR(channel_id));
+    assert_non_null(channel);
+    assert_int_equal(channel->tiers[0].count, 1);
+    int64_t end_ms = sl_mono_ms() + 30000;
+    do {
+        struct pollfd poll_fd = {.fd = checker_fd(place->checker), .events = POLLIN};
+        assert_true(sl_mono_ms() < end_ms);
+        checker_tick(place->checker, sl_mono_ms());
+        (void)poll(&poll_fd, 1, 10);
+        checker_run(place->checker, sl_mono_ms());
+        checker_count(place->checker, &count, &faulty);
+        assert_int_equal(count, 1);
+    } while (faulty == 0);
+    apply_resolved(place->apply);
+    sl_image_refresh(place->image);
+    channel = sl_image_channel(place->image, SL_STR(channel_id));
+    assert_int_equal(channel->tiers[0].count, 0);
+    assert_int_equal(sl_image_revision(place->image), 1);
+}
+
 int
 main(void)
 {
@@ -333,6 +389,7 @@ main(void)
         TEST(a_step_without_its_content_key_is_refused_whole),
         TEST(an_entry_for_a_newer_reader_is_refused_with_the_reason),
         TEST(an_entry_that_does_not_hold_is_left_out_and_the_rest_goes_live),
+        TEST(a_member_that_fails_its_probe_is_faulty_in_the_image_at_the_same_revision),
         TEST(after_a_restart_the_store_alone_makes_the_image),
         TEST(an_empty_store_leaves_the_image_that_is_there),
         TEST(a_head_beyond_steps_without_entries_moves_the_revision),
