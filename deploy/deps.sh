@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that Sluice needs.
 #
-#   deploy/deps.sh [product | test | bench]   default: product; each holds those before it, all is bench
+#   deploy/deps.sh [product | test | bench | peers]   default: product; each holds those before it, all is bench
 #
 # Asks apt only for what is missing and never upgrades what is there. While apt runs, package
 # scripts may neither start services nor create a PostgreSQL cluster; the two files that say so
@@ -24,7 +24,7 @@ usage() {
 # The packages of a section and those before it.
 wanted() {
     awk -v last="$1" '
-        /^# (product|test|bench)$/ { over = over || section == last; section = $2; next }
+        /^# (product|test|bench|peers)$/ { over = over || section == last; section = $2; next }
         /^#/ || NF == 0            { next }
         $2 == "unless" && system("command -v " $3 " >/dev/null") == 0 { next }
         !over { print $1 }' "$here/packages.txt"
@@ -95,7 +95,7 @@ install_packages() {
 main() {
     local last=${1:-product}
     case $last in
-    product | test | bench) ;;
+    product | test | bench | peers) ;;
     all) last=bench ;;
     -h | --help)
         usage
@@ -107,7 +107,7 @@ main() {
         return 0
         ;;
     *)
-        printf 'deps.sh: unknown section "%s" (product, test, bench or all)\n' "$1" >&2
+        printf 'deps.sh: unknown section "%s" (product, test, bench, peers or all)\n' "$1" >&2
         return 2
         ;;
     esac

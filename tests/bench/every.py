@@ -1,6 +1,6 @@
 """all: every bench after the other as RESULTS.md has them; what it prints is that page, but for what is said of the figures.
 
-Standard error tells which one runs and how long the rest takes. A bench that breaks, or takes three times its time, counts
+Standard error tells which one runs, how long it took and how long the rest takes. A bench that breaks, or takes three times its time, counts
 as missed and does not keep the next ones from running. At the end stands what was not run.
 """
 import pathlib
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 BENCH = pathlib.Path(__file__).with_name("bench.py")
 # What runs, in the order of RESULTS.md, and the minutes that it takes on a quiet machine. More and shorter rounds tell as much as
@@ -94,7 +95,9 @@ def run(options):
     for number, (minutes, words) in enumerate(wanted, 1):
         print(f"{number} of {len(wanted)}, {words[0]}: about {minutes} minutes of {left} that are left", file=sys.stderr)
         apisix = ["--apisix", options.apisix] if words[0] == "peers" and options.apisix else []
+        began = time.monotonic()
         over, more = play(words, ["--build", options.build, *apisix], minutes)
+        print(f"{words[0]} took {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
         missed, absent, left = missed + over, absent + more, left - minutes
     print("## Not run\n\n" + "\n".join(f"- {line}" for line in [*absent, *MISSING]))
     return missed

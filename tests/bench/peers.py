@@ -152,8 +152,12 @@ def with_apisix(bed, options, base, secret):
     """Its two rows: with what its template and defaults do and one limit, and with all that ours does."""
     if not options.apisix:
         return []
-    return [Row("APISIX: key + 1 limit + log", *apisix.start(bed, options.apisix, HEAD), secret, base),
-            Row("APISIX: all of it + log", *apisix.start(bed, options.apisix, HEAD, True), secret, base)]
+    try:
+        return [Row("APISIX: key + 1 limit + log", *apisix.start(bed, options.apisix, HEAD), secret, base),
+                Row("APISIX: all of it + log", *apisix.start(bed, options.apisix, HEAD, True), secret, base)]
+    except RuntimeError as fault:  # a module that is missing
+        options.apisix, options.without = None, f"it does not start ({str(fault).splitlines()[0]})"
+        return []
 
 
 def candidates(bed, options, ear):
@@ -203,7 +207,7 @@ def versions(options):
 
 def run(options):
     """Prints the table; answers the rows that missed their budget."""
-    options.apisix, reason = apisix_folder.found(options.apisix, options.var, not options.smoke)
+    options.apisix, options.without = apisix_folder.found(options.apisix, options.var, not options.smoke)
     with local.Bed(options) as bed, whole.Ear() as ear:
         rows, port = candidates(bed, options, ear)
         before = whole.counted(port)
@@ -218,5 +222,5 @@ def run(options):
     print(f"run:       {options.rounds} rounds of {options.seconds} s a candidate, 64 connections, 100 APIs, 128-byte body; proxy "
           f"on core {measure.PROXY_CORE}, load and backend on core {measure.LOAD_CORE}\n")
     print(gateway.table(lines, measure.TITLES))
-    print("\nnot run: " + "; ".join([NOT_RUN_KONG] if options.apisix else [f"APISIX: {reason}", NOT_RUN_KONG]))
+    print("\nnot run: " + "; ".join([NOT_RUN_KONG] if options.apisix else [f"APISIX: {options.without}", NOT_RUN_KONG]))
     return missed

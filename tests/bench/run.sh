@@ -44,6 +44,9 @@ case ${1:-} in
 esac
 [[ $1 != --* ]] || set -- all "$@"
 deploy/deps.sh bench
+case $1 in
+peers | all) deploy/deps.sh peers || echo 'run.sh: without packages that APISIX needs' >&2 ;;
+esac
 cmake -S . -B build -G Ninja >/dev/null
 ninja -C build >/dev/null
 [[ -x build/venv/bin/python ]] || /usr/bin/python3 -m venv --system-site-packages build/venv

@@ -104,7 +104,8 @@ class EveryTest(unittest.TestCase):
     def test_it_says_how_long_it_will_take(self):
         self.play("fine", "over", minutes=4)
         self.assertEqual(self.told.getvalue().splitlines(),
-                         ["1 of 2, fine: about 4 minutes of 8 that are left", "2 of 2, over: about 4 minutes of 4 that are left"])
+                         ["1 of 2, fine: about 4 minutes of 8 that are left", "fine took 0.0 minutes",
+                          "2 of 2, over: about 4 minutes of 4 that are left", "over took 0.0 minutes"])
 
     def test_who_ends_all_ends_the_bench_in_hand(self):
         # In a process of its own, which gets the signal once the bench runs: then it has opened the pipe.
