@@ -3,7 +3,7 @@ import json
 import urllib.parse
 
 # Sections whose lists stand below; throttling policies have stories of their own.
-SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.10.", "3.11.", "3.20.", "3.21.", "3.28.", "3.29.")
+SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.10.", "3.11.", "3.17.", "3.20.", "3.21.", "3.28.", "3.29.")
 PAGES = {"offset", "limit"}
 
 # Operation: (path, what an element is known by, what every question holds, rows of (question, who is found)).
@@ -23,7 +23,8 @@ LISTS = {
         ("req_protocol=HTTPS", "b"), ("req_protocol=BOTH", "a c"), ("req_method=POST", "b"), ("req_method=ANY", "c"),
         ("req_uri=/DEEP", "c"), ("req_uri=/deep&precise_search=req_uri", ""), ("req_uri=/deep/c&precise_search=req_uri", "c"),
         ("auth_type=APP", "b c"), ("auth_type=IAM", ""), ("env_id={e.id}", "b"), ("env_id={RELEASE}", "a b c"), ("type=2", "b"),
-        ("type=1", "a c"), ("return_data_mode=include_group", "a b c")]),
+        ("type=1", "a c"), ("vpc_channel_name=FIRST", "c"), ("vpc_channel_name=first&precise_search=vpc_channel_name", ""),
+        ("return_data_mode=include_group", "a b c")]),
     "listApiVersions": ("/apis/publish/{b.id}", "version_id", "", [
         ("", "b_in_e b_in_release"), ("env_id={e.id}", "b_in_e"), ("env_name=RELEASE", "b_in_release"),
         ("env_name={e.name}&env_id={RELEASE}", "")]),
@@ -35,6 +36,16 @@ LISTS = {
     "listAppsBoundToApi": ("/app-auths/binded-apps", "app_id", "api_id={b.id}", [
         ("", "p"), ("app_name=P_", "p"), ("app_name=q_", ""), ("app_id={p.id}", "p"), ("app_id={q.id}", ""),
         ("env_id={RELEASE}", "p"), ("env_id={e.id}", "")]),
+    "listVpcChannels": ("/vpc-channels", "id", "", [
+        ("id={v1.id}", "v1"), ("name=FIRST", "v1"), ("name=first&precise_search=name", ""), ("name=_{uid}", "v1 v2"),
+        ("member_host=10.0.0.1", "v1 v2"), ("member_host=10.0.0", ""), ("member_port=80", "v1"), ("member_port=81", "v2"),
+        ("member_group_name=N", "v1"), ("member_group_name=n&precise_search=member_group_name", ""),
+        ("member_group_name=one&precise_search=member_group_name", "v1"), ("member_group_id={group_one.id}", "v1")]),
+    "listBackendInstances": ("/vpc-channels/{v1.id}/members", "host", "", [
+        ("", "h1 h2"), ("name=0.2", "h2"), ("name=0.2&precise_search=name", ""), ("member_group_name=ON", "h2"),
+        ("member_group_name=on&precise_search=member_group_name", ""), ("member_group_id={group_one.id}", "h2")]),
+    "listMemberGroups": ("/vpc-channels/{v1.id}/member-groups", "member_group_id", "", [
+        ("", "group_one"), ("member_group_name=ON", "group_one"), ("member_group_name=on&precise_search=member_group_name", "")]),
     "listTags": ("/tags", None, "", [("", "one two")]),
     "listFeatures": ("/features", "name", "", [("", "ratelimit sse_strategy")]),
     "listInstanceFeatures": ("/instance-features", None, "", []),
@@ -50,7 +61,7 @@ LISTS = {
         ("", "p q"), ("app_name=Q_", "q"), ("app_name=none", "")]),
 }
 # What the contract takes and this gateway refuses, with the field's name.
-UNSUPPORTED = {("listApis", "vpc_channel_name")}
+UNSUPPORTED = {("listVpcChannels", "dict_code"), ("listMemberGroups", "dict_code")}
 
 
 def remember(world, name, path, body, key="id"):
@@ -66,9 +77,18 @@ def make(world):
     for name, env in (("host", "RELEASE"), ("port", "e")):
         remember(world, name, "/env-variables", {"group_id": world.names["g"]["id"], "env_id": world.env_id(env),
                                                  "variable_name": name, "variable_value": "8080"})
+    for name, word, port in (("v1", "first", 80), ("v2", "second", 81)):
+        remember(world, name, "/vpc-channels", {
+            "name": f"{word}_{uid}", "port": port, "balance_strategy": 1, "member_type": "ip", "members": [{"host": "10.0.0.1"}]})
+    path = f"/vpc-channels/{world.names['v1']['id']}"
+    made = world.want(201, "POST", path + "/member-groups", {"member_groups": [{"member_group_name": "one"}]})
+    world.names["group_one"] = {"id": made["member_groups"][0]["member_group_id"]}
+    world.want(201, "POST", path + "/members", {"members": [{"host": "10.0.0.2", "member_group_name": "one"}]})
+    world.names.update({"h1": {"id": "10.0.0.1"}, "h2": {"id": "10.0.0.2"}})
     world.api("a", tags=["one"])
     world.api("b", group="h", type=2, auth_type="APP", req_protocol="HTTPS", req_method="POST", tags=["two", "one"])
-    world.api("c", group="h", auth_type="APP", req_method="ANY", req_uri="/deep/c")
+    world.api("c", group="h", auth_type="APP", req_method="ANY", req_uri="/deep/c", backend={
+        "vpc_channel_status": 1, "vpc_channel_info": {"vpc_channel_id": world.names["v1"]["id"]}})
     for name in "abc":
         world.publish(name)
     world.names["b_in_release"] = {"id": world.names["b"]["version_id"]}
@@ -166,5 +186,5 @@ def story(world):
     make(world)
     for operation in LISTS:
         check(world, operation)
-    refused = world.manage("GET", "/apis?vpc_channel_name=x")
+    refused = world.manage("GET", "/vpc-channels?dict_code=xyz")
     assert (refused.status, refused.json["error_code"]) == (501, "SLUICE.0501"), refused

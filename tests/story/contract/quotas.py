@@ -28,6 +28,8 @@ def story(world):
                                               "api_ids": [world.names[("one", "two")[n]]["id"]]}, "APIG.3100", "resources"),
         ("throttle_specials", f"/throttles/{throttle}/throttle-specials",
          lambda n: {"object_type": "APP", "object_id": apps[n], "call_limits": 1}, "APIG.3100", "resources"),
+        ("channels", "/vpc-channels", lambda n: {"name": named(world, "c", n), "port": 80, "balance_strategy": 1, "member_type": "ip"},
+         "APIG.3109", "VPC channels"),
         ("app_quotas", "/app-quotas",
          lambda n: {"name": named(world, "aq", n), "call_limits": 1, "time_interval": 1, "time_unit": "DAY"}, "APIG.3100",
          "resources"),
