@@ -95,6 +95,20 @@ static const char *const apis[] = {
     " SELECT current_setting('test.gateway'), md5('w' || n), md5('g' || n / 10 + 1), "
     "'DEFAULT_ENVIRONMENT_RELEASE_ID',"
     " 'variable_' || n, 'v' FROM generate_series(1, 1999) n",
+    "INSERT INTO channel (instance_id, id, name, port, balance_strategy, member_type)"
+    " SELECT current_setting('test.gateway'), md5('k' || n), 'channel_' || n, 80, 1, 'ip'"
+    " FROM generate_series(1, 200) n",
+    "INSERT INTO channel_group (instance_id, id, vpc_channel_id, member_group_name)"
+    " SELECT current_setting('test.gateway'), md5('y' || n), md5('k' || n), 'part_' || n"
+    " FROM generate_series(1, 200) n",
+    "INSERT INTO channel_member (instance_id, id, vpc_channel_id, member_group_id, host, port,"
+    " weight, is_backup, status, ecs_id, ecs_name)"
+    " SELECT current_setting('test.gateway'), md5('z' || n), md5('k' || 1 + n / 10),"
+    " md5('y' || 1 + n / 10), 'host_' || n, n, 1, false, 1, 'i', 'host_' || n"
+    " FROM generate_series(0, 1999) n",
+    "INSERT INTO channel_api (instance_id, api_id, channel_id)"
+    " SELECT current_setting('test.gateway'), md5('a' || n), md5('k' || 1 + n / 10)"
+    " FROM generate_series(1, 1999) n",
     "INSERT INTO audit (command_id, request_id, command, actor, project_id, instance_id, status)"
     " SELECT md5('x' || n), '', 'c', 'a', 'p', current_setting('test.gateway'), 200 FROM "
     "generate_series(1, 20000) n",
