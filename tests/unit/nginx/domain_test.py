@@ -132,7 +132,7 @@ def said(reply):
 
 class Domains(unittest.TestCase):
     node = place = None
-    REFUSED = (400, "APIG.0205")
+    REFUSED = (400, "APIG.0205")  # GW_CLIENT_CERTIFICATE
     TAKEN = (200, "any")
 
     def shown(self, name, **more):
