@@ -64,16 +64,17 @@ ngx_http_sluice_balance_exit(void)
     }
 }
 
-// The seat that a member had before its channel changed, or one of its own.
+// The seat that a member had before its channel changed, taken from there, or a new one.
 static struct ngx_http_sluice_balance_seat *
-seat_of(const struct memory *before, uint64_t key)
+seat_of(struct memory *before, uint64_t key)
 {
     struct ngx_http_sluice_balance_seat *seat;
 
     for (uint32_t i = 0; before != NULL && i < before->count; i++) {
-        if (before->places[i].seat->key == key) {
-            before->places[i].seat->refs++;
-            return before->places[i].seat;
+        seat = before->places[i].seat;
+        if (seat != NULL && seat->key == key) {
+            before->places[i].seat = NULL;
+            return seat;
         }
     }
     seat = calloc(1, sizeof(*seat));
@@ -85,7 +86,7 @@ seat_of(const struct memory *before, uint64_t key)
 }
 
 static struct memory *
-learn(const struct sl_img_channel *channel, const struct memory *before)
+learn(const struct sl_img_channel *channel, struct memory *before)
 {
     const struct sl_img_member *members = sl_img_items(&channel->members);
     struct memory *memory =
@@ -295,11 +296,12 @@ ngx_http_sluice_balance_hold(const struct sl_img_channel *channel, uint32_t inde
 {
     struct memory *memory = channel->strategy == SL_STRATEGY_LEAST ? recall(channel) : NULL;
 
-    if (memory == NULL) {
-        return NULL;
+    struct ngx_http_sluice_balance_seat *seat = memory == NULL ? NULL : memory->places[index].seat;
+
+    if (seat != NULL) {
+        seat->refs++;
     }
-    memory->places[index].seat->refs++;
-    return memory->places[index].seat;
+    return seat;
 }
 
 uint64_t

@@ -34,22 +34,26 @@ struct probe {
     char *codes;
     char request[REQUEST_MAX];
     size_t request_len, sent;
-    char line[LINE_MIN + 1]; // of the answer
+    char line[LINE_MIN]; // of the answer
     size_t line_len;
 };
 
 bool
 probe_code_listed(const char *codes, int code)
 {
-    if (codes[0] == '\0') {
-        return code == 200;
-    }
-    for (const char *at = codes; at != NULL; at = strchr(at, ',')) {
-        int first = 0;
-        int last = 0;
-        at += at[0] == ',' ? 1 : 0;
-        int count = sscanf(at, "%3d-%3d", &first, &last);
-        if (count >= 1 && code >= first && code <= (count == 2 ? last : first)) {
+    struct sl_str rest = sl_str(codes[0] == '\0' ? "200" : codes);
+    while (rest.len > 0) {
+        struct sl_str range = sl_str_split(&rest, ',');
+        struct sl_str from = sl_str_split(&range, '-');
+        int64_t first;
+        int64_t last;
+        if (!sl_str_int(from, &first)) {
+            continue;
+        }
+        if (!sl_str_int(range, &last)) { // a code alone
+            last = first;
+        }
+        if (code >= first && code <= last) {
             return true;
         }
     }
@@ -223,10 +227,11 @@ step_read(struct probe *probe)
         }
         probe->line_len += (size_t)count;
     }
-    int code = 0;
-    probe->line[LINE_MIN] = '\0';
-    bool is_answer = sscanf(probe->line, "HTTP/1.%*1d %3d", &code) == 1;
-    return is_answer && probe_code_listed(probe->codes, code) ? PROBE_GOOD : PROBE_BAD;
+    struct sl_str line = {probe->line, LINE_MIN};
+    struct sl_str digits = {probe->line + LINE_MIN - 3, 3};
+    int64_t code;
+    bool is_answer = sl_str_starts(line, SL_STR("HTTP/1.")) && sl_str_int(digits, &code);
+    return is_answer && probe_code_listed(probe->codes, (int)code) ? PROBE_GOOD : PROBE_BAD;
 }
 
 // The stage after one that is done; false: it was the last.
