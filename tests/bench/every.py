@@ -15,18 +15,18 @@ BENCH = pathlib.Path(__file__).with_name("bench.py")
 # fewer long ones; `fleet` has changes, start and websockets on one deployment of 100,000 APIs, and the budget of `publish`.
 RUNS = [
     (3, ["proxy", "--rounds", "7", "--seconds", "1"]),
-    (4, ["peers", "--rounds", "7", "--seconds", "1"]),
+    (3, ["peers", "--rounds", "7", "--seconds", "1"]),
     (4, ["scale", "--rounds", "11", "--seconds", "1"]),
     (3, ["shapes", "--rounds", "7", "--seconds", "1"]),
     (2, ["rates", "--rounds", "3", "--seconds", "2"]),
-    (2, ["cold", "--rounds", "2"]),
+    (1, ["cold", "--rounds", "2"]),
     (1, ["handshakes", "--rounds", "7"]),
     (1, ["instructions"]),
     (2, ["memory"]),
     (4, ["keys", "--rounds", "1", "--seconds", "5"]),
     (7, ["fleet", "--apis", "10", "10000", "100000", "--rounds", "3"]),
     (3, ["management", "--rounds", "3", "--seconds", "1"]),
-    (3, ["limits", "--real", "--units", "second", "minute", "--nodes", "2"]),
+    (2, ["limits", "--real", "--units", "second", "minute", "--nodes", "2"]),
     (1, ["accounting", "--nodes", "1", "4"]),
 ]
 ELSEWHERE = {"publish"}  # what `smoke` has and this has not: within another one
