@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/crypto/certificate.h"
 
+#include "common/crypto/certificate_parse.h"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -12,14 +14,14 @@
 
 #include <limits.h>
 
-static void
-chain_drop(STACK_OF(X509) * *chain)
+void
+certificate_chain_drop(STACK_OF(X509) * *chain)
 {
     sk_X509_pop_free(*chain, X509_free);
 }
 
-static void
-pkey_drop(EVP_PKEY **pkey)
+void
+certificate_pkey_drop(EVP_PKEY **pkey)
 {
     EVP_PKEY_free(*pkey);
 }
@@ -30,9 +32,7 @@ bio_drop(BIO **bio)
     BIO_free(*bio);
 }
 
-#define AUTO_CHAIN __attribute__((cleanup(chain_drop))) STACK_OF(X509) *
-#define AUTO_PKEY  __attribute__((cleanup(pkey_drop))) EVP_PKEY *
-#define AUTO_BIO   __attribute__((cleanup(bio_drop))) BIO *
+#define AUTO_BIO __attribute__((cleanup(bio_drop))) BIO *
 
 // OpenSSL would else ask at the terminal. `data`: a bool that tells whether it asked; may be NULL.
 static int
@@ -54,8 +54,7 @@ reader_of(struct sl_str pem)
     return pem.len > INT_MAX ? NULL : BIO_new_mem_buf(pem.ptr, (int)pem.len);
 }
 
-// All certificates of a PEM text, in order; NULL when there is none, or one is broken.
-static STACK_OF(X509) * parse_chain(struct sl_str pem)
+STACK_OF(X509) * certificate_parse_chain(struct sl_str pem)
 {
     AUTO_BIO bio = reader_of(pem);
     AUTO_CHAIN chain = sk_X509_new_null();
@@ -78,9 +77,8 @@ static STACK_OF(X509) * parse_chain(struct sl_str pem)
     return taken;
 }
 
-// NULL when it is none, or one under a password: then *ret_locked.
-static EVP_PKEY *
-parse_key(struct sl_str pem, bool *ret_locked)
+EVP_PKEY *
+certificate_parse_key(struct sl_str pem, bool *ret_locked)
 {
     AUTO_BIO bio = reader_of(pem);
     *ret_locked = false;
@@ -121,9 +119,9 @@ check_order(const STACK_OF(X509) * chain, struct sl_error *err)
 int
 sl_certificate_check(struct sl_str chain_pem, struct sl_str key_pem, struct sl_error *err)
 {
-    AUTO_CHAIN chain = parse_chain(chain_pem);
+    AUTO_CHAIN chain = certificate_parse_chain(chain_pem);
     bool locked = false;
-    AUTO_PKEY key = parse_key(key_pem, &locked);
+    AUTO_PKEY key = certificate_parse_key(key_pem, &locked);
     if (chain != NULL && locked) {
         return sl_fail(err, SL_E_CERT_KEY_LOCKED);
     }
@@ -140,6 +138,6 @@ sl_certificate_check(struct sl_str chain_pem, struct sl_str key_pem, struct sl_e
 int
 sl_certificate_check_ca(struct sl_str authorities, struct sl_error *err)
 {
-    AUTO_CHAIN chain = parse_chain(authorities);
+    AUTO_CHAIN chain = certificate_parse_chain(authorities);
     return chain == NULL ? sl_fail(err, SL_E_CERT_INVALID) : check_times(chain, err);
 }

@@ -1,4 +1,4 @@
-// compile.c - the kinds that are one or two rows: group, host, throttle, app.
+// compile.c - the kinds that are one or two rows: group, throttle, app.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/identity.h"
@@ -16,12 +16,6 @@ typedef int compile_fn(const struct compile *compile, const char *key, struct sl
 
 static const char group_sql[] = "SELECT id, name, is_default, sl_domain_access_enabled "
                                 "FROM api_group WHERE instance_id = $1 AND id = $2";
-
-// A debugging domain, or one that was bound.
-static const char host_sql[] =
-    "SELECT lower(sl_domain), id, true FROM api_group "
-    "WHERE instance_id = $1 AND lower(sl_domain) = $2 UNION ALL "
-    "SELECT url_domain, group_id, false FROM group_domain WHERE instance_id = $1 AND host_key = $2";
 
 static const char throttle_sql[] =
     "SELECT id, type = 2, time_interval, time_unit, api_call_limits, user_call_limits, "
@@ -105,23 +99,6 @@ compile_group(const struct compile *c, const char *key, struct sl_entry *entry, 
                                          .name = sl_rows_text(rows, 0, 1),
                                          .is_default = sl_rows_bool(rows, 0, 2),
                                          .sl_domain_enabled = sl_rows_bool(rows, 0, 3)};
-    }
-    return 0;
-}
-
-static int
-compile_host(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
-             struct sl_error *err)
-{
-    struct sl_rows *rows = NULL;
-    if (fetch(c, host_sql, key, &rows, err) != 0) {
-        return -1;
-    }
-    *ret_found = sl_rows_count(rows) == 1;
-    if (*ret_found) {
-        entry->host = (struct sl_host){.name = sl_rows_text(rows, 0, 0),
-                                       .group_id = sl_rows_text(rows, 0, 1),
-                                       .debugging = sl_rows_bool(rows, 0, 2)};
     }
     return 0;
 }
@@ -330,6 +307,7 @@ compile_app(const struct compile *c, const char *key, struct sl_entry *entry, bo
 static compile_fn *const by_kind[SL_KIND_COUNT] = {
     [SL_KIND_API] = compile_api,
     [SL_KIND_APP] = compile_app,
+    [SL_KIND_CERTIFICATE] = compile_certificate,
     [SL_KIND_CHANNEL] = compile_channel,
     [SL_KIND_GATEWAY] = compile_gateway,
     [SL_KIND_GROUP] = compile_group,

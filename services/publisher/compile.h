@@ -33,10 +33,14 @@ int compile_api(const struct compile *compile, const char *key, struct sl_entry 
                 bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 int compile_app(const struct compile *compile, const char *key, struct sl_entry *entry,
                 bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
+int compile_certificate(const struct compile *compile, const char *key, struct sl_entry *entry,
+                        bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 int compile_channel(const struct compile *compile, const char *key, struct sl_entry *entry,
                     bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 int compile_gateway(const struct compile *compile, const char *key, struct sl_entry *entry,
                     bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
+int compile_host(const struct compile *compile, const char *key, struct sl_entry *entry,
+                 bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 
 // The api entry of a published definition (the api row as to_jsonb gave it); pure, for golden
 // tests. `api` already has publish_id, env_id, env_name, version_id and throttle_id.

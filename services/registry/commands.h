@@ -56,6 +56,27 @@ sl_handler_fn throttle_binding_create;
 // 3.8.6: ends several bindings, with a reason for each that does not end.
 sl_handler_fn throttle_binding_unbind;
 
+// 3.26.1, 3.26.2, 3.26.5-3.26.7: certificates of the caller's project (CERT_NOT_FOUND,
+// CERT_EXISTS; CERT_IN_USE while domains show it).
+sl_handler_fn certificate_create;
+sl_handler_fn certificate_delete;
+sl_handler_fn certificate_list;
+sl_handler_fn certificate_read;
+sl_handler_fn certificate_update;
+
+// 3.26.8-3.26.10: the domains that show a certificate (URL_DOMAIN_NOT_FOUND, CERT_OTHER_DOMAIN,
+// CERT_DIFFERENT, CERT_NOT_BOUND).
+sl_handler_fn certificate_attach;
+sl_handler_fn certificate_detach;
+sl_handler_fn certificate_domains;
+
+// 3.12.2, 3.26.3, 3.26.4, 3.12.6, 3.12.7: the certificates that a domain shows; likewise.
+sl_handler_fn domain_certificate_add;
+sl_handler_fn domain_certificate_attach;
+sl_handler_fn domain_certificate_detach;
+sl_handler_fn domain_certificate_remove;
+sl_handler_fn domain_certificate_show;
+
 // 3.21.1: sets a feature, once a minute; refuses FEATURE_UNKNOWN, FEATURE_UNSUPPORTED,
 // FEATURE_TOO_SOON. 3.21.3: the names of those that this gateway has.
 sl_handler_fn feature_set;
@@ -111,6 +132,11 @@ int throttle_special_forget(struct mutation *m, const char *app_id,
 // Refuses (URL_DOMAIN_ELSEWHERE) a row of group_domain that is not of the path's group.
 int url_domain_check_group(const struct mutation *m, const json_t *domain,
                            struct sl_error *err) SL_MUST_CHECK;
+
+// Refuses (PARAM_INVALID, naming it) to verify clients of a domain none of whose certificates has
+// an authority for them.
+int domain_certificate_check_verify(struct mutation *m, const char *domain,
+                                    struct sl_error *err) SL_MUST_CHECK;
 
 // Marks the entries of all domains of a group that goes, which take their rows along.
 int url_domain_forget(struct mutation *m, const char *group, struct sl_error *err) SL_MUST_CHECK;

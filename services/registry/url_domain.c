@@ -16,9 +16,18 @@
 static const char own_sql[] = "SELECT 1 FROM instance WHERE id = $1 AND"
                               " $2 ~ '^[0-9a-f]{32}[.]' AND substr($2, 34) = lower(domain_suffix)";
 
-static const char forget_sql[] = "INSERT INTO runtime_change (gateway_id, kind, key)"
-                                 " SELECT instance_id, 'host', host_key FROM group_domain"
-                                 " WHERE instance_id = $1 AND group_id = $2";
+#define ITS_CERTIFICATES_SQL(column)                                                               \
+    "SELECT b.instance_id, 'certificate', b.certificate_id FROM group_domain d"                    \
+    " JOIN domain_certificate b ON b.instance_id = d.instance_id AND b.domain_id = d.id"           \
+    " WHERE d.instance_id = $1 AND d." column " = $2"
+
+static const char unbound_sql[] =
+    "INSERT INTO runtime_change (gateway_id, kind, key) " ITS_CERTIFICATES_SQL("id");
+
+static const char forget_sql[] =
+    "INSERT INTO runtime_change (gateway_id, kind, key)"
+    " SELECT instance_id, 'host', host_key FROM group_domain"
+    " WHERE instance_id = $1 AND group_id = $2 UNION ALL " ITS_CERTIFICATES_SQL("group_id");
 
 static bool
 is_label(struct sl_str label)
@@ -106,14 +115,26 @@ url_domain_check_group(const struct mutation *m, const json_t *domain, struct sl
 static int
 before_write(struct change *change, struct sl_error *err)
 {
-    return change->before == NULL ? name_domain(change, err)
-                                  : url_domain_check_group(change->m, change->before, err);
+    if (change->before == NULL) {
+        return name_domain(change, err);
+    }
+    if (url_domain_check_group(change->m, change->before, err) != 0) {
+        return -1;
+    }
+    return json_is_true(json_object_get(change->row, "verified_client_certificate_enabled"))
+               ? domain_certificate_check_verify(change->m, change->id, err)
+               : 0;
 }
 
 static int
 before_delete(struct change *change, struct sl_error *err)
 {
-    return url_domain_check_group(change->m, change->before, err);
+    struct mutation *m = change->m;
+    if (url_domain_check_group(m, change->before, err) != 0) {
+        return -1;
+    }
+    return sl_sql(m->tx, m->arena, unbound_sql,
+                  SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(change->id)), NULL, err);
 }
 
 const struct resource_hooks url_domain_hooks = {

@@ -201,6 +201,112 @@ authorities_are_certificates_that_have_not_ended(void **state)
     assert_int_equal(err.code, SL_E_CERT_INVALID);
 }
 
+// The facts of a certificate of this key that names these hosts ("DNS:a"; NULL: none), signed by
+// itself; NULL with the row in *ret_code.
+static json_t *
+facts_of(EVP_PKEY *key, const char *hosts, enum sl_code *ret_code)
+{
+    struct made made = {X509_new(), key, NULL, NULL, NULL};
+    struct sl_error err = {.code = SL_E_OK};
+    X509_NAME *subject = X509_get_subject_name(made.certificate);
+    X509_set_version(made.certificate, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(made.certificate), 13010);
+    X509_gmtime_adj(X509_getm_notBefore(made.certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(made.certificate), DAY_S);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"n", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const unsigned char *)"o", -1, -1, 0);
+    X509_set_issuer_name(made.certificate, subject);
+    X509_set_pubkey(made.certificate, key);
+    if (hosts != NULL) {
+        X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, hosts);
+        X509_add_ext(made.certificate, names, -1);
+        X509_EXTENSION_free(names);
+    }
+    assert_true(X509_sign(made.certificate, key, EVP_sha256()) > 0);
+    write_texts(&made);
+    json_t *facts = sl_certificate_facts(sl_str(made.pem), &err);
+    *ret_code = err.code;
+    discard(&made);
+    return facts;
+}
+
+static const char *
+fact(const json_t *facts, const char *name)
+{
+    const json_t *value = json_object_get(facts, name);
+    return json_string_value(json_is_array(value) ? json_array_get(value, 0) : value);
+}
+
+static void
+a_certificate_says_whose_it_is_and_for_which_hosts(void **state)
+{
+    enum sl_code code;
+    (void)state;
+    json_t *facts = facts_of(EVP_RSA_gen(2048), "DNS:A.b,IP:10.0.0.1,IP:::1,email:x@y", &code);
+    assert_non_null(facts);
+    const json_t *hosts = json_object_get(facts, "san");
+    assert_int_equal(json_array_size(hosts), 3);
+    assert_string_equal(json_string_value(json_array_get(hosts, 0)), "a.b");
+    assert_string_equal(json_string_value(json_array_get(hosts, 1)), "10.0.0.1");
+    assert_string_equal(json_string_value(json_array_get(hosts, 2)), "::1");
+    assert_string_equal(fact(facts, "common_name"), "n");
+    assert_string_equal(fact(facts, "organization"), "o");
+    assert_string_equal(fact(facts, "issuer"), "o");
+    assert_null(fact(facts, "country"));
+    assert_string_equal(fact(facts, "serial_number"), "13010");
+    assert_string_equal(fact(facts, "signature_algorithm"), "SHA256-RSA");
+    assert_string_equal(fact(facts, "algorithm"), "RSA");
+    assert_int_equal(strlen(fact(facts, "not_after")), strlen("2026-01-31T08:44:02Z"));
+    json_decref(facts);
+    facts = facts_of(EVP_EC_gen("P-384"), "DNS:a.b", &code);
+    assert_string_equal(fact(facts, "signature_algorithm"), "ECDSA-SHA256");
+    assert_string_equal(fact(facts, "algorithm"), "ECC");
+    json_decref(facts);
+}
+
+static void
+what_handshakes_cannot_show_is_refused(void **state)
+{
+    struct sl_error err;
+    enum sl_code code;
+    (void)state;
+    assert_null(facts_of(EVP_EC_gen("P-256"), NULL, &code));
+    assert_int_equal(code, SL_E_CERT_NO_SAN);
+    assert_null(facts_of(EVP_RSA_gen(1024), "DNS:a.b", &code));
+    assert_int_equal(code, SL_E_CERT_INVALID);
+    assert_null(facts_of(EVP_EC_gen("secp256k1"), "DNS:a.b", &code));
+    assert_int_equal(code, SL_E_CERT_INVALID);
+    assert_null(sl_certificate_facts(SL_STR("text"), &err));
+    assert_int_equal(err.code, SL_E_CERT_INVALID);
+}
+
+static void
+der_is_what_pem_held(void **state)
+{
+    struct sl_error err;
+    struct sl_str *list = NULL;
+    struct sl_str key = {NULL, 0};
+    size_t count = 0;
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    const char *chain = sl_arena_printf(arena, "%s%s", leaf.pem, middle.pem);
+    assert_int_equal(sl_certificate_der(arena, sl_str(chain), &list, &count, &err), 0);
+    assert_int_equal(count, 2);
+    const unsigned char *at = (const unsigned char *)list[1].ptr;
+    X509 *read = d2i_X509(NULL, &at, (long)list[1].len);
+    assert_int_equal(X509_cmp(read, middle.certificate), 0);
+    X509_free(read);
+    assert_int_equal(sl_certificate_key_der(arena, sl_str(leaf.key_pem), &key, &err), 0);
+    at = (const unsigned char *)key.ptr;
+    EVP_PKEY *opened = d2i_AutoPrivateKey(NULL, &at, (long)key.len);
+    assert_int_equal(EVP_PKEY_eq(opened, leaf.key), 1);
+    EVP_PKEY_free(opened);
+    assert_int_equal(sl_certificate_der(arena, SL_STR("text"), &list, &count, &err), -1);
+    assert_int_equal(err.code, SL_E_CERT_INVALID);
+    assert_int_equal(sl_certificate_key_der(arena, sl_str(leaf.locked_pem), &key, &err), -1);
+    assert_int_equal(err.code, SL_E_CERT_INVALID);
+}
+
 int
 main(void)
 {
@@ -212,6 +318,9 @@ main(void)
         cmocka_unit_test(what_has_ended_is_refused),
         cmocka_unit_test(what_is_no_certificate_or_no_key_is_refused),
         cmocka_unit_test(authorities_are_certificates_that_have_not_ended),
+        cmocka_unit_test(a_certificate_says_whose_it_is_and_for_which_hosts),
+        cmocka_unit_test(what_handshakes_cannot_show_is_refused),
+        cmocka_unit_test(der_is_what_pem_held),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,30 @@
+// certificate.h - what the files of certificates and of their bindings share.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SL_REGISTRY_CERTIFICATE_H
+#define SL_REGISTRY_CERTIFICATE_H
+
+#include "services/registry/mutation.h"
+
+// A certificate as it is to be stored. Borrowed from the command.
+struct certificate {
+    const char *id;       //
+    const char *instance; // whose it is; NULL: of all gateways of the project
+    const json_t *body;   // name, cert_content, private_key, trusted_root_ca
+    bool by_domain;       // goes with its binding
+};
+
+// Checks and stores a new certificate of the command's project. Refuses what sl_certificate_check()
+// and sl_certificate_facts() refuse, and CERT_EXISTS.
+int certificate_insert(struct mutation *m, const struct certificate *certificate,
+                       struct sl_error *err) SL_MUST_CHECK;
+
+// The JSON of a certificate as clients see it (memory of the arena). CERT_NOT_FOUND.
+int certificate_read_into(struct mutation *m, const char *id, const char **ret_text,
+                          struct sl_error *err) SL_MUST_CHECK;
+
+// Domains that verify clients by an authority that none of their certificates has any more do so no
+// longer: those of $1 project, $2 certificate.
+int certificate_settle(struct mutation *m, const char *id, struct sl_error *err) SL_MUST_CHECK;
+
+#endif
