@@ -2,7 +2,7 @@
 import collections
 import contextlib
 
-from backend import Backend
+from backend import Backend, answer, mirror
 from stack import wait_until
 
 SERVED = True
@@ -77,6 +77,33 @@ def hosts(world, servers, channel_id):
     assert sent == [world.names["g"]["sl_domain"], "members.example.com"], sent
 
 
+def health(world, servers, path):
+    """A server that fails its probes gets no calls; when all do, none is called; then both come back."""
+    check = {"protocol": "HTTP", "path": "/alive", "http_code": "200-299", "threshold_normal": 1, "threshold_abnormal": 1,
+             "time_interval": 2, "timeout": 1}
+
+    def alive(backend):
+        return lambda seen: mirror(seen) if seen.target != "/alive" or backend in living else answer(503)
+    living = list(servers.backends)
+    for backend in servers.backends:
+        backend.answer = alive(backend)
+    world.want(200, "PUT", path, {"name": f"c_{world.uid}", "port": 80, "balance_strategy": 1, "member_type": "ip", "members": [
+        servers.member(number) for number in (0, 1)]})
+    world.want(200, "PUT", path + "/health-config", check)
+
+    def called(number):
+        before = len([seen for seen in servers.backends[number].seen if seen.target != "/alive"])
+        replies = [world.call("GET", "/a").status for _ in range(4)]
+        return len([seen for seen in servers.backends[number].seen if seen.target != "/alive"]) - before, replies
+    wait_until(lambda: any(seen.target == "/alive" for seen in servers.backends[1].seen), SOON_S, "a probe")
+    living.remove(servers.backends[1])
+    wait_until(lambda: called(1) == (0, [200] * 4), SOON_S, "one server out")
+    living.remove(servers.backends[0])
+    wait_until(lambda: called(0) == (0, [502] * 4), SOON_S, "none left")
+    living.extend(servers.backends[:2])
+    wait_until(lambda: called(1) == (2, [200] * 4), SOON_S, "both back")
+
+
 def empty(world, path):
     world.want(200, "PUT", path + "/members", {"members": []})
     wait_until(lambda: world.call("GET", "/a").status == 502, SOON_S, "a channel without servers")
@@ -97,6 +124,7 @@ def story(world):
         hosts(world, servers, channel_id)
         refused = world.manage("DELETE", path)
         assert (refused.status, refused.json["error_code"]) == (403, "APIG.3414"), refused
+        health(world, servers, path)
         empty(world, path)
         # Draft and publication hold it each for itself.
         address = {"url_domain": servers.backends[0].address, "vpc_channel_status": 2}
