@@ -162,24 +162,34 @@ payloads(const struct sl_sign_request *request, struct sl_str ret_payloads[2])
     return count;
 }
 
+// What is signed: algorithm, date (DATE_LEN bytes) and the hash of the canonical request. Answers
+// its length.
+static size_t
+write_text(struct sl_str algorithm, struct sl_str date, struct sl_str canonical,
+           char ret_text[SL_SIGN_TEXT_MAX])
+{
+    char hash[SL_SHA256_HEX];
+    sl_sha256_hex(canonical, hash);
+    char *out = ret_text;
+    memcpy(out, algorithm.ptr, algorithm.len);
+    out += algorithm.len;
+    *out++ = '\n';
+    memcpy(out, date.ptr, DATE_LEN);
+    out += DATE_LEN;
+    *out++ = '\n';
+    memcpy(out, hash, SIGNATURE_HEX);
+    return (size_t)(out + SIGNATURE_HEX - ret_text);
+}
+
 // The signature of a canonical request, as hex.
 static void
 sign_text(struct sl_str date, struct sl_str canonical, const struct sl_hmac *key,
           char ret_hex[SIGNATURE_HEX + 1])
 {
-    char text[sizeof(ALGORITHM) + DATE_LEN + SIGNATURE_HEX + 3];
-    char hash[SL_SHA256_HEX];
+    char text[SL_SIGN_TEXT_MAX];
     uint8_t mac[SL_SHA256_LEN];
-    sl_sha256_hex(canonical, hash);
-    char *out = text;
-    memcpy(out, ALGORITHM "\n", sizeof(ALGORITHM));
-    out += sizeof(ALGORITHM);
-    memcpy(out, date.ptr, DATE_LEN);
-    out += DATE_LEN;
-    *out++ = '\n';
-    memcpy(out, hash, SIGNATURE_HEX);
-    out += SIGNATURE_HEX;
-    sl_hmac_sign(key, (struct sl_str){text, (size_t)(out - text)}, mac);
+    size_t len = write_text(SL_STR(ALGORITHM), date, canonical, text);
+    sl_hmac_sign(key, (struct sl_str){text, len}, mac);
     sl_hex_encode(mac, sizeof(mac), ret_hex);
 }
 
@@ -272,6 +282,21 @@ sl_sign_canonical(struct sl_arena *arena, const struct sl_sign_request *request,
 {
     struct sl_str text;
     return build_documented(arena, request, signed_headers, &text) ? text.ptr : NULL;
+}
+
+bool
+sl_sign_text(struct sl_arena *arena, const struct sl_sign_request *request,
+             struct sl_str signed_headers, struct sl_str algorithm, char ret_text[SL_SIGN_TEXT_MAX],
+             size_t *ret_len)
+{
+    struct sl_str date = canonical_header(request, date_header);
+    struct sl_str canonical;
+    if (algorithm.len + DATE_LEN + SIGNATURE_HEX + 2 > SL_SIGN_TEXT_MAX || date.len != DATE_LEN ||
+        !build_documented(arena, request, signed_headers, &canonical)) {
+        return false;
+    }
+    *ret_len = write_text(algorithm, date, canonical, ret_text);
+    return true;
 }
 
 static int

@@ -69,6 +69,16 @@ enum sl_sign_result sl_sign_verify(struct sl_arena *arena, const struct sl_sign_
 const char *sl_sign_canonical(struct sl_arena *arena, const struct sl_sign_request *request,
                               struct sl_str signed_headers);
 
+// What a signature of another algorithm covers: the name of the algorithm, X-Sdk-Date, and the hash
+// of the canonical request, a line each.
+#define SL_SIGN_TEXT_MAX 128 // bytes
+// Writes it, as it is documented, over the ';'-joined lower-case names in the order given. False
+// when the algorithm's name is too long, X-Sdk-Date has no date's length, a named header is absent
+// or the arena is full.
+bool sl_sign_text(struct sl_arena *arena, const struct sl_sign_request *request,
+                  struct sl_str signed_headers, struct sl_str algorithm,
+                  char ret_text[SL_SIGN_TEXT_MAX], size_t *ret_len);
+
 // Signs: *ret_authorization is the header's value, from the arena. `request` must hold host and
 // x-sdk-date among its headers; all headers given are signed. Refuses (SIGN_REQUEST) more than
 // SL_SIGN_HEADERS_MAX headers, a name that is none, a missing host or date.

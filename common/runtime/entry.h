@@ -17,6 +17,7 @@ enum sl_kind {
     SL_KIND_HOST,
     SL_KIND_APP,
     SL_KIND_THROTTLE,
+    SL_KIND_SIGN,
     SL_KIND_GATEWAY,
     SL_KIND_USER,
     SL_KIND_ACCESS_KEY,
@@ -34,6 +35,7 @@ struct sl_entry {
         struct sl_host host;
         struct sl_app app;
         struct sl_throttle throttle;
+        struct sl_sign sign;
         struct sl_gateway gateway;
         struct sl_user user;
         struct sl_access_key access_key;
@@ -48,11 +50,12 @@ struct sl_entry {
 const char *sl_kind_name(enum sl_kind kind);
 enum sl_kind sl_kind_find(const char *name);
 
-// The reader version that an entry needs: 7 for a channel and an API that calls one, a certificate
-// and a host that has one, redirects or is not reached by both schemes, 6 for an app whose quota
-// waits for its first call and an API whose gRPC calls go to a function, 5 for a gateway with
-// features, an app with a quota and an API of IAM, 4 for a backend without host, 3 for policies and
-// checked parameters, 2 for an app with a list of addresses, else 1.
+// The reader version that an entry needs: 7 for a channel and an API that calls one, a signature
+// key and an API that has one, a certificate and a host that has one, redirects or is not reached
+// by both schemes, 6 for an app whose quota waits for its first call and an API whose gRPC calls go
+// to a function, 5 for a gateway with features, an app with a quota and an API of IAM, 4 for a
+// backend without host, 3 for policies and checked parameters, 2 for an app with a list of
+// addresses, else 1.
 uint32_t sl_entry_min_reader(const struct sl_entry *entry);
 
 // Writes an entry as msgpack into `arena`.

@@ -115,6 +115,7 @@ static const struct entry_field api_fields[] = {
     {"version_id", FIELD_TEXT, AT(sl_api, version_id)},
     {"path", FIELD_TEXT, .required = true, AT(sl_api, path)},
     {"throttle_id", FIELD_ID, AT(sl_api, throttle_id)},
+    {"sign_id", FIELD_ID, AT(sl_api, sign_id)},
     {"method", FIELD_WORD, AT(sl_api, method), .words = method_words},
     {"match_mode", FIELD_WORD, AT(sl_api, match_mode), .words = match_words},
     {"schemes", FIELD_INT, AT(sl_api, schemes), .min = 1, .max = 7},
@@ -208,6 +209,15 @@ static const struct entry_field throttle_fields[] = {
     {"specials", FIELD_LIST, LIST_AT(sl_throttle, specials, special_count), .sub = &special_table},
 };
 
+static const char *const sign_words[] = {"hmac", "basic", "public_key", "aes", NULL};
+
+static const struct entry_field sign_fields[] = {
+    {"id", FIELD_ID, .required = true, AT(sl_sign, id)},
+    {"type", FIELD_WORD, AT(sl_sign, type), .words = sign_words},
+    {"key", FIELD_TEXT, .required = true, AT(sl_sign, key)},
+    {"secret", FIELD_TEXT, .required = true, AT(sl_sign, secret)},
+};
+
 static const struct entry_field feature_fields[] = {
     {"name", FIELD_TEXT, .required = true, AT(sl_feature_value, name)},
     {"value", FIELD_TEXT, AT(sl_feature_value, value)},
@@ -298,6 +308,7 @@ const struct entry_kind entry_kinds[SL_KIND_COUNT] = {
     [SL_KIND_APP] = {"app", {app_fields, SL_COUNT(app_fields), sizeof(struct sl_app)}},
     [SL_KIND_THROTTLE] = {"throttle",
                           {throttle_fields, SL_COUNT(throttle_fields), sizeof(struct sl_throttle)}},
+    [SL_KIND_SIGN] = {"signature", {sign_fields, SL_COUNT(sign_fields), sizeof(struct sl_sign)}},
     [SL_KIND_GATEWAY] = {"gateway",
                          {gateway_fields, SL_COUNT(gateway_fields), sizeof(struct sl_gateway)}},
     [SL_KIND_USER] = {"user", {user_fields, SL_COUNT(user_fields), sizeof(struct sl_user)}},
@@ -424,14 +435,15 @@ sl_entry_min_reader(const struct sl_entry *entry)
     if (entry->kind == SL_KIND_HOST) {
         return host_min_reader(&entry->host);
     }
-    if (entry->kind == SL_KIND_CERTIFICATE || entry->kind == SL_KIND_CHANNEL) {
+    if (entry->kind == SL_KIND_CERTIFICATE || entry->kind == SL_KIND_CHANNEL ||
+        entry->kind == SL_KIND_SIGN) {
         return 7;
     }
     if (entry->kind != SL_KIND_API) {
         return 1;
     }
-    if (names_channel(&entry->api)) {
-        return 7;
+    if (names_channel(&entry->api) || has_text(entry->api.sign_id)) {
+        return 7; // older readers would call without proof
     }
     if (names_function(&entry->api)) {
         return 6;

@@ -31,9 +31,12 @@ enum sl_feature {
     SL_FEATURE_BACKEND_KEY,         // PEM: the certificate's private key
     SL_FEATURE_TOKEN_ALLOW,         // accounts that show X-Auth-Token to backends, as one pattern
     SL_FEATURE_APP_AUTH_HEADER,     // where the signature stands; Authorization
+    SL_FEATURE_BACKEND_SIGN_HEADER, // where backends are shown a signature key; Authorization
     SL_FEATURE_CUSTOM_LOG,          // what custom_data_log1… hold: "header a1234,query b"
     SL_FEATURE_GZIP_LEVEL,          // answers are compressed, 1 to 9; not set: they are not
     SL_FEATURE_POLICY_COOKIE,       // "on": conditions of policies may look at cookies
+    SL_FEATURE_PUBLIC_KEY,          // "on": key pairs sign
+    SL_FEATURE_PUBLIC_KEY_URI,      // what stands before a key in the address of its public half
     SL_FEATURE_REAL_IP_XFF,         // "on": the client's address stands in X-Forwarded-For
     SL_FEATURE_REAL_IP_INDEX,       // which element of it; negative: from the end; -1
     SL_FEATURE_REAL_IP_HEADER,      // "on": it stands in the header of the getter

@@ -99,6 +99,8 @@ struct sl_img_api {
     struct sl_img_list captures; // sl_img_str: names of the path's {name} parts, in order
     uint8_t method, match_mode, schemes, auth;
     uint8_t app_code, backend_type, has_throttle, cors;
+    char sign_id[SL_ID_LEN]; // of the key that its backends are shown; has_sign says whether one is
+    uint8_t has_sign, pad[3];
 };
 
 struct sl_img_group {
@@ -171,6 +173,13 @@ struct sl_img_throttle {
     uint32_t window_s, interval;
     struct sl_img_str unit;
     uint8_t shared, pad[7];
+};
+
+struct sl_img_sign {
+    char id[SL_ID_LEN];
+    struct sl_img_str key, secret;
+    uint64_t version;     // changes with key, secret and type: caches key on it
+    uint8_t type, pad[7]; // enum sl_sign_type
 };
 
 // One part of a feature. What is not set is empty, 0 and off.
@@ -278,6 +287,9 @@ const struct sl_img_app *sl_image_app(struct sl_image *image, const char id[SL_I
 const struct sl_img_app *sl_image_app_by_key(struct sl_image *image, struct sl_str key);
 const struct sl_img_app *sl_image_app_by_code(struct sl_image *image, struct sl_str code);
 const struct sl_img_throttle *sl_image_throttle(struct sl_image *image, const char id[SL_ID_LEN]);
+const struct sl_img_sign *sl_image_sign(struct sl_image *image, const char id[SL_ID_LEN]);
+// The key pair that is called so.
+const struct sl_img_sign *sl_image_sign_by_key(struct sl_image *image, struct sl_str key);
 const struct sl_img_upstream *sl_image_upstream(struct sl_image *image, struct sl_str host);
 const struct sl_img_user *sl_image_user(struct sl_image *image, const char id[SL_ID_LEN]);
 const struct sl_img_access_key *sl_image_access_key(struct sl_image *image, struct sl_str access);

@@ -365,6 +365,8 @@ part_of(enum sl_kind kind)
         return IMAGE_APP;
     case SL_KIND_THROTTLE:
         return IMAGE_THROTTLE;
+    case SL_KIND_SIGN:
+        return IMAGE_SIGN;
     case SL_KIND_USER:
         return IMAGE_USER;
     case SL_KIND_ACCESS_KEY:
@@ -390,6 +392,8 @@ part_key(const struct sl_entry *entry)
         return image_host_key(sl_str(entry->host.name));
     case SL_KIND_APP:
         return sl_str(entry->app.id);
+    case SL_KIND_SIGN:
+        return sl_str(entry->sign.id);
     case SL_KIND_USER:
         return sl_str(entry->user.id);
     case SL_KIND_ACCESS_KEY:
@@ -439,6 +443,15 @@ unindex_app(struct sl_image_builder *builder, const struct sl_app *app)
     }
 }
 
+// Where a key pair is found by its key; NULL for other entries.
+static struct image_list *
+pair_list(struct sl_image_builder *builder, const struct sl_entry *entry)
+{
+    return entry->kind == SL_KIND_SIGN && entry->sign.type == SL_SIGN_PUBLIC_KEY
+               ? image_list_of(builder, IMAGE_PAIR, sl_str(entry->sign.key))
+               : NULL;
+}
+
 // Puts an entry into the lists of the segments that it goes into.
 static int
 attach(struct sl_image_builder *builder, const struct sl_entry *entry)
@@ -461,6 +474,10 @@ attach(struct sl_image_builder *builder, const struct sl_entry *entry)
     if (entry->kind == SL_KIND_CHANNEL) {
         return use_upstreams(builder, entry);
     }
+    struct image_list *pairs = pair_list(builder, entry);
+    if (pairs != NULL) {
+        return image_list_add(pairs, &entry->sign);
+    }
     return entry->kind == SL_KIND_APP ? index_app(builder, &entry->app) : 0;
 }
 
@@ -481,6 +498,10 @@ detach(struct sl_image_builder *builder, const struct sl_entry *entry)
         return;
     }
     image_list_remove(image_list_of(builder, part, part_key(entry)), &entry->api);
+    struct image_list *pairs = pair_list(builder, entry);
+    if (pairs != NULL) {
+        image_list_remove(pairs, &entry->sign);
+    }
     if (entry->kind == SL_KIND_APP) {
         unindex_app(builder, &entry->app);
     } else if (entry->kind == SL_KIND_CHANNEL) {

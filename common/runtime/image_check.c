@@ -250,6 +250,12 @@ certificate_valid(const struct bounds *bounds, const struct sl_img_certificate *
 }
 
 static bool
+sign_valid(const struct bounds *bounds, const struct sl_img_sign *sign)
+{
+    return text_valid(bounds, &sign->key) && text_valid(bounds, &sign->secret);
+}
+
+static bool
 record_valid(const struct bounds *bounds, enum image_part part, const void *record)
 {
     switch (part) {
@@ -257,6 +263,8 @@ record_valid(const struct bounds *bounds, enum image_part part, const void *reco
         return app_valid(bounds, record);
     case IMAGE_THROTTLE:
         return throttle_valid(bounds, record);
+    case IMAGE_SIGN:
+        return sign_valid(bounds, record);
     case IMAGE_UPSTREAM:
         return upstream_valid(bounds, record);
     case IMAGE_ROUTES:
@@ -275,7 +283,7 @@ record_valid(const struct bounds *bounds, enum image_part part, const void *reco
         return true;
     case IMAGE_CHANNEL:
         return channel_valid(bounds, record);
-    default: // KEY and CODE begin with their text
+    default: // KEY, CODE and PAIR begin with their text
         return text_valid(bounds, record);
     }
 }
@@ -290,6 +298,8 @@ static const struct {
     [IMAGE_HOST] = {sizeof(struct sl_img_host), _Alignof(struct sl_img_host)},
     [IMAGE_GROUP] = {sizeof(struct sl_img_group), _Alignof(struct sl_img_group)},
     [IMAGE_THROTTLE] = {sizeof(struct sl_img_throttle), _Alignof(struct sl_img_throttle)},
+    [IMAGE_SIGN] = {sizeof(struct sl_img_sign), _Alignof(struct sl_img_sign)},
+    [IMAGE_PAIR] = {sizeof(struct image_index), _Alignof(struct image_index)},
     [IMAGE_UPSTREAM] = {sizeof(struct sl_img_upstream), _Alignof(struct sl_img_upstream)},
     [IMAGE_USER] = {sizeof(struct sl_img_user), _Alignof(struct sl_img_user)},
     [IMAGE_ACCESS] = {sizeof(struct sl_img_access_key), _Alignof(struct sl_img_access_key)},

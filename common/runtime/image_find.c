@@ -18,6 +18,7 @@ record_has_key(enum image_part part, const void *record, struct sl_str key)
     switch (part) {
     case IMAGE_APP:
     case IMAGE_GROUP:
+    case IMAGE_SIGN:
     case IMAGE_THROTTLE:
     case IMAGE_ROUTES:
     case IMAGE_USER:
@@ -140,7 +141,7 @@ static const struct sl_img_app *
 app_by(struct sl_image *image, enum image_part part, struct sl_str text)
 {
     const struct image_index *index = part_find(image, part, text);
-    return index == NULL ? NULL : sl_image_app(image, index->app_id);
+    return index == NULL ? NULL : sl_image_app(image, index->id);
 }
 
 const struct sl_img_app *
@@ -159,6 +160,19 @@ const struct sl_img_throttle *
 sl_image_throttle(struct sl_image *image, const char id[SL_ID_LEN])
 {
     return linked_find(image, IMAGE_THROTTLE, id_view(id));
+}
+
+const struct sl_img_sign *
+sl_image_sign(struct sl_image *image, const char id[SL_ID_LEN])
+{
+    return linked_find(image, IMAGE_SIGN, id_view(id));
+}
+
+const struct sl_img_sign *
+sl_image_sign_by_key(struct sl_image *image, struct sl_str key)
+{
+    const struct image_index *index = part_find(image, IMAGE_PAIR, key);
+    return index == NULL ? NULL : sl_image_sign(image, index->id);
 }
 
 const struct sl_img_upstream *

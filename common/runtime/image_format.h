@@ -34,6 +34,8 @@ enum image_part {
     IMAGE_HOST,        // struct sl_img_host by name, wildcards by what follows the '*'
     IMAGE_GROUP,       // struct sl_img_group by id
     IMAGE_THROTTLE,    // struct sl_img_throttle by id
+    IMAGE_SIGN,        // struct sl_img_sign by id
+    IMAGE_PAIR,        // struct image_index by the key of a key pair
     IMAGE_UPSTREAM,    // struct sl_img_upstream by host
     IMAGE_USER,        // struct sl_img_user by id
     IMAGE_ACCESS,      // struct sl_img_access_key by access key
@@ -87,8 +89,8 @@ struct image_dir {
 };
 
 struct image_index {
-    struct sl_img_str text; // AppKey or AppCode
-    char app_id[SL_ID_LEN];
+    struct sl_img_str text; // AppKey, AppCode, key of a pair
+    char id[SL_ID_LEN];     // of whose it is
 };
 
 struct image_segment {

@@ -1,4 +1,4 @@
-// image_part.c - the shards of the image: apps, indexes, hosts, certificates, groups, throttles,
+// image_part.c - the shards of the image: apps, indexes, hosts, certificates, groups, policies,
 // upstreams.
 //
 // SPDX-License-Identifier: Apache-2.0
@@ -100,7 +100,7 @@ write_app(struct shard *shard, const struct sl_app *app)
 }
 
 static int
-write_index(struct shard *shard, const char *text, const struct sl_app *app)
+write_index(struct shard *shard, const char *text, const char *id)
 {
     uint64_t hash = sl_hash(shard->seed, text, strlen(text));
     if (image_shard_of(hash) != shard->number) {
@@ -111,7 +111,7 @@ write_index(struct shard *shard, const char *text, const struct sl_app *app)
     if (record == NULL || image_put_text(shard->writer, &record->text, text) != 0) {
         return -1;
     }
-    copy_id(record->app_id, app->id);
+    copy_id(record->id, id);
     image_table_add(shard->table, shard->places, hash, record);
     return 0;
 }
@@ -120,7 +120,7 @@ static int
 write_codes(struct shard *shard, const struct sl_app *app)
 {
     for (size_t i = 0; i < app->code_count; i++) {
-        if (write_index(shard, app->codes[i], app) != 0) {
+        if (write_index(shard, app->codes[i], app->id) != 0) {
             return -1;
         }
     }
@@ -268,6 +268,23 @@ write_throttle(struct shard *shard, const struct sl_throttle *throttle)
 }
 
 static int
+write_sign(struct shard *shard, const struct sl_sign *sign)
+{
+    struct sl_img_sign *record =
+        image_place(shard->writer, sizeof(*record), _Alignof(struct sl_img_sign));
+    if (record == NULL || image_put_text(shard->writer, &record->key, sign->key) != 0 ||
+        image_put_text(shard->writer, &record->secret, sign->secret) != 0) {
+        return -1;
+    }
+    copy_id(record->id, sign->id);
+    record->type = (uint8_t)sign->type;
+    record->version = secret_version(secret_version(shard->seed, sign->id, sign->key) + sign->type,
+                                     sign->id, sign->secret);
+    add(shard, sl_str(sign->id), record);
+    return 0;
+}
+
+static int
 write_upstream(struct shard *shard, const struct image_upstream *upstream)
 {
     struct image_writer *writer = shard->writer;
@@ -360,7 +377,8 @@ write_item(struct shard *shard, enum image_part part, const void *item)
     case IMAGE_APP:
         return write_app(shard, item);
     case IMAGE_KEY:
-        return write_index(shard, ((const struct sl_app *)item)->key, item);
+        return write_index(shard, ((const struct sl_app *)item)->key,
+                           ((const struct sl_app *)item)->id);
     case IMAGE_CODE:
         return write_codes(shard, item);
     case IMAGE_HOST:
@@ -369,6 +387,11 @@ write_item(struct shard *shard, enum image_part part, const void *item)
         return write_group(shard, item);
     case IMAGE_THROTTLE:
         return write_throttle(shard, item);
+    case IMAGE_SIGN:
+        return write_sign(shard, item);
+    case IMAGE_PAIR:
+        return write_index(shard, ((const struct sl_sign *)item)->key,
+                           ((const struct sl_sign *)item)->id);
     case IMAGE_UPSTREAM:
         return write_upstream(shard, item);
     case IMAGE_USER:

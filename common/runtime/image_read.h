@@ -75,7 +75,8 @@ image_segment_get(struct sl_image *image, uint32_t slot, bool *ret_moved)
 }
 
 // The record of `key` in a segment; NULL when there is none. Records of the parts APP, GROUP,
-// THROTTLE and ROUTES begin with an id of SL_ID_LEN bytes, the others with a struct sl_img_str.
+// SIGN, THROTTLE and ROUTES begin with an id of SL_ID_LEN bytes, the others with a struct
+// sl_img_str.
 const void *image_record_find(const struct image_segment *segment, uint64_t hash,
                               struct sl_str key);
 

@@ -209,10 +209,12 @@ fill_numbers(struct sl_img_api *record, const struct sl_api *api)
     record->app_code = api->app_code;
     record->cors = api->cors;
     record->backend_type = (uint8_t)api->backend_type;
+    record->has_sign = api->sign_id[0] != '\0';
     record->has_throttle = api->throttle_id[0] != '\0';
     copy_id(record->publish_id, api->publish_id);
     copy_id(record->api_id, api->api_id);
     copy_id(record->group_id, api->group_id);
+    copy_id(record->sign_id, api->sign_id);
     copy_id(record->throttle_id, api->throttle_id);
 }
 

@@ -149,6 +149,7 @@ struct sl_api {
     const char *version_id;
     const char *path;        // declared req_uri
     const char *throttle_id; // "" none bound
+    const char *sign_id;     // of backend_type HTTP; "" none
     enum sl_method method;
     enum sl_match_mode match_mode;
     unsigned schemes; // enum sl_scheme_set bits
@@ -307,6 +308,21 @@ struct sl_throttle {
     int64_t api_limit, user_limit, app_limit, ip_limit;
     const struct sl_special *specials; // sorted by object_id
     size_t special_count;
+};
+
+enum sl_sign_type {
+    SL_SIGN_HMAC,       // SDK-HMAC-SHA256 under the secret
+    SL_SIGN_BASIC,      // both as a user and a password
+    SL_SIGN_PUBLIC_KEY, // the secret is a private key, the key its name
+    SL_SIGN_AES         // the key's length says which AES; the secret is the vector
+};
+
+// kind "signature", key sign id: how the gateway proves itself to backends.
+struct sl_sign {
+    const char *id;
+    const char *key;
+    const char *secret;
+    enum sl_sign_type type;
 };
 
 // One part of a feature that is set and acts (feature.h).

@@ -9,8 +9,8 @@ import re
 
 import areas
 
-WORDS = {"table", "view", "id", "parent", "list", "writable", "internal", "defaults", "secret", "masked",
-         "stamp", "filters", "references", "quota", "runtime", "errors", "hooks", "made"}
+WORDS = {"table", "view", "id", "parent", "list", "writable", "internal", "defaults", "secret", "secret_of",
+         "masked", "stamp", "filters", "references", "quota", "runtime", "errors", "hooks", "made"}
 # Violations that only a bug of ours can cause: the engine opens the gateway first and makes the ids.
 OURS = re.compile(r"(_instance_fkey|_pkey)$")
 
@@ -63,9 +63,9 @@ class Descriptor:
             self.refuse(f"no migration creates table {self.table}")
         if "instance_id" not in columns:
             self.refuse(f"table {self.table} has no instance_id")
-        for column in self.all_columns():
-            if column not in columns:
-                self.refuse(f"table {self.table} has no column {column}")
+        for table, column in self.all_columns():
+            if column not in self.tables.columns.get(table, set()):
+                self.refuse(f"table {table} has no column {column}")
         owner = self.owner()
         if owner and owner not in self.words.get("references", {}):
             self.refuse(f"references does not say what {owner} names")
@@ -82,14 +82,26 @@ class Descriptor:
                 self.refuse(f"{code} is not the name of a row of errors.yaml")
 
     def all_columns(self):
-        """Every column that the descriptor names."""
+        """Every column that the descriptor names, with its table."""
         words = self.words
-        named = [column for _, column in self.writable + self.secrets]
+        named = [column for _, column in self.writable]
         named += words.get("internal", []) + words.get("masked", []) + list(words.get("defaults", {}))
         named += [entry["key"] for entry in words.get("runtime", [])]
         named += [entry["scope"] for entry in words.get("quota", []) if "scope" in entry]
         named += [words[key] for key in ("parent", "stamp") if key in words]
-        return named
+        sealed = [(self.secret_of("table", self.table), column) for _, column in self.secrets]
+        return [(self.table, column) for column in named] + sealed
+
+    def secret_of(self, word, own):
+        """Where the sealed columns stand: in which table, in the row of the id that which member names."""
+        return self.words.get("secret_of", {}).get(word, own)
+
+    def secret_join(self, view):
+        """What joins the row with the sealed columns to one of the view."""
+        if not self.secrets:
+            return ""
+        return (f" JOIN {self.secret_of('table', self.table)} s ON s.instance_id = {view}.instance_id"
+                f" AND s.id = {view}.{self.secret_of('id', 'id')}")
 
     def list_word(self, word, fallback=None):
         return (self.words.get("list") or {}).get(word, fallback or self.words.get("view"))
@@ -144,7 +156,7 @@ class Descriptor:
             "delete": f"DELETE FROM {table} t USING instance i WHERE {self.tenant()}",
             # The gateway's id by a subquery: a join would carry all that the view shows one node further.
             "read": f"SELECT t.body::text{sealed} FROM {self.words['view']} t"
-                    + (f" JOIN {table} s ON s.instance_id = t.instance_id AND s.id = t.id" if sealed else "") +
+                    + self.secret_join("t") +
                     " WHERE t.instance_id = (SELECT id FROM instance WHERE id = $1 AND project_id = $2) AND t.id = $3",
             "insert": None,
             "update": None,
@@ -252,6 +264,7 @@ def row(item):
         **{f"sql_{verb}": text(statement) for verb, statement in sql.items()},
         "owner": f"{{{item.owner_row()}}}", "sql_owned": text(item.owned_sql()),
         "secret_columns": text("".join(f", s.{column}" for _, column in item.secrets)),
+        "secret_join": text(item.secret_join("v")), "secret_id": text(item.secret_of("id", "id")),
         **{member: f"{name}_{member}" for member in ("writable", "secrets", "filters", "quotas", "references",
                                                      "runtime")},
         "is_made_whole": "true" if "made" in words else "false",

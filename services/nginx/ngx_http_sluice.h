@@ -423,6 +423,8 @@ ngx_int_t ngx_http_sluice_hops(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx
 // _forward.c: hides Connection and the headers that it names; before mappings add their own, so
 // that a client cannot take those away.
 void ngx_http_sluice_hop_by_hop(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx);
+// Keeps from the backend every header called `name` (lower case).
+void ngx_http_sluice_hide(ngx_http_request_t *r, const char *name, size_t len);
 // Hides what stays between client and gateway.
 void ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx);
 // Puts the gateway's own headers among those of a request that goes on by gRPC.

@@ -7,11 +7,11 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice_channel.h"
+#include "services/nginx/ngx_http_sluice_sign.h"
 #include "services/nginx/ngx_http_sluice_wire.h"
 
-#define READ_FIRST_MAX 65536 // a body up to this many bytes is read before connecting
-#define REQUESTS_MAX   10000 // on one backend connection
-#define TLS_NAME_MAX   253   // characters of a host name, RFC 1035
+#define REQUESTS_MAX 10000 // on one backend connection
+#define TLS_NAME_MAX 253   // characters of a host name, RFC 1035
 
 // One address of the backend.
 struct peer {
@@ -284,7 +284,8 @@ ngx_http_sluice_backend(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         location = NGX_HTTP_SLUICE_FUNCTION;
     } else if (ctx->grpc) {
         location = NGX_HTTP_SLUICE_GRPC;
-    } else if (r->headers_in.chunked || r->headers_in.content_length_n > READ_FIRST_MAX) {
+    } else if (r->headers_in.chunked ||
+               r->headers_in.content_length_n > NGX_HTTP_SLUICE_READ_FIRST) {
         location = NGX_HTTP_SLUICE_STREAMED;
     }
     set_retries(backend, ctx->target);

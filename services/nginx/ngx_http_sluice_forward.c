@@ -9,13 +9,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/trace.h"
 #include "services/nginx/ngx_http_sluice.h"
+#include "services/nginx/ngx_http_sluice_sign.h"
 
 #define SPAN_ID_LEN 16  // hex digits
 #define FIXED_ROOM  448 // names, scheme, port, request id, hops, trace
 
-// Keeps from the backend every header called `name` (lower case).
-static void
-hide_all(ngx_http_request_t *r, const char *name, size_t len)
+void
+ngx_http_sluice_hide(ngx_http_request_t *r, const char *name, size_t len)
 {
     ngx_table_elt_t *header = ngx_http_sluice_header(r, name, len);
 
@@ -40,7 +40,7 @@ hide_named(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, struct sl_str name
         if (name.len > 0 && name.len <= sizeof(lower) &&
             !sl_str_equal_nocase(name, SL_STR("host"))) {
             ngx_strlow(lower, (u_char *)(uintptr_t)name.ptr, name.len);
-            hide_all(r, (const char *)lower, name.len);
+            ngx_http_sluice_hide(r, (const char *)lower, name.len);
         }
     }
 }
@@ -143,14 +143,14 @@ void
 ngx_http_sluice_withhold(ngx_http_request_t *r, const ngx_http_sluice_ctx_t *ctx)
 {
     if (ctx->by_app) {
-        hide_all(r, "x-hw-appkey", sizeof("x-hw-appkey") - 1);
+        ngx_http_sluice_hide(r, "x-hw-appkey", sizeof("x-hw-appkey") - 1);
     }
     if (ctx->secret_header.len > 0) {
-        hide_all(r, ctx->secret_header.ptr, ctx->secret_header.len);
+        ngx_http_sluice_hide(r, ctx->secret_header.ptr, ctx->secret_header.len);
     }
     if (ctx->trace_stale) {
-        hide_all(r, "traceparent", sizeof("traceparent") - 1);
-        hide_all(r, "tracestate", sizeof("tracestate") - 1);
+        ngx_http_sluice_hide(r, "traceparent", sizeof("traceparent") - 1);
+        ngx_http_sluice_hide(r, "tracestate", sizeof("tracestate") - 1);
     }
 }
 
@@ -160,7 +160,7 @@ put_header(ngx_http_request_t *r, struct sl_str name, struct sl_str value)
 {
     ngx_table_elt_t *header;
 
-    hide_all(r, name.ptr, name.len);
+    ngx_http_sluice_hide(r, name.ptr, name.len);
     header = ngx_list_push(&r->headers_in.headers);
     if (header == NULL || value.ptr == NULL) {
         return NGX_ERROR;
@@ -267,10 +267,18 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 {
     struct sl_str host = {NULL, 0};
     struct sl_str upgrade = {NULL, 0};
+    struct sl_str proof = {NULL, 0};
     struct sl_str address = ngx_http_sluice_view(&r->connection->addr_text);
     u_char *out;
 
     ngx_http_sluice_withhold(r, ctx);
+    if (ctx->api->has_sign) {
+        ngx_int_t rc = ngx_http_sluice_sign(r, ctx, &proof);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
     if (r->headers_in.host != NULL) {
         host = ngx_http_sluice_view(&r->headers_in.host->value);
     }
@@ -278,7 +286,7 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
         upgrade = ngx_http_sluice_view(&r->headers_in.upgrade->value);
     }
     out = ngx_pnalloc(r->pool, FIXED_ROOM + ctx->backend_host.len + host.len + upgrade.len +
-                                   2 * address.len + forwarded_room(r));
+                                   2 * address.len + forwarded_room(r) + proof.len);
     if (out == NULL) {
         return NGX_ERROR;
     }
@@ -304,6 +312,7 @@ ngx_http_sluice_forward(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (upgrade.len > 0) {
         out = append_upgrade(out, upgrade);
     }
+    out = append(out, proof);
     ctx->backend_headers.len = (size_t)(out - ctx->backend_headers.data);
     return NGX_OK;
 }

@@ -8,6 +8,7 @@
 #include "services/nginx/ngx_http_sluice_balance.h"
 #include "services/nginx/ngx_http_sluice_domain.h"
 #include "services/nginx/ngx_http_sluice_pattern.h"
+#include "services/nginx/ngx_http_sluice_sign.h"
 #include "services/nginx/ngx_http_sluice_wire.h"
 
 #include "common/crypto/crypto.h"
@@ -556,6 +557,7 @@ exit_process(ngx_cycle_t *cycle)
     }
     ngx_http_sluice_aside_exit();
     ngx_http_sluice_limit_exit(cycle, smcf);
+    ngx_http_sluice_sign_exit();
     ngx_http_sluice_signature_exit();
     ngx_http_sluice_tls_exit();
     ngx_http_sluice_shown_exit();

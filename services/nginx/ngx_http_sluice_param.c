@@ -3,6 +3,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice_param.h"
+#include "services/nginx/ngx_http_sluice_sign.h"
 
 #include "services/nginx/ngx_http_sluice_value.h"
 
@@ -313,6 +314,8 @@ ngx_http_sluice_param(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
 
     if (ctx->api->backend_type == SL_BACKEND_FUNCTION) {
         rc = ngx_http_sluice_function_body(r, ctx);
+    } else if (ctx->api->has_sign) {
+        rc = ngx_http_sluice_sign_body(r, ctx);
     }
     if (rc != NGX_OK) {
         return rc;

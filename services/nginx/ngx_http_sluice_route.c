@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/nginx/ngx_http_sluice_domain.h"
+#include "services/nginx/ngx_http_sluice_sign.h"
 
 #include <arpa/inet.h>
 
@@ -299,6 +300,9 @@ ngx_http_sluice_route(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx)
     if (ngx_http_sluice_is_token_call(ctx)) {
         rc = ngx_http_sluice_domain_scheme(r, ctx, 0);
         return rc == NGX_OK ? ngx_http_sluice_token(r, ctx) : rc;
+    }
+    if (ngx_http_sluice_is_pair_call(r, ctx)) {
+        return ngx_http_sluice_pair(r, ctx);
     }
     result =
         sl_image_route(image, ctx->group->id, ctx->env_name, ctx->method, ctx->path, &ctx->route);

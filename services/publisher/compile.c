@@ -1,4 +1,4 @@
-// compile.c - the kinds that are one or two rows: group, throttle, app.
+// compile.c - the kinds that are one or two rows: group, throttle, signature, app.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/publisher/identity.h"
@@ -20,6 +20,9 @@ static const char group_sql[] = "SELECT id, name, is_default, sl_domain_access_e
 static const char throttle_sql[] =
     "SELECT id, type = 2, time_interval, time_unit, api_call_limits, user_call_limits, "
     "app_call_limits, ip_call_limits FROM throttle WHERE instance_id = $1 AND id = $2";
+
+static const char sign_sql[] =
+    "SELECT id, sign_type, sign_key, sign_secret FROM sign WHERE instance_id = $1 AND id = $2";
 
 static const char specials_sql[] =
     "SELECT object_id, call_limits, object_type = 'USER' FROM throttle_special "
@@ -207,6 +210,40 @@ open_text(const struct compile *c, const char *what, const char *id, struct sl_s
     return compile_unseal(c, sl_arena_printf(c->arena, "%s:%s", what, id), sealed, err);
 }
 
+static const char *const sign_types[] = {
+    [SL_SIGN_HMAC] = "hmac",
+    [SL_SIGN_BASIC] = "basic",
+    [SL_SIGN_PUBLIC_KEY] = "public_key",
+    [SL_SIGN_AES] = "aes",
+};
+
+static int
+compile_sign(const struct compile *c, const char *key, struct sl_entry *entry, bool *ret_found,
+             struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    struct sl_sign *sign = &entry->sign;
+    if (fetch(c, sign_sql, key, &rows, err) != 0) {
+        return -1;
+    }
+    *ret_found = sl_rows_count(rows) == 1;
+    if (!*ret_found) {
+        return 0;
+    }
+    *sign = (struct sl_sign){.id = sl_rows_text(rows, 0, 0)};
+    for (size_t i = 0; i < SL_COUNT(sign_types); i++) {
+        if (strcmp(sign_types[i], sl_rows_text(rows, 0, 1)) == 0) {
+            sign->type = (enum sl_sign_type)i;
+        }
+    }
+    sign->key = open_text(c, "sign_key", sign->id, sl_rows_bytes(rows, 0, 2), err);
+    if (sign->key == NULL) {
+        return -1;
+    }
+    sign->secret = open_text(c, "sign_secret", sign->id, sl_rows_bytes(rows, 0, 3), err);
+    return sign->secret == NULL ? -1 : 0;
+}
+
 static int
 open_codes(const struct compile *c, const char *key, struct sl_app *app, struct sl_error *err)
 {
@@ -312,6 +349,7 @@ static compile_fn *const by_kind[SL_KIND_COUNT] = {
     [SL_KIND_GATEWAY] = compile_gateway,
     [SL_KIND_GROUP] = compile_group,
     [SL_KIND_HOST] = compile_host,
+    [SL_KIND_SIGN] = compile_sign,
     [SL_KIND_THROTTLE] = compile_throttle,
     [SL_KIND_USER] = compile_user,
     [SL_KIND_ACCESS_KEY] = compile_access_key,

@@ -43,7 +43,8 @@ int compile_host(const struct compile *compile, const char *key, struct sl_entry
                  bool *ret_found, struct sl_error *err) SL_MUST_CHECK;
 
 // The api entry of a published definition (the api row as to_jsonb gave it); pure, for golden
-// tests. `api` already has publish_id, env_id, env_name, version_id and throttle_id.
+// tests. `api` already has publish_id, env_id, env_name, version_id, throttle_id and
+// sign_id.
 int compile_definition(struct sl_arena *arena, const json_t *definition,
                        const struct variables *variables, struct sl_api *api,
                        struct sl_error *err) SL_MUST_CHECK;

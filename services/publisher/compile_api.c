@@ -8,16 +8,18 @@
 
 static const char publication_sql[] =
     "SELECT p.publish_id, p.env_id, e.name, p.version_id, coalesce(b.throttle_id, ''), "
-    "v.definition FROM publication p "
+    "coalesce(s.sign_id, ''), v.definition FROM publication p "
     "JOIN api_version v ON v.instance_id = p.instance_id AND v.version_id = p.version_id "
     "JOIN environment e ON e.instance_id = p.instance_id AND e.id = p.env_id "
     "LEFT JOIN throttle_binding b ON b.instance_id = p.instance_id "
     "AND b.publish_id = p.publish_id "
+    "LEFT JOIN sign_binding s ON s.instance_id = p.instance_id "
+    "AND s.publish_id = p.publish_id "
     "WHERE p.instance_id = $1 AND p.publish_id = $2";
 
 // A call of 3.5.8 while it lasts: no policies; is_open: no authentication.
 static const char debug_sql[] =
-    "SELECT publish_id, env_id, env_name, '', '', definition, is_open FROM api_debug "
+    "SELECT publish_id, env_id, env_name, '', '', '', definition, is_open FROM api_debug "
     "WHERE instance_id = $1 AND id = $2 AND expires_at > now()";
 
 static const struct compile_word auths[] = {
@@ -148,10 +150,11 @@ compile_api(const struct compile *c, const char *key, struct sl_entry *entry, bo
                                  .env_id = sl_rows_text(rows, 0, 1),
                                  .env_name = sl_rows_text(rows, 0, 2),
                                  .version_id = sl_rows_text(rows, 0, 3),
-                                 .throttle_id = sl_rows_text(rows, 0, 4)};
+                                 .throttle_id = sl_rows_text(rows, 0, 4),
+                                 .sign_id = sl_rows_text(rows, 0, 5)};
     struct variables variables;
     struct variable_place place = {
-        .gateway = c->gateway, .env_id = entry->api.env_id, .definition = sl_rows_text(rows, 0, 5)};
+        .gateway = c->gateway, .env_id = entry->api.env_id, .definition = sl_rows_text(rows, 0, 6)};
     if (variables_read(c->tx, c->arena, &place, &variables, err) != 0) {
         return -1;
     }
@@ -160,7 +163,10 @@ compile_api(const struct compile *c, const char *key, struct sl_entry *entry, bo
                  ? sl_fail(err, SL_E_ENTRY_BROKEN, "api", "definition")
                  : compile_definition(c->arena, definition, &variables, &entry->api, err);
     json_decref(definition);
-    if (rc == 0 && !is_published && sl_rows_bool(rows, 0, 6)) {
+    if (entry->api.backend_type != SL_BACKEND_HTTP) { // others are shown no key
+        entry->api.sign_id = "";
+    }
+    if (rc == 0 && !is_published && sl_rows_bool(rows, 0, 7)) {
         entry->api.auth = SL_AUTH_NONE;
     }
     return rc;

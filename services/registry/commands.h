@@ -53,6 +53,9 @@ sl_handler_fn app_auth_create;
 // 3.8.1: one policy for each publication; another policy is replaced.
 sl_handler_fn throttle_binding_create;
 
+// 3.7.1: one signature key for each publication; another one is replaced.
+sl_handler_fn sign_binding_create;
+
 // 3.8.6: ends several bindings, with a reason for each that does not end.
 sl_handler_fn throttle_binding_unbind;
 

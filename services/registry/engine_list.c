@@ -206,15 +206,12 @@ queue_elements(struct mutation *m, const struct resource *resource, const char *
     if (hooks != NULL && hooks->list_column != NULL) {
         column = hooks->list_column(m->command->query);
     }
-    bool secrets = resource->secret_columns[0] != '\0';
-    const char *secret_join = sl_arena_printf(
-        m->arena, " JOIN %s s ON s.instance_id = v.instance_id AND s.id = v.id", resource->table);
     const char *sql = sl_arena_printf(
         m->arena,
         "SELECT l.* FROM unnest((SELECT $2::text[])) WITH ORDINALITY page (id, n) CROSS JOIN"
         " LATERAL (SELECT v.%s::text%s FROM %s v%s WHERE v.instance_id = $1 AND v.id = page.id"
         " OFFSET 0) l ORDER BY page.n",
-        column, resource->secret_columns, resource->list_view, secrets ? secret_join : "");
+        column, resource->secret_columns, resource->list_view, resource->secret_join);
     if (sl_arena_check(m->arena, err) != 0) {
         return -1;
     }

@@ -60,14 +60,6 @@ check_path(struct sl_arena *arena, const json_t *value, const char *where, struc
     return 0;
 }
 
-// What nothing obeys yet may only be empty.
-static int
-refuse_any(struct sl_arena *arena, const json_t *value, const char *where, struct sl_error *err)
-{
-    (void)arena;
-    return json_string_length(value) == 0 ? 0 : sl_fail(err, SL_E_FIELD_UNSUPPORTED, where);
-}
-
 #define HOSTS_MAX 100 // addresses in front of a gateway
 
 static int
@@ -262,7 +254,16 @@ static const struct feature_part ssl_ciphers[] = {
 };
 static const struct feature_part custom_auth_header[] = {
     {.name = "app_auth_header", .type = FEATURE_TEXT, .max = 64, .check = check_own_header},
-    {.name = "backend_sign_header", .type = FEATURE_TEXT, .max = 64, .check = refuse_any},
+    {.name = "backend_sign_header", .type = FEATURE_TEXT, .max = 64, .check = check_own_header},
+    {.type = FEATURE_END},
+};
+static const struct feature_part public_key[] = {
+    {.name = "enable", .type = FEATURE_SWITCH, .required = true},
+    {.name = "public_key_uri_prefix",
+     .type = FEATURE_TEXT,
+     .min = 2,
+     .max = 512,
+     .check = check_path},
     {.type = FEATURE_END},
 };
 
@@ -315,11 +316,14 @@ const struct feature feature_table[] = {
     {.name = "gzip", .parts = gzip},
     {.name = "policy_cookie_param", .parts = on_off},
     {.name = "policy_sys_param"},
+    {.name = "public_key", .parts = public_key},
     {.name = "ratelimit", .parts = ratelimit},
     {.name = "real_ip_from_xff", .parts = real_ip_from_xff},
     {.name = "real_ip_header_getter", .parts = real_ip_header_getter},
     {.name = "request_body_size", .parts = request_body_size},
     {.name = "request_custom_config", .parts = request_custom_config},
+    {.name = "sign_aes"},
+    {.name = "sign_basic"},
     {.name = "sse_strategy", .parts = on_off},
     {.name = "ssl_ciphers", .parts = ssl_ciphers},
     {.name = "throttle_strategy", .parts = throttle_strategy},
@@ -338,13 +342,10 @@ static const char *const others[] = {
     "kafka_log",
     "lts",
     "multi_auth",
-    "public_key",
     "rate_limit_algorithm",
     "rate_limit_plugin",
     "route",
     "set_resp_headers",
-    "sign_aes",
-    "sign_basic",
     "vpc_backup",
     "vpc_name_modifiable",
 };

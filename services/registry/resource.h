@@ -92,6 +92,8 @@ struct resource {
     struct resource_reference owner;             // parameter of path or query; NULL: no owner
     const char *sql_owned;                       // $1 gateway $2 id $3 parent → a row; NULL
     const char *secret_columns;                  // ", s.a, s.b" for lists; "" without secrets
+    const char *secret_join;                     // " JOIN … s ON …" of a list's v; "" likewise
+    const char *secret_id;                       // member of the body that they are sealed for
     const struct resource_field *writable;       // ends in NULL
     const struct resource_field *secrets;        // ends in NULL; field in the reply, sealed column
     const struct resource_filter *filters;       // ends in NULL

@@ -53,7 +53,7 @@ secret_fill(const struct registry *registry, const struct resource *resource,
     if (arena == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
     }
-    const char *id = json_string_value(json_object_get(body, "id"));
+    const char *id = json_string_value(json_object_get(body, resource->secret_id));
     for (size_t i = 0; resource->secrets[i].field != NULL; i++) {
         struct sl_str plain = {NULL, 0};
         struct sl_str context =

@@ -33,7 +33,8 @@ static const char *const apis[] = {
     // What is not ready is not written to; keys stay, and REINDEX refuses rows that break them.
     "CREATE TEMP TABLE late AS SELECT indexrelid AS id, indrelid AS tab FROM pg_index WHERE "
     "indrelid"
-    " = ANY ('{api, api_version, publication, app_auth, throttle_binding, runtime_entry, audit}'"
+    " = ANY ('{api, api_version, publication, app_auth, sign_binding, throttle_binding, "
+    "runtime_entry, audit}'"
     "::regclass[])",
     "UPDATE pg_index SET indisready = false, indisvalid = false FROM late WHERE indexrelid = id",
     "INSERT INTO api_group (instance_id, id, name, sl_domain)"
@@ -85,6 +86,13 @@ static const char *const apis[] = {
     " call_limits) SELECT current_setting('test.gateway'), md5('s' || n), md5('t' || n / 30 + 1), "
     "'APP', md5('u' || n), 1"
     " FROM generate_series(1, 2000) n",
+    "INSERT INTO sign (instance_id, id, name, sign_key, sign_key_lookup, sign_secret,"
+    " sign_secret_lookup) SELECT current_setting('test.gateway'), md5('k' || n), 'sign_' || n, '', "
+    "n, '', n FROM generate_series(1, 1000) n",
+    "INSERT INTO sign_binding (instance_id, id, sign_id, publish_id)"
+    " SELECT current_setting('test.gateway'), md5('h' || n), md5('k' || n / 100 + 1), md5('p' || "
+    "md5('a' || n))"
+    " FROM generate_series(1, 99999) n",
     "INSERT INTO app_quota (instance_id, id, name, call_limits, time_unit, time_interval)"
     " SELECT current_setting('test.gateway'), md5('o' || n), 'quota_' || n, 9, 'DAY', 1 FROM "
     "generate_series(1, 1000) n",
@@ -139,10 +147,10 @@ static const char *const explain[] = {
 };
 
 // Tables that grow with APIs and with requests; what has a few thousand rows is best read whole.
-static const char *const large[] = {
-    "api",           "api_version", "app_auth",    "audit",         "iam_access_key",
-    "iam_login",     "iam_user",    "publication", "runtime_entry", "throttle_binding",
-    "throttle_usage"};
+static const char *const large[] = {"api",          "api_version",      "app_auth",
+                                    "audit",        "iam_access_key",   "iam_login",
+                                    "iam_user",     "publication",      "runtime_entry",
+                                    "sign_binding", "throttle_binding", "throttle_usage"};
 
 void
 plans_run(struct plans *plans, const char *sql)

@@ -190,6 +190,15 @@ class World:
             "strategy_id": self.names[throttle]["id"], "publish_ids": [publish_id]})
         self.names["binding"] = made["throttle_applys"][0]
 
+    def sign(self, name, **fields):
+        made = self.want(201, "POST", "/signs", {"name": f"{name}_{self.uid}", **fields})
+        self._remember(name, made, f"/signs/{made['id']}")
+
+    def sign_binding(self, api, sign):
+        made = self.want(201, "POST", "/sign-bindings", {
+            "sign_id": self.names[sign]["id"], "publish_ids": [self.names[api]["publish_id"]]})
+        self.names["sign_binding"] = made["bindings"][0]
+
     def _remember(self, name, made, path):
         self.names[name] = made
         self.made.append(path)

@@ -1,4 +1,4 @@
-"""the stock SDK drives all 66 operations of APIs, apps and what belongs to them, and no field of a reply is lost"""
+"""the stock SDK drives all 75 operations of APIs, apps and what belongs to them, and no field of a reply is lost"""
 import inspect
 import json
 import re
@@ -11,8 +11,8 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 
 SERVED = True
 RELEASE = "DEFAULT_ENVIRONMENT_RELEASE_ID"
-SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.10.", "3.11.", "3.20.", "3.21.", "3.28.", "3.29.")
-OPERATIONS = 66  # of those sections, as published
+SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.6.", "3.7.", "3.10.", "3.11.", "3.20.", "3.21.", "3.28.", "3.29.")
+OPERATIONS = 75  # of those sections, as published
 
 
 def nameless(path):
@@ -150,6 +150,21 @@ def quotas(sdk, uid, app):
     sdk("delete_app_quota", app_quota_id=quota)
 
 
+def signs(sdk, uid, api):
+    sign = sdk("create_signature_key_v2", body={"name": f"s_{uid}", "sign_type": "hmac"}).id
+    changed = sdk("update_signature_key_v2", sign_id=sign, body={"name": f"t_{uid}", "sign_secret": "a-secret-of-its-own"})
+    assert changed.sign_secret == "a-secret-of-its-own"
+    without = sdk("list_apis_not_bound_with_signature_key_v2", sign_id=sign, api_id=api).apis
+    body = {"sign_id": sign, "publish_ids": [without[0].publish_id]}
+    bound = sdk("associate_signature_key_v2", body=body).bindings[0]
+    assert bound.sign_secret == "a-secret-of-its-own" and bound.api_id == api
+    assert sdk("list_signature_keys_v2", name=f"t_{uid}").signs[0].bind_num == 1
+    assert sdk("list_signature_keys_binded_to_api_v2", api_id=api).bindings[0].sign_key == bound.sign_key
+    assert sdk("list_apis_binded_to_signature_key_v2", sign_id=sign).bindings[0].id == bound.id
+    sdk("disassociate_signature_key_v2", sign_bindings_id=bound.id)
+    sdk("delete_signature_key_v2", sign_id=sign)
+
+
 def features(sdk):
     try:  # what it is anyway: the gateway is everybody's
         sdk("create_feature_v2", body={"name": "backend_timeout", "enable": False, "config": '{"max_timeout": 60000}'})
@@ -167,6 +182,7 @@ def story(world):
     api, version = apis(sdk, uid, group)
     app = apps(sdk, uid, api)
     quotas(sdk, uid, app)
+    signs(sdk, uid, api)
     features(sdk)
     sdk("delete_api_by_version_id_v2", version_id=version)
     sdk("batch_publish_or_offline_api_v2", action="online", body={"env_id": RELEASE, "apis": [api]})

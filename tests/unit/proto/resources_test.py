@@ -129,6 +129,15 @@ class Statements(unittest.TestCase):
         for verb in ("insert", "update", "lock"):
             self.assertIn("- 'size'", sql[verb])
 
+    def test_secrets_may_stand_in_another_table(self):
+        item = descriptor(secret=["id"], secret_of={"table": "loose", "id": "name"})
+        self.assertIn(" JOIN loose s ON s.instance_id = t.instance_id AND s.id = t.name WHERE", item.sql()["read"])
+        with self.assertRaisesRegex(areas.Refused, "table loose has no column size"):
+            descriptor(secret=["size"], secret_of={"table": "loose", "id": "name"})
+        self.assertEqual(descriptor().secret_join("v"), "")
+        self.assertEqual(descriptor(secret=["size"]).secret_join("v"),
+                         " JOIN thing s ON s.instance_id = v.instance_id AND s.id = v.id")
+
     def test_a_list_of_anothers_rows_deletes_none(self):
         sql = descriptor(list={"key": "things", "order": "t.id", "of": "name"},
                          references={"name": {"table": "name", "error": "THING_NOT_FOUND"}}).sql()

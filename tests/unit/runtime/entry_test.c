@@ -112,6 +112,36 @@ some_app(void)
                                      2}};
 }
 
+static void
+a_signature_key_and_its_api_need_a_reader_that_shows_it(void **state)
+{
+    (void)state;
+    struct sl_arena *arena = sl_arena_new(65536);
+    struct sl_entry back;
+    struct sl_error err;
+    struct sl_str bytes;
+    struct sl_entry entry = {.kind = SL_KIND_SIGN, .sign = {ID_1, "key", "secret", SL_SIGN_AES}};
+    assert_string_equal(sl_kind_name(SL_KIND_SIGN), "signature");
+    assert_int_equal(sl_entry_min_reader(&entry), 7);
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_SIGN, bytes, &back, &err), 0);
+    assert_string_equal(back.sign.id, ID_1);
+    assert_string_equal(back.sign.key, "key");
+    assert_string_equal(back.sign.secret, "secret");
+    assert_int_equal(back.sign.type, SL_SIGN_AES);
+    entry.sign.secret = "";
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_SIGN, bytes, &back, &err), -1);
+    assert_int_equal(err.code, SL_E_ENTRY_BROKEN);
+    entry = some_api();
+    entry.api.sign_id = ID_2;
+    assert_int_equal(sl_entry_min_reader(&entry), 7);
+    assert_int_equal(sl_entry_encode(arena, &entry, &bytes, &err), 0);
+    assert_int_equal(sl_entry_decode(arena, SL_KIND_API, bytes, &back, &err), 0);
+    assert_string_equal(back.api.sign_id, ID_2);
+    sl_arena_free(&arena);
+}
+
 static struct sl_entry
 some_throttle(void)
 {
@@ -484,6 +514,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_signature_key_and_its_api_need_a_reader_that_shows_it),
         cmocka_unit_test(an_api_comes_back_as_it_went_out),
         cmocka_unit_test(policies_and_checks_come_back_as_they_went_out),
         cmocka_unit_test(what_an_old_reader_would_pass_over_needs_a_newer_one),

@@ -175,10 +175,53 @@ a_host_says_what_its_handshakes_show(void **state)
     assert_true(host->redirect_https && !host->verify_client && host->certificates.count == 0);
 }
 
+static const struct sl_img_sign *
+pair(struct kit *kit, const char *key)
+{
+    return sl_image_sign_by_key(kit->image, sl_str(key));
+}
+
+static void
+signature_keys_are_found_by_id_and_pairs_by_their_key(void **state)
+{
+    struct kit *kit = *state;
+    struct sl_entry hmac = {.kind = SL_KIND_SIGN, .sign = {USER_1, "name", "secret", SL_SIGN_HMAC}};
+    struct sl_entry keys = {.kind = SL_KIND_SIGN,
+                            .sign = {KEY_2, "name", "secret", SL_SIGN_PUBLIC_KEY}};
+    kit_put(kit, USER_1, &hmac);
+    kit_put(kit, KEY_2, &keys);
+    kit_commit(kit, 1);
+    const struct sl_img_sign *found = sl_image_sign(kit->image, USER_1);
+    assert_non_null(found);
+    assert_int_equal(found->type, SL_SIGN_HMAC);
+    assert_true(sl_str_equal(sl_img_text(&found->key), SL_STR("name")));
+    assert_true(sl_str_equal(sl_img_text(&found->secret), SL_STR("secret")));
+    uint64_t version = found->version;
+    assert_memory_equal(pair(kit, "name")->id, KEY_2, SL_ID_LEN); // only pairs are asked for so
+    assert_null(pair(kit, "nam"));
+    keys.sign.key = "other";
+    hmac.sign.secret = "rotated";
+    kit_put(kit, USER_1, &hmac);
+    kit_put(kit, KEY_2, &keys);
+    kit_commit(kit, 2);
+    assert_int_not_equal(sl_image_sign(kit->image, USER_1)->version, version);
+    assert_null(pair(kit, "name"));
+    assert_non_null(pair(kit, "other"));
+    keys.sign.type = SL_SIGN_BASIC;
+    kit_put(kit, KEY_2, &keys);
+    sl_image_builder_remove(kit->builder, SL_KIND_SIGN, USER_1);
+    kit_commit(kit, 3);
+    assert_null(pair(kit, "other"));
+    assert_null(sl_image_sign(kit->image, USER_1));
+    assert_non_null(sl_image_sign(kit->image, KEY_2));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(signature_keys_are_found_by_id_and_pairs_by_their_key,
+                                        kit_open, kit_close),
         cmocka_unit_test_setup_teardown(an_app_calls_from_where_its_list_says, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(users_and_keys_are_found_until_they_are_gone, kit_open,
                                         kit_close),
