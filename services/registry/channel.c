@@ -1,5 +1,5 @@
 // channel.c - what is special about load balance channels: the servers, groups and health check
-// that come with one (3.17.1, 3.17.2).
+// that come with one (3.17.1, 3.17.2), and whether its name may change.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/channel.h"
@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define NAME_FEATURE "vpc_name_modifiable"
+
 static const char open_sql[] = "SELECT port, member_type = 'ecs', to_json(c)::text FROM channel c"
                                " WHERE instance_id = $1 AND id = $2 FOR NO KEY UPDATE";
 
@@ -17,6 +19,11 @@ static const char reply_sql[] =
 
 static const char forget_sql[] = "DELETE FROM quota_usage WHERE instance_id = $1 AND scope = $2"
                                  " AND quota IN ('channel_members', 'channel_groups')";
+
+// A row while names of channels stay as they are: they may change unless that was switched off.
+static const char fixed_sql[] =
+    "SELECT 1 FROM feature WHERE instance_id = $1 AND name = '" NAME_FEATURE "'"
+    " AND NOT (enable AND config = 'on')";
 
 int
 channel_open(struct mutation *m, struct channel *ret_channel, struct sl_error *err)
@@ -70,6 +77,22 @@ channel_text(struct mutation *m, const json_t *list, struct sl_error *err)
 }
 
 static int
+check_name(struct change *change, struct sl_error *err)
+{
+    struct mutation *m = change->m;
+    struct sl_rows *rows = NULL;
+    const json_t *name = json_object_get(change->row, "name");
+    if (change->before == NULL || name == NULL ||
+        json_equal(name, json_object_get(change->before, "name"))) {
+        return 0;
+    }
+    if (sl_sql(m->tx, m->arena, fixed_sql, SL_PARAMS(SL_P_TEXT(m->instance)), &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, SL_E_FEATURE_UNSUPPORTED, NAME_FEATURE);
+}
+
+static int
 prepare_channel(struct change *change, struct sl_error *err)
 {
     json_t *made = NULL;
@@ -79,6 +102,9 @@ prepare_channel(struct change *change, struct sl_error *err)
         .channel = change->id,
         .where = "vpc_health_config.",
     };
+    if (check_name(change, err) != 0) {
+        return -1;
+    }
     if (!json_is_object(health.given)) {
         return 0;
     }

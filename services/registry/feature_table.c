@@ -1,7 +1,8 @@
 // feature_table.c - the features that the product has, and those that the document knows besides.
 //
-// Nothing is stored that nothing obeys: a row stands here when nodes (common/runtime/feature.h) or
-// gateway_setting (proto/sql/0110_feature_parts.sql) obey it. runtime.md 17 says what each takes.
+// Nothing is stored that nothing obeys: a row stands here when nodes (common/runtime/feature.h),
+// gateway_setting (proto/sql/0110_feature_parts.sql) or this service obey it.
+// runtime.md 17 says what each takes.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "services/registry/feature.h"
@@ -327,6 +328,8 @@ const struct feature feature_table[] = {
     {.name = "sse_strategy", .parts = on_off},
     {.name = "ssl_ciphers", .parts = ssl_ciphers},
     {.name = "throttle_strategy", .parts = throttle_strategy},
+    {.name = "vpc_backup"},
+    {.name = "vpc_name_modifiable", .parts = on_off},
 };
 const size_t feature_count = SL_COUNT(feature_table);
 
@@ -346,8 +349,6 @@ static const char *const others[] = {
     "rate_limit_plugin",
     "route",
     "set_resp_headers",
-    "vpc_backup",
-    "vpc_name_modifiable",
 };
 
 const struct feature *

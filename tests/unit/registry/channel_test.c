@@ -428,6 +428,38 @@ a_channel_in_use_stays(void **state)
     assert_int_equal(on(f, "channel.delete", other, ""), 0);
 }
 
+// Sets the feature as `feature` says (NULL: leaves it), then calls the channel `name`.
+static int
+rename_with(struct fixture *f, const char *id, const char *name, const char *feature)
+{
+    if (feature != NULL) {
+        fixture_sql(f, "UPDATE feature SET update_time = now() - interval '1 hour'");
+        const char *body =
+            sl_arena_printf(f->arena, "{\"name\": \"vpc_name_modifiable\", %s}", feature);
+        assert_int_equal(fixture_call(f, "feature.set", "", "", body), 0);
+    }
+    return on(f, "channel.update", id,
+              sl_arena_printf(f->arena, "{\"name\": \"%s\", " CHANNEL "}", name));
+}
+
+static void
+a_name_stays_while_the_gateway_says_so(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = make(f, "first-name", "");
+    assert_int_equal(rename_with(f, id, "second", NULL), 0);
+    static const char *const off[] = {"\"enable\": true, \"config\": \"off\"",
+                                      "\"enable\": false, \"config\": \"on\"", "\"enable\": false"};
+    for (size_t i = 0; i < SL_COUNT(off); i++) {
+        refused(f, rename_with(f, id, "third", off[i]), SL_E_FEATURE_UNSUPPORTED,
+                "vpc_name_modifiable");
+        assert_int_equal(rename_with(f, id, "second", NULL), 0); // all else may change
+    }
+    make(f, "another", ""); // and be made
+    assert_int_equal(rename_with(f, id, "third", "\"enable\": true, \"config\": \"on\""), 0);
+    assert_string_equal(fixture_text(f, "name"), "third");
+}
+
 // Each row: a query of the list, and how many of the two channels it finds.
 static void
 channels_are_found_by_what_their_servers_and_groups_are(void **state)
@@ -474,6 +506,7 @@ main(void)
         FIXTURE_TEST(a_health_check_says_what_its_protocol_needs),
         FIXTURE_TEST(names_and_quotas_hold),
         FIXTURE_TEST(a_channel_in_use_stays),
+        FIXTURE_TEST(a_name_stays_while_the_gateway_says_so),
         FIXTURE_TEST(channels_are_found_by_what_their_servers_and_groups_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

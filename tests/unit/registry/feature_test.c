@@ -121,7 +121,10 @@ static const struct {
      "{\\\"custom_logs\\\": [{\\\"location\\\": \\\"header\\\", \\\"name\\\": \\\"a\\\", "
      "\\\"of\\\": 1}]}",
      SL_E_PARAM_INVALID},
-    {"vpc_name_modifiable", "on", SL_E_FEATURE_UNSUPPORTED},
+    {"breaker", "", SL_E_FEATURE_UNSUPPORTED},
+    {"vpc_name_modifiable", "", SL_E_PARAM_MISSING},
+    {"vpc_name_modifiable", "no", SL_E_PARAM_INVALID},
+    {"vpc_backup", "on", SL_E_PARAM_INVALID},
     {"ratelimit", "", SL_E_PARAM_MISSING},
     {"ratelimit", "{}", SL_E_PARAM_MISSING},
     {"ratelimit", "{\\\"api_limits\\\": 5, \\\"user_limits\\\": 5}", SL_E_PARAM_INVALID},
@@ -237,10 +240,13 @@ a_fixed_feature_is_there_and_can_only_be_said_to_be(void **state)
 {
     struct fixture *f = *state;
     allow_changes(f);
-    assert_int_equal(set(f, "app_acl", "true", ""), 0);
-    assert_int_equal(set(f, "app_acl", "false", ""), -1);
-    assert_int_equal(f->err.code, SL_E_PARAM_INVALID);
-    assert_string_equal(f->err.args[0], "enable");
+    static const char *const names[] = {"app_acl", "vpc_backup"};
+    for (size_t i = 0; i < SL_COUNT(names); i++) {
+        assert_int_equal(set(f, names[i], "true", ""), 0);
+        assert_int_equal(set(f, names[i], "false", ""), -1);
+        assert_int_equal(f->err.code, SL_E_PARAM_INVALID);
+        assert_string_equal(f->err.args[0], "enable");
+    }
 }
 
 static int
