@@ -32,7 +32,6 @@ RUNS = [
 ELSEWHERE = {"publish"}  # what `smoke` has and this has not: within another one
 # Rows of the budgets that no bench has, and why; and what of the benches is left out here.
 MISSING = [
-    "proxy: the channel of 10 members and the signature to the backend of its last row: not in the product",
     "publish: its row of the budgets, on two nodes among 10,000 APIs, is in fleet; a gateway that was filled through the API is not",
     "limits: 1 and 4 nodes, and simulated ones by the hour and day (no row of the budgets; RESULTS-limits.md)",
 ]

@@ -18,7 +18,8 @@ WARM_UP, ROUNDS = 20, 60
 APIS = 100
 FIRST_TRIES = 50  # a limit's first unit takes a moment to arrive
 ROWS = {"route only": "plain http", "route only + log": "plain http", "AppCode + 2 limits": "plain https",
-        "signature + 2 limits": "plain http", "signature + 2 limits + IP list + 5 parameters": "plain http"}
+        "signature + 2 limits": "plain http", "signature + 2 limits + IP list + 5 parameters": "plain http",
+        "the same + channel of 10 + signature to the backend": "plain http"}
 
 
 def connect(port, tls):
@@ -90,7 +91,8 @@ def candidates(bed):
     quiet, logged = bed.configured(content, log=False), bed.configured(content)
     guarded = bed.configured(local.image(APIS, bed.backend_port, **local.GUARDED))
     laden = bed.configured(local.laden(APIS, bed.backend_port))
-    bare = local.request(0)
+    proving = bed.configured(local.proving(APIS, bed.backend_port))
+    bare, full = local.request(0), local.request(2, signed=True, query=local.QUERY)
 
     def of(node, request, over_tls=False):
         return node.place, node.place / "nginx.conf", node.https if over_tls else node.http, over_tls, request
@@ -101,7 +103,8 @@ def candidates(bed):
         "plain https": (plain, plain / "nginx.conf", tls, True, bare),
         "AppCode + 2 limits": of(guarded, local.request(1, headers=[("X-Apig-AppCode", local.CODE)]), True),
         "signature + 2 limits": of(guarded, local.request(2, signed=True)),
-        "signature + 2 limits + IP list + 5 parameters": of(laden, local.request(2, signed=True, query=local.QUERY)),
+        "signature + 2 limits + IP list + 5 parameters": of(laden, full),
+        "the same + channel of 10 + signature to the backend": of(proving, full),
     }
 
 

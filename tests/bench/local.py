@@ -25,7 +25,8 @@ from module_node import hex_id  # noqa: E402
 BODY = "x" * 128
 KEY, SECRET, CODE = "benchkey", "benchsecret", "c" * 64
 UNLIMITED = 2_000_000_000  # units a day
-APP, THROTTLE = hex_id(50), hex_id(60)
+APP, THROTTLE, CHANNEL, SIGN = hex_id(50), hex_id(60), hex_id(70), hex_id(80)
+MEMBERS = 10  # of a channel
 NGINX_S = 60  # until it answers
 PORTS = 200  # that a bench may take
 BACKENDS = 1000
@@ -67,6 +68,7 @@ BACKEND = """
         listen {port} backlog=4096; client_max_body_size 0; client_body_buffer_size 2m; default_type text/plain;
         root {root}; proxy_http_version 1.1; proxy_buffers 8 256k; proxy_buffer_size 16k;
         location / {{ return 200 "{body}"; }}
+        location /seen {{ return 200 "$server_addr $request_uri $http_host $http_x_sdk_date $http_authorization"; }}
         location /files/ {{ }}
         location /sized/ {{
             proxy_pass http://files/files/; proxy_method GET; proxy_pass_request_body off;
@@ -125,6 +127,24 @@ def laden(count, backend):
     ranges of which the last one holds the caller, five mapped parameters."""
     content = image(count, backend, **GUARDED, **PARAMETERS)
     content["apps"][0].update(acl_mode="PERMIT", acl=[*(f"10.0.{n}.0/24" for n in range(99)), "127.0.0.0/8"])
+    return content
+
+
+SEEN = 3  # the API of `proving` whose backend tells what it got
+
+
+def proving(count, backend):
+    """The same, and a channel of ten members, which are addresses of the one backend, and a signature to them."""
+    content = laden(count, backend)
+    hosts = [f"b{number}.test" for number in range(MEMBERS)]
+    for number, row in enumerate(content["apis"]):
+        row["sign_id"] = SIGN
+        row["http"] = {"path": "/seen" if number == SEEN else "/", "method": "ANY", "timeout_ms": 5000, "retry_count": -1,
+                       "channel": CHANNEL}
+    content["upstreams"] = {name: [f"127.0.0.{number}"] for number, name in enumerate(hosts, 1)}
+    content["channels"] = [{"id": CHANNEL, "name": "c", "strategy": 1, "members": [
+        {"host": name, "port": backend, "weight": 1, "backup": False} for name in hosts]}]
+    content["signs"] = [{"id": SIGN, "type": "hmac", "key": KEY, "secret": SECRET}]
     return content
 
 

@@ -1,8 +1,11 @@
 """proxy: what a proxied request costs, against plain proxy_pass of the same nginx, in interleaved pairs."""
+import contextlib
+
 import gateway
 import local
 import measure
 import signer
+import stack as stacks
 from measure import Candidate, compared
 
 APIS = 100
@@ -28,6 +31,28 @@ def provision(made, backend, apis):
         made.binding(name, "t")
 
 
+def answer(node, request):
+    """The body of the answer; None for any but 200."""
+    with contextlib.closing(node.connect()) as sock:
+        sock.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+    return body.decode() if head.startswith(b"HTTP/1.1 200") else None
+
+
+def proven(node):
+    """Whether each member is called, with a signature that the stock signer would make of what arrives."""
+    request = local.request(local.SEEN, signed=True, query=local.QUERY)
+    stacks.wait_until(lambda: answer(node, request), local.NGINX_S, "a first answer")
+    members = set()
+    for _ in range(local.MEMBERS):
+        member, target, host, date, proof = answer(node, request).split(" ", 4)
+        wanted = signer.sign("GET", target, {"Host": host, "X-Sdk-Date": date}, b"", local.KEY, local.SECRET)
+        assert proof == wanted["Authorization"], f"{proof} is not {wanted}"
+        members.add(member)
+    assert len(members) == local.MEMBERS, f"{members} alone were called"
+    return node
+
+
 def candidates(stack, made, bed):
     """What is measured. Plain nginx gets the same request; where that has credentials, the one without them is the base."""
     host = made.names["g"]["sl_domain"]
@@ -41,6 +66,7 @@ def candidates(stack, made, bed):
     coded = bed.replay([local.raw("GET", "/bench/1/items", host, [("X-Apig-AppCode", made.names["c"]["app_code"])])])
     signed = bed.replay([local.raw("GET", "/bench/2/items", host, signed.items())])
     laden = bed.node(local.laden(APIS, bed.backend_port))
+    proving = proven(bed.node(local.proving(APIS, bed.backend_port)))
     all_signed = bed.replay([local.request(2, signed=True, query=local.QUERY)])
     http, tls = f"http://127.0.0.1:{bed.plain_port}/", f"https://127.0.0.1:{bed.tls_port}/"
     own, own_tls = stack.env["SLUICE_DATA_URL"] + "/", stack.env["SLUICE_DATA_TLS_URL"] + "/"
@@ -48,8 +74,10 @@ def candidates(stack, made, bed):
     plain = Candidate("plain http", bed.plain, http, replay=bare)
     plain_signed = Candidate("plain http, signed", bed.plain, http, replay=signed)
     plain_all = Candidate("plain http, signed, query", bed.plain, http, replay=all_signed)
-    everything = compared(Candidate("+ IP list of 100, 5 mapped parameters", laden.pids, f"http://127.0.0.1:{laden.http}/",
-                                    replay=all_signed), plain, 1.50)
+    mapped = compared(Candidate("+ IP list of 100, 5 mapped parameters", laden.pids, f"http://127.0.0.1:{laden.http}/",
+                                replay=all_signed), plain)
+    everything = compared(Candidate("+ channel of 10 members, signature to the backend", proving.pids,
+                                    f"http://127.0.0.1:{proving.http}/", replay=all_signed), plain, 1.50)
     plain_tls = Candidate("plain https", bed.plain, tls, replay=bare)
     plain_coded = Candidate("plain https, AppCode", bed.plain, tls, replay=coded)
     code = compared(Candidate("AppCode + 2 limits", nginx, own_tls, replay=coded), plain_tls, 1.15)
@@ -59,8 +87,8 @@ def candidates(stack, made, bed):
         compared(Candidate("route only", quiet.pids, f"http://127.0.0.1:{quiet.http}/",
                            replay=bed.replay([local.request(0)])), plain, 1.08),
         compared(Candidate("route only + log", nginx, own, replay=bare), plain),
-        plain_signed, compared(signature, plain_signed), plain_all, compared(everything, plain_all), plain_tls,
-        plain_coded, compared(code, plain_coded),
+        plain_signed, compared(signature, plain_signed), plain_all, compared(mapped, plain_all),
+        compared(everything, plain_all), plain_tls, plain_coded, compared(code, plain_coded),
     ]
 
 

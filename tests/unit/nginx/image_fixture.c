@@ -4,9 +4,9 @@
 //   image_fixture NAME FILE REVISION
 //
 // The file holds lists `groups hosts certificates apps users access_keys token_keys throttles
-// channels apis`, an object `gateway`, and an object `upstreams` of host → list of addresses, or
-// "denied". Members are those of proto/runtime.md; what is bin there is hex here. The image stays
-// when the program ends; a second run changes it.
+// channels signs apis`, an object `gateway`, and an object `upstreams` of host → list of addresses,
+// or "denied". Members are those of proto/runtime.md; what is bin there is hex here. The image
+// stays when the program ends; a second run changes it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/runtime/image_build.h"
@@ -184,6 +184,7 @@ main(int argc, char **argv)
     put_all(builder, SL_KIND_THROTTLE, json_object_get(root, "throttles"), "id");
     put_all(builder, SL_KIND_CHANNEL, json_object_get(root, "channels"), "id");
     put_faults(builder, json_object_get(root, "channels"));
+    put_all(builder, SL_KIND_SIGN, json_object_get(root, "signs"), "id");
     put_all(builder, SL_KIND_API, json_object_get(root, "apis"), "publish_id");
     json_object_foreach(json_object_get(root, "upstreams"), host, upstream)
     {
