@@ -69,7 +69,8 @@ STACK_OF(X509) * certificate_parse_chain(struct sl_str pem)
     unsigned long last = ERR_peek_last_error();
     ERR_clear_error();
     // The end of the text is an error of its own kind; any other is a broken certificate.
-    if (chain == NULL || sk_X509_num(chain) == 0 || ERR_GET_REASON(last) != PEM_R_NO_START_LINE) {
+    bool ended = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    if (chain == NULL || sk_X509_num(chain) == 0 || !ended) {
         return NULL;
     }
     STACK_OF(X509) *taken = chain;

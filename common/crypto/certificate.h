@@ -26,9 +26,9 @@ int sl_certificate_check_ca(struct sl_str authorities, struct sl_error *err) SL_
 // What the first certificate of a chain says, as the API shows it: common_name, san (lower case),
 // version, organization, organizational_unit, locality, state, country, not_before, not_after,
 // serial_number (decimal), issuer, signature_algorithm ("SHA256-RSA"); and `algorithm`, what its
-// key is: RSA or ECC. A new reference; NULL: CERT_INVALID (no certificate, or a key that handshakes
-// do not take: neither RSA of 2048 bits or more nor one of the curves P-256, P-384, P-521),
-// CERT_NO_SAN (it names no host), INTERNAL.
+// key is: RSA or ECC. A new reference; NULL: CERT_INVALID (no certificate, one of a version that
+// there is not, or a key that handshakes do not take: neither RSA of 2048 bits or more nor one of
+// the curves P-256, P-384, P-521), CERT_NO_SAN (it names no host), INTERNAL.
 json_t *sl_certificate_facts(struct sl_str chain, struct sl_error *err) SL_MUST_CHECK;
 
 // The certificates of a PEM text in DER, in order; memory of the arena. Refuses CERT_INVALID.

@@ -14,6 +14,7 @@
 
 #define RSA_BITS_MIN  2048 // what TLS libraries take at their usual level of security
 #define ALGORITHM_MAX 64   // of a signature algorithm's name
+#define VERSION_MAX   2    // as it is encoded: the third
 
 // The lists of texts that a subject has.
 static const struct name_list {
@@ -78,7 +79,7 @@ host_of(const GENERAL_NAME *general)
     char text[INET6_ADDRSTRLEN] = "";
     int kind = 0;
     const ASN1_STRING *value = GENERAL_NAME_get0_value(general, &kind);
-    if (kind == GEN_DNS) {
+    if (kind == GEN_DNS && ASN1_STRING_length(value) > 0) {
         json_t *name = text_of(value);
         char *lower = name != NULL ? strdup(json_string_value(name)) : NULL;
         for (char *c = lower; c != NULL && *c != '\0'; c++) {
@@ -177,6 +178,14 @@ algorithm_of(X509 *certificate)
                : NULL;
 }
 
+// Any number can stand there.
+static bool
+has_version(const X509 *certificate)
+{
+    long version = X509_get_version(certificate);
+    return version >= 0 && version <= VERSION_MAX;
+}
+
 static json_t *
 facts_of(X509 *certificate)
 {
@@ -201,7 +210,7 @@ sl_certificate_facts(struct sl_str chain_pem, struct sl_error *err)
 {
     AUTO_CHAIN chain = certificate_parse_chain(chain_pem);
     X509 *first = chain != NULL ? sk_X509_value(chain, 0) : NULL;
-    const char *algorithm = first != NULL ? algorithm_of(first) : NULL;
+    const char *algorithm = first != NULL && has_version(first) ? algorithm_of(first) : NULL;
     if (algorithm == NULL) {
         (void)!sl_fail(err, SL_E_CERT_INVALID);
         return NULL;
