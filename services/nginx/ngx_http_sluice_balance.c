@@ -226,38 +226,64 @@ fraction_of(uint64_t bits)
     return ((double)(bits >> 11) + 0.5) * 0x1p-53;
 }
 
+// Where a member stands in an order of tries.
+struct standing {
+    uint32_t index; // NONE: nowhere
+    double load;    // open calls for its weight; 0 where they do not count
+    double score;
+};
+
 // Highest random weight. With equal weights the numbers are compared as they are, else each as the
 // member's weight stretches it, by which a member wins as often as its share of the weights is.
-static uint32_t
-by_hash(const struct sl_img_channel *channel, uint64_t hash)
+static struct standing
+standing_of(const struct sl_img_channel *channel, const struct memory *memory, uint64_t hash,
+            uint32_t index)
 {
     const struct sl_img_member *members = sl_img_items(&channel->members);
-    bool backup = is_backup_turn(channel);
-    bool uneven = channel->tiers[backup].uneven != 0;
-    uint64_t best_bits = 0;
-    double best_score = 0;
-    uint32_t best = NONE;
+    const struct sl_img_member *member = &members[index];
+    bool uneven = channel->tiers[is_backup_turn(channel)].uneven != 0;
+    double fraction = fraction_of(sl_hash(hash, &member->key, sizeof(member->key)));
 
+    return (struct standing){
+        .index = index,
+        .load = memory == NULL ? 0 : (double)memory->places[index].seat->open / member->weight,
+        .score = uneven ? -(double)member->weight / log(fraction) : fraction};
+}
+
+static bool
+stands_before(const struct standing *a, const struct standing *b)
+{
+    if (a->load != b->load) {
+        return a->load < b->load;
+    }
+    return a->score != b->score ? a->score > b->score : a->index < b->index;
+}
+
+// Who stands foremost of those behind `last`, without `first`; NONE: of all, without nobody.
+static uint32_t
+foremost(const struct sl_img_channel *channel, const struct memory *memory, uint64_t hash,
+         uint32_t first, uint32_t last)
+{
+    const struct sl_img_member *members = sl_img_items(&channel->members);
+    struct standing best = {.index = NONE};
+    struct standing before = {.index = NONE};
+
+    if (last != first) {
+        before = standing_of(channel, memory, hash, last);
+    }
     for (uint32_t i = 0; i < channel->members.count; i++) {
-        uint64_t bits;
+        struct standing one;
 
-        if (!is_eligible(&members[i], backup)) {
+        if (i == first || !is_eligible(&members[i], is_backup_turn(channel))) {
             continue;
         }
-        bits = sl_hash(hash, &members[i].key, sizeof(members[i].key));
-        if (uneven) {
-            double score = -(double)members[i].weight / log(fraction_of(bits));
-
-            if (best == NONE || score > best_score) {
-                best = i;
-                best_score = score;
-            }
-        } else if (best == NONE || bits > best_bits) {
-            best = i;
-            best_bits = bits;
+        one = standing_of(channel, memory, hash, i);
+        if ((before.index == NONE || stands_before(&before, &one)) &&
+            (best.index == NONE || stands_before(&one, &best))) {
+            best = one;
         }
     }
-    return best;
+    return best.index;
 }
 
 uint32_t
@@ -269,7 +295,7 @@ ngx_http_sluice_balance_first(const struct sl_img_channel *channel, uint64_t has
         return any(channel);
     }
     if (channel->strategy == SL_STRATEGY_SOURCE || channel->strategy == SL_STRATEGY_URI) {
-        return by_hash(channel, hash);
+        return foremost(channel, NULL, hash, NONE, NONE);
     }
     memory = recall(channel);
     if (memory == NULL) {
@@ -280,15 +306,14 @@ ngx_http_sluice_balance_first(const struct sl_img_channel *channel, uint64_t has
 }
 
 uint32_t
-ngx_http_sluice_balance_next(const struct sl_img_channel *channel, uint32_t index)
+ngx_http_sluice_balance_next(const struct sl_img_channel *channel, uint64_t hash, uint32_t first,
+                             uint32_t last)
 {
-    const struct sl_img_member *members = sl_img_items(&channel->members);
-    uint32_t i = index;
-
-    do {
-        i = i + 1 == channel->members.count ? 0 : i + 1;
-    } while (i != index && !is_eligible(&members[i], is_backup_turn(channel)));
-    return i;
+    if (channel->tiers[is_backup_turn(channel)].count <= 1) {
+        return NONE;
+    }
+    return foremost(channel, channel->strategy == SL_STRATEGY_LEAST ? recall(channel) : NULL, hash,
+                    first, last);
 }
 
 struct ngx_http_sluice_balance_seat *

@@ -25,12 +25,16 @@ struct ngx_http_sluice_balance_seat {
 };
 
 // The index of the member that takes a call; `hash` is what SL_STRATEGY_SOURCE and SL_STRATEGY_URI
-// look at. NONE: all are faulty, idle or absent.
+// look at, the others leave it alone. NONE: all are faulty, idle or absent.
 uint32_t ngx_http_sluice_balance_first(const struct sl_img_channel *channel, uint64_t hash);
 
-// The member after `index` that can take the call as well, in a circle; `index` itself when it is
-// the only one.
-uint32_t ngx_http_sluice_balance_next(const struct sl_img_channel *channel, uint32_t index);
+// Who takes the call when `last` could not, after `first` and those between, each once; the second
+// is asked for with `first` as `last`. The hashing strategies go on by the highest number that is
+// left, the least loaded by load; what is left open is another draw of `hash`, in which members win
+// as their weights are: calls with hashes of their own spread over all that are left. NONE: there
+// is nobody else.
+uint32_t ngx_http_sluice_balance_next(const struct sl_img_channel *channel, uint64_t hash,
+                                      uint32_t first, uint32_t last);
 
 // The seat of a member, held until it is released. NULL where open calls are not counted, and when
 // memory is out. The channel must be one that first() chose from just now.

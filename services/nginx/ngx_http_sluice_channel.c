@@ -7,7 +7,11 @@
 // Where the next request of this worker begins in a list of addresses.
 static ngx_uint_t rotation;
 
-// What the hashing strategies look at: the client's address, or the path without the query.
+// Calls of this worker to channels that draw the order of their tries.
+static uint64_t draws;
+
+// What the hashing strategies look at: the client's address, or the path without the query. For the
+// others another number each call, so that the calls of a member that fails go to all others.
 static uint64_t
 hash_of(const ngx_http_sluice_ctx_t *ctx, const struct sl_img_channel *channel)
 {
@@ -17,7 +21,7 @@ hash_of(const ngx_http_sluice_ctx_t *ctx, const struct sl_img_channel *channel)
     case SL_STRATEGY_URI:
         return ngx_http_sluice_balance_hash(ctx->path);
     default:
-        return 0;
+        return ++draws;
     }
 }
 
@@ -60,6 +64,7 @@ ngx_http_sluice_channel(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, ngx_u
         sl_image_channel(smcf->image, sl_img_text(&ctx->target->channel));
     const struct sl_img_member *members;
     bool denied = false;
+    uint64_t hash;
     uint32_t first;
     uint32_t i;
 
@@ -68,7 +73,8 @@ ngx_http_sluice_channel(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, ngx_u
         return ngx_http_sluice_fail(ctx, SL_E_GW_CHANNEL_GONE);
     }
     members = sl_img_items(&channel->members);
-    i = first = ngx_http_sluice_balance_first(channel, hash_of(ctx, channel));
+    hash = hash_of(ctx, channel);
+    i = first = ngx_http_sluice_balance_first(channel, hash);
     if (first == NGX_HTTP_SLUICE_BALANCE_NONE) {
         return ngx_http_sluice_fail(ctx, SL_E_GW_NO_BACKEND);
     }
@@ -88,8 +94,9 @@ ngx_http_sluice_channel(ngx_http_request_t *r, ngx_http_sluice_ctx_t *ctx, ngx_u
         } else if (upstream != NULL) {
             denied = denied || upstream->denied != 0;
         }
-        i = ngx_http_sluice_balance_next(channel, i);
-    } while (i != first && *ret_count < wanted);
+        i = *ret_count < wanted ? ngx_http_sluice_balance_next(channel, hash, first, i)
+                                : NGX_HTTP_SLUICE_BALANCE_NONE;
+    } while (i != NGX_HTTP_SLUICE_BALANCE_NONE);
     return *ret_count == 0 ? refuse(ctx, denied) : set_host(r, ctx, &members[first]);
 }
 

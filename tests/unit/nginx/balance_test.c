@@ -247,18 +247,116 @@ a_member_that_leaves_or_fails_moves_its_own_calls_alone(void **state)
 }
 
 static void
-the_next_one_is_another_of_the_same_rank(void **state)
+tries_go_over_all_of_the_same_rank_once(void **state)
 {
     (void)state;
-    struct sl_member members[5];
-    some(members, 5);
-    members[1].faulty = true;
-    members[3].backup = true;
-    const struct sl_img_channel *channel = make(SL_STRATEGY_TURN, members, 5);
-    assert_int_equal(ngx_http_sluice_balance_next(channel, 0), 2);
-    assert_int_equal(ngx_http_sluice_balance_next(channel, 2), 4);
-    assert_int_equal(ngx_http_sluice_balance_next(channel, 4), 0);
-    assert_int_equal(ngx_http_sluice_balance_next(make(SL_STRATEGY_TURN, members, 1), 0), 0);
+    for (enum sl_strategy strategy = SL_STRATEGY_TURN; strategy <= SL_STRATEGY_URI; strategy++) {
+        struct sl_member members[MEMBERS];
+        some(members, MEMBERS);
+        members[1].faulty = true;
+        members[3].backup = true;
+        members[5].weight = 0;
+        members[6].weight = 4;
+        const struct sl_img_channel *channel = make(strategy, members, MEMBERS);
+        for (uint64_t hash = 0; hash < 1000; hash++) {
+            uint32_t first = ngx_http_sluice_balance_first(channel, hash);
+            uint32_t tried = 0;
+            for (uint32_t i = first; i != NONE;
+                 i = ngx_http_sluice_balance_next(channel, hash, first, i)) {
+                assert_true(i < MEMBERS && (tried & 1U << i) == 0);
+                tried |= 1U << i;
+            }
+            assert_int_equal(tried, 0x3d5); // all but 1, 3 and 5
+        }
+        channel = make(strategy, members, 1);
+        assert_int_equal(ngx_http_sluice_balance_next(channel, 7, 0, 0), NONE);
+    }
+    ngx_http_sluice_balance_exit();
+}
+
+// Who takes the calls of member `dead` that fails without being known to: shares by index.
+static size_t
+count_seconds(const struct sl_img_channel *channel, uint32_t dead, size_t ret_counts[MEMBERS])
+{
+    size_t calls = 0;
+    memset(ret_counts, 0, MEMBERS * sizeof(*ret_counts));
+    for (uint64_t hash = 1; hash <= CALLS; hash++) {
+        if (ngx_http_sluice_balance_first(channel, hash) == dead) {
+            ret_counts[ngx_http_sluice_balance_next(channel, hash, dead, dead)]++;
+            calls++;
+        }
+    }
+    return calls;
+}
+
+static void
+the_calls_of_a_member_that_died_spread_over_the_others(void **state)
+{
+    (void)state;
+    for (enum sl_strategy strategy = SL_STRATEGY_TURN; strategy <= SL_STRATEGY_URI; strategy++) {
+        for (uint32_t heavy = 1; heavy <= 3; heavy += 2) {
+            struct sl_member members[5];
+            size_t counts[MEMBERS];
+            some(members, 5);
+            members[4].weight = strategy == SL_STRATEGY_URI ? 1 : heavy;
+            size_t calls = count_seconds(make(strategy, members, 5), 1, counts);
+            assert_true(calls > CALLS / 10);
+            assert_int_equal(counts[1], 0);
+            for (size_t i = 0; i < 5; i++) { // of weights that are 3 beside member 4
+                size_t share = calls * (i == 1 ? 0 : members[i].weight) / (3 + members[4].weight);
+                assert_true(counts[i] >= share * 94 / 100 && counts[i] <= share * 106 / 100);
+            }
+        }
+    }
+    ngx_http_sluice_balance_exit();
+}
+
+static void
+a_hash_goes_on_to_who_takes_it_when_the_first_is_known_to_be_faulty(void **state)
+{
+    (void)state;
+    for (uint32_t heavy = 1; heavy <= 3; heavy += 2) {
+        static uint32_t seconds[CALLS];
+        struct sl_member members[MEMBERS];
+        some(members, MEMBERS);
+        members[2].weight = heavy;
+        const struct sl_img_channel *channel = make(SL_STRATEGY_SOURCE, members, MEMBERS);
+        for (uint64_t hash = 0; hash < CALLS; hash++) {
+            uint32_t first = ngx_http_sluice_balance_first(channel, hash);
+            seconds[hash] = first == 7 ? ngx_http_sluice_balance_next(channel, hash, 7, 7) : first;
+        }
+        members[7].faulty = true;
+        channel = make(SL_STRATEGY_SOURCE, members, MEMBERS);
+        for (uint64_t hash = 0; hash < CALLS; hash++) {
+            assert_int_equal(ngx_http_sluice_balance_first(channel, hash), seconds[hash]);
+        }
+    }
+}
+
+static void
+the_least_loaded_of_the_others_is_the_second(void **state)
+{
+    (void)state;
+    struct sl_member members[4];
+    struct ngx_http_sluice_balance_seat *seats[4];
+    static const uint32_t open[] = {0, 5, 3, 4};
+    some(members, 4);
+    members[1].weight = 2; // 5 calls are fewer than 3 for its weight
+    const struct sl_img_channel *channel = make(SL_STRATEGY_LEAST, members, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        (void)ngx_http_sluice_balance_first(channel, 0);
+        seats[i] = ngx_http_sluice_balance_hold(channel, i);
+        seats[i]->open = open[i];
+    }
+    assert_int_equal(ngx_http_sluice_balance_first(channel, 0), 0);
+    assert_int_equal(ngx_http_sluice_balance_next(channel, 0, 0, 0), 1);
+    assert_int_equal(ngx_http_sluice_balance_next(channel, 0, 0, 1), 2);
+    assert_int_equal(ngx_http_sluice_balance_next(channel, 0, 0, 2), 3);
+    assert_int_equal(ngx_http_sluice_balance_next(channel, 0, 0, 3), NONE);
+    for (uint32_t i = 0; i < 4; i++) {
+        ngx_http_sluice_balance_release(seats[i]);
+    }
+    ngx_http_sluice_balance_exit();
 }
 
 static void
@@ -291,7 +389,10 @@ main(void)
         cmocka_unit_test(open_calls_are_known_after_the_members_changed),
         cmocka_unit_test(hashes_share_calls_by_weight),
         cmocka_unit_test(a_member_that_leaves_or_fails_moves_its_own_calls_alone),
-        cmocka_unit_test(the_next_one_is_another_of_the_same_rank),
+        cmocka_unit_test(tries_go_over_all_of_the_same_rank_once),
+        cmocka_unit_test(the_calls_of_a_member_that_died_spread_over_the_others),
+        cmocka_unit_test(a_hash_goes_on_to_who_takes_it_when_the_first_is_known_to_be_faulty),
+        cmocka_unit_test(the_least_loaded_of_the_others_is_the_second),
         cmocka_unit_test(more_channels_than_are_remembered_are_served),
     };
     struct sl_error err;
