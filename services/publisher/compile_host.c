@@ -76,6 +76,14 @@ open_key(const struct compile *c, const struct sl_rows *rows, struct sl_str *ret
     return pem == NULL ? -1 : sl_certificate_key_der(c->arena, sl_str(pem), ret_key, err);
 }
 
+// What is stored and no longer read is this entry's fault alone.
+static int
+broken(const char *field, struct sl_error *err)
+{
+    return err->code == SL_E_CERT_INVALID ? sl_fail(err, SL_E_ENTRY_BROKEN, "certificate", field)
+                                          : -1;
+}
+
 int
 compile_certificate(const struct compile *c, const char *key, struct sl_entry *entry,
                     bool *ret_found, struct sl_error *err)
@@ -95,14 +103,16 @@ compile_certificate(const struct compile *c, const char *key, struct sl_entry *e
                                     .name = sl_rows_text(rows, 0, 1),
                                     .algorithm = sl_rows_text(rows, 0, 2)};
     const char *authorities = sl_rows_text(rows, 0, 5);
-    if (open_key(c, rows, &made->key, err) != 0 ||
-        sl_certificate_der(c->arena, sl_str(sl_rows_text(rows, 0, 3)), &chain, &made->chain_count,
+    if (open_key(c, rows, &made->key, err) != 0) {
+        return broken("key", err);
+    }
+    if (sl_certificate_der(c->arena, sl_str(sl_rows_text(rows, 0, 3)), &chain, &made->chain_count,
                            err) != 0) {
-        return -1;
+        return broken("chain", err);
     }
     if (authorities != NULL && authorities[0] != '\0' &&
         sl_certificate_der(c->arena, sl_str(authorities), &ca, &made->ca_count, err) != 0) {
-        return -1;
+        return broken("ca", err);
     }
     made->chain = chain;
     made->ca = ca;
