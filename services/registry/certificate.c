@@ -27,6 +27,23 @@ static const char lock_sql[] =
     "SELECT brief::text FROM certificate_json WHERE project_id = $1 AND id = $2 AND EXISTS"
     " (SELECT FROM certificate WHERE project_id = $1 AND id = $2 FOR UPDATE)";
 
+// What a changed certificate changes in turn.
+#define SHOWN_SQL                                                                                  \
+    " JOIN domain_certificate b ON b.instance_id = d.instance_id AND b.domain_id = d.id"           \
+    " WHERE b.project_id = $1 AND b.certificate_id = $2"
+
+static const char domains_sql[] =
+    "SELECT 1 FROM group_domain d" SHOWN_SQL " ORDER BY d.instance_id, d.id"
+    " FOR NO KEY UPDATE OF d";
+
+static const char groups_sql[] =
+    "SELECT 1 FROM api_group WHERE (instance_id, id) IN (SELECT d.instance_id, d.group_id"
+    " FROM group_domain d" SHOWN_SQL ") ORDER BY instance_id, id FOR NO KEY UPDATE";
+
+static const char hold_sql[] = "SELECT 1 FROM certificate WHERE project_id = $1 AND id IN"
+                               " (SELECT jsonb_array_elements_text($2::jsonb)) ORDER BY id"
+                               " FOR KEY SHARE";
+
 // $7: 0 leaves the authority alone.
 static const char update_sql[] =
     "UPDATE certificate SET name = $3, content = $4, certificate_key = $5,"
@@ -284,13 +301,30 @@ certificate_settle(struct mutation *m, const char *id, struct sl_error *err)
                   NULL, err);
 }
 
+int
+certificate_hold(struct mutation *m, const char *ids, struct sl_error *err)
+{
+    return sl_sql(m->tx, m->arena, hold_sql, SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(ids)), NULL,
+                  err);
+}
+
+// The certificate, which none can be bound to meanwhile, and then what shows it.
+static int
+lock(struct mutation *m, const char *id, struct sl_error *err)
+{
+    struct sl_params own = SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(id));
+    return query_text(m, lock_sql, id, &m->outcome.before, err) != 0 ||
+                   sl_sql(m->tx, m->arena, domains_sql, own, NULL, err) != 0
+               ? -1
+               : sl_sql(m->tx, m->arena, groups_sql, own, NULL, err);
+}
+
 static int
 update_work(struct mutation *m, struct sl_error *err)
 {
     const char *id = command_path(m->command, "certificate_id");
     struct sl_params own = SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(id));
-    if (query_text(m, lock_sql, id, &m->outcome.before, err) != 0 || move(m, id, err) != 0 ||
-        replace(m, id, err) != 0 ||
+    if (lock(m, id, err) != 0 || move(m, id, err) != 0 || replace(m, id, err) != 0 ||
         refuse_if(m, unfit_sql, own, SL_E_CERT_OTHER_DOMAIN, err) != 0 ||
         certificate_settle(m, id, err) != 0 ||
         sl_sql(m->tx, m->arena, touch_sql, own, NULL, err) != 0) {

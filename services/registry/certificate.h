@@ -23,6 +23,11 @@ int certificate_insert(struct mutation *m, const struct certificate *certificate
 int certificate_read_into(struct mutation *m, const char *id, const char **ret_text,
                           struct sl_error *err) SL_MUST_CHECK;
 
+// Commands that meet take what they change in one order, each in order of ids: certificates, then
+// the domains that show them, then these domains' groups. Locks the certificates of a JSON list of
+// ids, so that nobody changes or deletes them until the end; what there is not is passed over.
+int certificate_hold(struct mutation *m, const char *ids, struct sl_error *err) SL_MUST_CHECK;
+
 // Domains that verify clients by an authority that none of their certificates has any more do so no
 // longer: those of $1 project, $2 certificate.
 int certificate_settle(struct mutation *m, const char *id, struct sl_error *err) SL_MUST_CHECK;

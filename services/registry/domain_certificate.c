@@ -97,6 +97,22 @@ struct binding {
 
 typedef int binding_fn(struct mutation *m, struct binding *binding, struct sl_error *err);
 
+// Whoever takes the last binding away deletes what came with it, so one at a time.
+static const char alone_sql[] =
+    "SELECT 1 FROM certificate WHERE project_id = $1 AND id = $2 FOR UPDATE";
+
+// All domains of these names that the project has, and then their groups.
+#define NAMED_SQL                                                                                  \
+    " FROM group_domain d JOIN instance i ON i.id = d.instance_id WHERE i.project_id = $1"         \
+    " AND d.url_domain IN (SELECT lower(m ->> 'domain') FROM jsonb_array_elements($2::jsonb) m)"
+
+static const char hold_domains_sql[] =
+    "SELECT 1" NAMED_SQL " ORDER BY d.instance_id, d.id FOR NO KEY UPDATE OF d";
+
+static const char hold_groups_sql[] =
+    "SELECT 1 FROM api_group WHERE (instance_id, id) IN (SELECT d.instance_id, d.group_id" NAMED_SQL
+    ") ORDER BY instance_id, id FOR NO KEY UPDATE";
+
 // Locks the domain, which must be of the path's group.
 static int
 open_domain(struct mutation *m, struct binding *b, struct sl_error *err)
@@ -206,6 +222,15 @@ binding_of_path(struct mutation *m)
                             .verify = json_object_get(m->command->body, VERIFY)};
 }
 
+// Locks the certificates that the body names.
+static int
+hold_certificates(struct mutation *m, struct sl_error *err)
+{
+    struct sl_str ids = {NULL, 0};
+    const json_t *list = json_object_get(m->command->body, "certificate_ids");
+    return engine_dump(m->arena, list, &ids, err) != 0 ? -1 : certificate_hold(m, ids.ptr, err);
+}
+
 // Does it with each certificate that the body names.
 static int
 each_certificate(struct mutation *m, binding_fn *act, struct sl_error *err)
@@ -213,7 +238,7 @@ each_certificate(struct mutation *m, binding_fn *act, struct sl_error *err)
     size_t i = 0;
     const json_t *id = NULL;
     struct binding b = binding_of_path(m);
-    if (open_domain(m, &b, err) != 0) {
+    if (hold_certificates(m, err) != 0 || open_domain(m, &b, err) != 0) {
         return -1;
     }
     json_array_foreach(json_object_get(m->command->body, "certificate_ids"), i, id)
@@ -276,6 +301,22 @@ find_named(struct mutation *m, const json_t *member, struct sl_rows **ret_rows,
                : sl_fail(err, SL_E_URL_DOMAIN_NOT_FOUND);
 }
 
+// Locks the certificate, and what the body names.
+static int
+hold_domains(struct mutation *m, const char *certificate, struct sl_error *err)
+{
+    struct sl_str names = {NULL, 0};
+    if (engine_dump(m->arena, json_object_get(m->command->body, "domains"), &names, err) != 0) {
+        return -1;
+    }
+    struct sl_params named = SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(names.ptr));
+    const char *ids = sl_arena_printf(m->arena, "[\"%s\"]", certificate);
+    return certificate_hold(m, ids, err) != 0 ||
+                   sl_sql(m->tx, m->arena, hold_domains_sql, named, NULL, err) != 0
+               ? -1
+               : sl_sql(m->tx, m->arena, hold_groups_sql, named, NULL, err);
+}
+
 // Does it with each domain that the body names.
 static int
 each_domain(struct mutation *m, binding_fn *act, struct sl_error *err)
@@ -283,7 +324,8 @@ each_domain(struct mutation *m, binding_fn *act, struct sl_error *err)
     size_t i = 0;
     const json_t *member = NULL;
     const char *certificate = command_path(m->command, "certificate_id");
-    if (certificate_read_into(m, certificate, &m->outcome.before, err) != 0) {
+    if (hold_domains(m, certificate, err) != 0 ||
+        certificate_read_into(m, certificate, &m->outcome.before, err) != 0) {
         return -1;
     }
     json_array_foreach(json_object_get(m->command->body, "domains"), i, member)
@@ -376,11 +418,11 @@ remove_work(struct mutation *m, struct sl_error *err)
     struct binding b = binding_of_path(m);
     b.certificate = command_path(m->command, "certificate_id");
     b.verify = NULL;
-    if (detach(m, &b, err) != 0) {
+    struct sl_params own = SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(b.certificate));
+    if (sl_sql(m->tx, m->arena, alone_sql, own, NULL, err) != 0 || detach(m, &b, err) != 0) {
         return -1;
     }
-    return sl_sql(m->tx, m->arena, orphan_sql,
-                  SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(b.certificate)), NULL, err);
+    return sl_sql(m->tx, m->arena, orphan_sql, own, NULL, err);
 }
 
 int
