@@ -76,7 +76,7 @@ def features(world, sdk):
         name="ratelimit", enable=True, config='{"api_limits": 500}')))
     listed = sdk.list_features_v2(m.ListFeaturesV2Request(instance_id=i))
     assert [(one.id, one.config) for one in listed.features] == [(made.id, '{"api_limits": 500}')], listed
-    names = sdk.list_instance_features(m.ListInstanceFeaturesRequest(instance_id=i))
+    names = sdk.list_instance_features(m.ListInstanceFeaturesRequest(instance_id=i, limit=500))
     assert "ratelimit" in names.features, names
     refused(412, "APIG.3458", sdk.create_feature_v2, m.CreateFeatureV2Request(
         instance_id=i, body=m.FeatureToggle(name="lts", enable=True, config="{}")))

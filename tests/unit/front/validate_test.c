@@ -356,7 +356,7 @@ a_field_without_effect_passes_only_at_its_default(void **state)
     static const char *const refusals[][2] = {
         {"{\"auth_type\":\"AUTHORIZER\"}", "auth_type"},
         {"{\"response_id\":\"r\"}", "response_id"},
-        {"{\"backend_api\":{\"vpc_channel_status\":1}}", "backend_api.vpc_channel_status"},
+        {"{\"backend_api\":{\"authorizer_id\":\"a\"}}", "backend_api.authorizer_id"},
     };
     for (size_t i = 0; i < SL_COUNT(refusals); i++) {
         refused(*state, "POST", APIS, api_with(*state, refusals[i][0]), SL_E_FIELD_UNSUPPORTED,
