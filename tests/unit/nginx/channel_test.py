@@ -14,11 +14,13 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
 from authority import Authority  # noqa: E402
 from backend import RESET, Backend, mirror  # noqa: E402
+from grpc_service import Service  # noqa: E402
+from h2session import Session  # noqa: E402
 from module_node import PATIENCE_S, TIMEOUT_MS, Node, free_ports, fresh, hex_id, until  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 GROUP = hex_id(1)
-CHANNEL = hex_id(50)
+CHANNEL, ANOTHER = hex_id(50), hex_id(52)
 TURN, LEAST, SOURCE, URI = 1, 2, 3, 4
 
 
@@ -42,6 +44,7 @@ def setUpModule():
 
 def tearDownModule():
     status, logs = Told.node.stop(), Told.node.logs()
+    logs = "".join(line for line in logs.splitlines(True) if "certificate verify failed" not in line)  # a test's doing
     assert status == 0 and not re.search(r"\[(alert|emerg|crit)\]|Sanitizer|runtime error", logs), logs[-6000:]
 
 
@@ -51,14 +54,16 @@ class Told(unittest.TestCase):
     node = None
 
     @classmethod
-    def publish(cls, apis, members, strategy=TURN, upstreams=None):
+    def publish(cls, apis, members, strategy=TURN, upstreams=None, features=None, another=()):
         cls.node.publish({
             "gateway": {"id": hex_id(9), "body_max_bytes": 1 << 20,
                         "features": [{"name": "real_ip_header_getter.enable", "value": "on"},
-                                     {"name": "real_ip_header_getter.header_getter", "value": "header:X-Who"}]},
+                                     {"name": "real_ip_header_getter.header_getter", "value": "header:X-Who"},
+                                     *({"name": name, "value": value} for name, value in (features or {}).items())]},
             "groups": [{"id": GROUP, "name": "g", "sl_domain_enabled": True}],
             "hosts": [{"name": "h.example.com", "group_id": GROUP}], "apps": [], "throttles": [], "apis": apis,
-            "channels": [{"id": CHANNEL, "name": "c", "strategy": strategy, "members": members}],
+            "channels": [{"id": CHANNEL, "name": "c", "strategy": strategy, "members": members},
+                         {"id": ANOTHER, "name": "d", "strategy": TURN, "members": list(another)}],
             "upstreams": {"member.test": ["127.0.0.1"], "barred.test": "denied", **(upstreams or {})}})
 
     def refused(self, reply, status, code):
@@ -162,6 +167,23 @@ class Faults(Told):
                 statuses = collections.Counter(self.node.request("GET", f"/once/{number}").status for number in range(12))
                 self.assertEqual(set(statuses), {200, 502} if strategy != SOURCE else set(statuses))
 
+    def test_a_backup_is_no_retry_of_what_is_not_known_to_be_faulty(self):
+        with Backend() as spare:
+            self.publish([api(1, "/a", http={"retry_count": 3})], [member(self.node.closed), member(spare, backup=True)])
+            self.refused(self.node.request("GET", "/a"), 502, "APIG.0201")
+            self.assertEqual(spare.seen, [])
+
+    def test_the_calls_of_a_dead_member_spread_over_all_others(self):
+        backends = self.backends(3)
+        for strategy in (TURN, SOURCE):
+            self.publish([api(1, "/a", http={"retry_count": 1})],
+                         [member(self.node.closed), *(member(backend) for backend in backends)], strategy)
+            shares = self.shares(backends, 320, headers=lambda number: [("X-Who", f"192.0.{number % 2}.{number // 2}")])
+            self.assertEqual(sum(shares), 320)
+            if strategy == TURN:  # 80 each of their own
+                self.assertGreater(min(shares), 80, shares)
+            self.assertLess(max(shares), 150, shares)  # of 107; one that had all of the dead one's had 160
+
     def test_tries_go_round_no_further_than_members_and_retries_do(self):
         members = [member(self.node.closed) for _ in range(2)]
         with Backend() as sound:
@@ -195,6 +217,23 @@ class Sent(Told):
         self.assertEqual(self.shares(backends, 9), [3, 3, 3])
         self.assertEqual([{seen.connection.number for seen in backend.seen} for backend in backends], [{1}] * 3)
 
+    def test_policies_call_channels_each_with_its_own_host(self):
+        near, far = ([{"origin": "source", "value": block}] for block in ("127.0.0.0/8", "192.0.2.0/24"))
+        first, second, third = self.backends(3)
+
+        def policy(channel, path, conditions, **http):
+            return {"name": f"p-{path[1:]}", "any": True, "conditions": conditions,
+                    "http": {"channel": channel, "path": path, "method": "ANY", "timeout_ms": TIMEOUT_MS, "retry_count": 0, **http}}
+        addressed = {"channel": "", "host": "member.test", "port": third.port}
+        policies = [policy(CHANNEL, "/near", near, proxy_host="near.example"), policy(ANOTHER, "/far", far)]
+        self.publish([api(1, "/a", http=addressed, policies=policies), api(2, "/b", http=addressed)],
+                     [member(first)], another=[member(second)])
+        sent = [self.got(*call) for call in (("/a",), ("/b",))]
+        sent.append(self.got("/a", headers=[("X-Who", "192.0.2.7")]))
+        self.assertEqual([len(backend.seen) for backend in (first, second, third)], [1, 1, 1])
+        self.assertEqual([(one["target"], one["headers"]["host"]) for one in sent],
+                         [("/near", "near.example"), ("/b", f"member.test:{third.port}"), ("/far", "h.example.com")])
+
     def test_a_policy_has_a_channel_of_its_own_or_none(self):
         near = [{"origin": "source", "value": "127.0.0.0/8"}]
         with Backend() as one, Backend() as other:
@@ -205,6 +244,113 @@ class Sent(Told):
             self.got("/b")
             self.assertEqual([seen.target for seen in other.seen], ["/own"])
             self.assertEqual([seen.target for seen in one.seen], ["/b"])
+
+
+def talk(sock):
+    """A backend's end of a WebSocket: sends back what comes, in capitals, until nobody is there."""
+    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    while data := sock.recv(100):
+        sock.sendall(data.upper())
+
+
+def upgrade_or_mirror(seen):
+    return talk if seen.header("upgrade") else mirror(seen)
+
+
+class WebSockets(Told):
+    def open(self):
+        sock = self.node.connect()
+        self.addCleanup(sock.close)
+        sock.sendall(b"GET /a HTTP/1.1\r\nHost: h.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        head = sock.recv(4096)
+        self.assertTrue(head.startswith(b"HTTP/1.1 101"), head)
+        sock.sendall(b"hello")
+        self.assertEqual(sock.recv(4096), b"HELLO")
+        return sock
+
+    def test_they_go_round_and_on_to_another_member(self):
+        first, second = self.backends(2, take=upgrade_or_mirror)
+        self.publish([api(1, "/a", http={"retry_count": 1})], [member(first, 2), member(self.node.closed), member(second)])
+        for _ in range(8):
+            self.open().close()
+        shares = [len(backend.seen) for backend in (first, second)]
+        self.assertEqual(sum(shares), 8)
+        self.assertTrue(shares[0] >= 4 and shares[1] >= 2, shares)
+
+    def test_one_that_is_open_counts_as_a_call(self):
+        first, second = self.backends(2, take=upgrade_or_mirror)
+        self.publish([api(1, "/a")], [member(first), member(second)], LEAST)
+        sock = self.open()
+        taken = [len(backend.seen) for backend in (first, second)]
+        self.assertEqual(self.shares([first, second], 6), [6 * (1 - count) for count in taken])
+        sock.close()
+        until(lambda: self.shares([first, second], 2) == [1, 1], "two members without open calls")
+
+
+class Secured(Told):
+    def test_a_member_that_nobody_vouches_for_is_passed_over(self):
+        with Authority("the authority") as authority, Authority("another") as other:
+            own = authority.issue("node")
+            features = {f"backend_client_certificate.{name}": text for name, text in
+                        (("enable", "on"), ("content", own[0]), ("key", own[1]), ("ca", authority.certificate))}
+            pairs = [one.issue("member", "DNS:shop.example") for one in (authority, authority, other)]
+            with contextlib.ExitStack() as held:
+                backends = [held.enter_context(Backend(tls=True, pair=pair, asks=authority.certificate, demands=True)) for pair in pairs]
+                http = {"tls": True, "proxy_host": "shop.example", "client_certificate": True}
+                self.publish([api(1, "/a", http={**http, "retry_count": 1}), api(2, "/once", http=http)],
+                             [member(backend) for backend in backends], features=features)
+                shares = self.shares(backends, 12)
+                self.assertEqual((sum(shares), shares[2]), (12, 0))
+                self.assertTrue(min(shares[:2]) >= 4, shares)
+                self.assertEqual({seen.client for backend in backends for seen in backend.seen}, {"node"})
+                statuses = collections.Counter(self.node.request("GET", "/once").status for _ in range(6))
+                self.assertEqual(statuses, {200: 4, 502: 2})
+
+
+class Grpc(Told):
+    def call(self):
+        with Session("127.0.0.1", self.node.https) as session:
+            number = session.open("POST", "/pkg.Service/Echo", [("content-type", "application/grpc"), ("te", "trailers")])
+            session.send(number, b"\0\0\0\0\1m", end=True)
+            reply = session.reply(number)
+        self.assertIsNotNone(reply, "the stream ended without an answer")
+        return reply
+
+    def calls(self, backends, count):
+        """The statuses of so many calls, and how many of them each backend got."""
+        before = [len(backend.seen) for backend in backends]
+        replies = [self.call() for _ in range(count)]
+        self.assertTrue(all(reply.body == b"\0\0\0\0\1x" for reply in replies if reply.status == 200), replies)
+        return (collections.Counter(reply.status for reply in replies),
+                [len(backend.seen) - was for backend, was in zip(backends, before)])
+
+    def served(self, members, strategy=TURN, **http):
+        grpc = {**api(1, "/pkg.Service", schemes=4, method="POST", backend_type="GRPC", http={"method": "POST", **http})}
+        self.publish([{**grpc, "http": {**grpc["http"], "path": "/"}}], members, strategy)
+
+    def test_members_take_turns_over_either_scheme(self):
+        with Authority("the authority") as authority:
+            for pair in (None, authority.issue("member", "DNS:shop.example")):
+                with self.subTest(tls=bool(pair)), Service(pair) as first, Service(pair) as second:
+                    self.served([member(first), member(second, 2)], tls=bool(pair), proxy_host="shop.example")
+                    self.assertEqual(self.calls([first, second], 6), ({200: 6}, [2, 4]))
+                    self.assertEqual(dict(first.seen[0])["host"], "shop.example")
+
+    def test_a_dead_member_is_passed_over_where_retries_are_allowed(self):
+        with Service() as sound:
+            for strategy in (TURN, LEAST):
+                for retries, statuses in ((1, {200: 4}), (0, {200: 2, 502: 2})):
+                    with self.subTest(strategy=strategy, retries=retries):
+                        self.served([member(self.node.closed), member(sound)], strategy, retry_count=retries)
+                        self.assertEqual(self.calls([sound], 4), (statuses, [statuses[200]]))
+
+    def test_backups_and_nobody(self):
+        with Service() as spare:
+            self.served([member(self.node.closed, faulty=True), member(spare, backup=True)])
+            self.assertEqual(self.calls([spare], 2), ({200: 2}, [2]))
+            self.served([member(spare, faulty=True)])
+            reply = self.call()
+            self.assertEqual((reply.status, reply.headers["grpc-status"]), (502, "14"))
 
 
 if __name__ == "__main__":

@@ -2,23 +2,16 @@
 
 A real nginx with the module and an image without a control plane; the backend is a server of HTTP/2 by hand.
 """
-import contextlib
 import pathlib
 import re
-import socket
-import ssl
 import sys
-import threading
 import unittest
-
-import h2.config
-import h2.connection
-import h2.events
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lib")]
 import access_log  # noqa: E402
 from authority import Authority  # noqa: E402
+from grpc_service import Service  # noqa: E402
 from h2session import Session  # noqa: E402
 from module_node import PATIENCE_S, TIMEOUT_MS, Node, free_ports, fresh, hex_id, until  # noqa: E402
 
@@ -31,61 +24,6 @@ OURS = ("x-cff-func-urn", "x-apig-request-id", "x-apig-api-id", "x-apig-source-s
 FORGED = [(name, f"theirs {number}") for name in OURS for number in (1, 2)]
 NEAR = [{"origin": "source", "value": "127.0.0.0/8"}]
 FAR = [{"origin": "source", "value": "192.0.2.0/24"}]
-
-
-class Service:
-    """Answers each call with its own message and grpc-status 9 in the trailers; `seen` holds headers, in order."""
-
-    def __init__(self, pair=None):
-        self.pair, self.seen = pair, []
-
-    def __enter__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.context = None
-        if self.pair:
-            place = fresh(BUILD / "tests/grpc-service")
-            for name, text in zip(("cert.pem", "key.pem"), self.pair):
-                (place / name).write_text(text)
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(place / "cert.pem", place / "key.pem")
-            self.context.set_alpn_protocols(["h2"])
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *fault):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join(PATIENCE_S)
-
-    def accept(self):
-        while True:
-            try:
-                plain, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(plain,), daemon=True).start()
-
-    def serve(self, plain):
-        with contextlib.suppress(OSError), (self.context.wrap_socket(plain, server_side=True) if self.context else plain) as peer:
-            http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="latin-1"))
-            http.initiate_connection()
-            peer.sendall(http.data_to_send())
-            while data := peer.recv(65536):
-                for event in http.receive_data(data):
-                    self.take(http, event)
-                peer.sendall(http.data_to_send())
-
-    def take(self, http, event):
-        if isinstance(event, h2.events.RequestReceived):
-            self.seen.append(event.headers)
-        elif isinstance(event, h2.events.DataReceived):
-            http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        elif isinstance(event, h2.events.StreamEnded):
-            http.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/grpc"), ("x-first", "1")])
-            http.send_data(event.stream_id, b"\0\0\0\0\1x")
-            http.send_headers(event.stream_id, [("grpc-status", "9"), ("x-last", "2")], end_stream=True)
 
 
 def setUpModule():
