@@ -12,11 +12,22 @@
 #include "common/crypto/crypto.h"
 #include "services/registry/commands.h"
 #include "services/registry/engine_write.h"
+#include "services/registry/instance_setting.h"
 
 #include <string.h>
 
 static const char gateway_sql[] =
     "SELECT 1 FROM instance WHERE id = $1 AND project_id = $2 FOR KEY SHARE";
+
+// Creations are counted one after another.
+static const char project_sql[] = "SELECT 1 FROM project WHERE id = $1 FOR NO KEY UPDATE";
+
+// Whether the project has as many as any of its gateways lets it have; $2 the setting, $3 its
+// default.
+static const char full_sql[] =
+    "SELECT 1 FROM certificate WHERE project_id = $1 HAVING count(*) >= coalesce((SELECT"
+    " max(coalesce(s.value::bigint, $3)) FROM instance i LEFT JOIN instance_setting s"
+    " ON s.instance_id = i.id AND s.name = $2 WHERE i.project_id = $1), $3)";
 
 static const char insert_sql[] =
     "INSERT INTO certificate (project_id, id, instance_id, name, content, certificate_key,"
@@ -172,12 +183,35 @@ gateway_of(struct mutation *m, const json_t *body, const char **ret_instance, st
                                  : check_gateway(m, *ret_instance, err);
 }
 
+static int
+refuse_if(struct mutation *m, const char *sql, struct sl_params params, enum sl_code code,
+          struct sl_error *err)
+{
+    struct sl_rows *rows = NULL;
+    if (sl_sql(m->tx, m->arena, sql, params, &rows, err) != 0) {
+        return -1;
+    }
+    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, code);
+}
+
+static int
+check_quota(struct mutation *m, struct sl_error *err)
+{
+    static const char limit[] = "project_certificates";
+    struct sl_params own = SL_PARAMS(SL_P_TEXT(m->project));
+    struct sl_params full = SL_PARAMS(SL_P_TEXT(m->project), SL_P_TEXT(limit),
+                                      SL_P_INT(instance_setting_default(limit)));
+    return sl_sql(m->tx, m->arena, project_sql, own, NULL, err) != 0
+               ? -1
+               : refuse_if(m, full_sql, full, SL_E_RESOURCE_QUOTA, err);
+}
+
 int
 certificate_insert(struct mutation *m, const struct certificate *certificate, struct sl_error *err)
 {
     const json_t *body = certificate->body;
     struct stored stored = {NULL, {NULL, 0}};
-    if (check_body(m, certificate->id, body, &stored, err) != 0) {
+    if (check_body(m, certificate->id, body, &stored, err) != 0 || check_quota(m, err) != 0) {
         return -1;
     }
     return sl_sql(m->tx, m->arena, insert_sql,
@@ -245,17 +279,6 @@ int
 certificate_create(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
     return mutation_run(call, reply, create_work, err);
-}
-
-static int
-refuse_if(struct mutation *m, const char *sql, struct sl_params params, enum sl_code code,
-          struct sl_error *err)
-{
-    struct sl_rows *rows = NULL;
-    if (sl_sql(m->tx, m->arena, sql, params, &rows, err) != 0) {
-        return -1;
-    }
-    return sl_rows_count(rows) == 0 ? 0 : sl_fail(err, code);
 }
 
 // A certificate of one gateway cannot be what another's domains show.

@@ -15,7 +15,7 @@ struct certificate {
 };
 
 // Checks and stores a new certificate of the command's project. Refuses what sl_certificate_check()
-// and sl_certificate_facts() refuse, and CERT_EXISTS.
+// and sl_certificate_facts() refuse, RESOURCE_QUOTA (the project has its share) and CERT_EXISTS.
 int certificate_insert(struct mutation *m, const struct certificate *certificate,
                        struct sl_error *err) SL_MUST_CHECK;
 

@@ -26,6 +26,7 @@ static const struct setting settings[] = {
     {"backend_timeout", 60000, 1, 600000},      // ms
     {"domain_call_limit", 1000, 0, 1000000000}, // calls a day and debugging domain; 0: off
     {"feature_interval", 60, 0, 86400},         // seconds between two changes of a feature
+    {"project_certificates", 500, 0, 1000000}, // of its project; the most that a gateway of it says
     {"request_body_size", 12582912, 1048576, 9999220736}, // bytes: 12 MB, 1 to 9536 MB
 };
 
@@ -79,6 +80,14 @@ instance_quota_default(const char *quota)
     const struct resource_quota *found = find_quota(quota);
     assert(found != NULL);
     return found->limit;
+}
+
+int64_t
+instance_setting_default(const char *name)
+{
+    const struct setting *found = find_setting(name);
+    assert(found != NULL);
+    return found->fallback;
 }
 
 static bool

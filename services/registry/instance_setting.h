@@ -14,6 +14,9 @@
 int instance_setting_put(struct mutation *m, const char *name, const char *value,
                          struct sl_error *err) SL_MUST_CHECK;
 
+// What a number's setting is where nothing is stored; asserts that there is one of this name.
+int64_t instance_setting_default(const char *name);
+
 // The documented default of a quota; asserts that a descriptor has it.
 int64_t instance_quota_default(const char *quota);
 
