@@ -53,6 +53,10 @@ sl_handler_fn app_auth_create;
 // 3.8.1: one policy for each publication; another policy is replaced.
 sl_handler_fn throttle_binding_create;
 
+// 3.6.1 and 3.6.3 as the engine does them; a key pair that they have to make is there before their
+// transaction begins.
+sl_handler_fn sign_write;
+
 // 3.7.1: one signature key for each publication; another one is replaced.
 sl_handler_fn sign_binding_create;
 

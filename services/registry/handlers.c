@@ -50,6 +50,8 @@ const struct sl_handler registry_handlers[] = {
     {"outline.apis", outline_apis},
     {"outline.apps", outline_apps},
     {"outline.groups", outline_groups},
+    {"sign.create", sign_write},
+    {"sign.update", sign_write},
     {"sign_binding.create", sign_binding_create},
     {"tag.list", tag_list},
     {"throttle_binding.create", throttle_binding_create},

@@ -19,6 +19,7 @@
 struct registry {
     struct sl_db *db;              // this thread's connection
     const struct sl_seal_key *key; // the deployment's sealing key; shared, constant
+    const char *prepared;          // what a command made before its transaction; NULL: nothing
 };
 
 // A change of a quota that waits for the end of the transaction.

@@ -15,6 +15,7 @@
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define DIGITS  "0123456789"
 #define AES_IV  16 // characters of a secret of type aes
+#define PAIR    "public_key"
 
 // What one of the two texts may be.
 struct form {
@@ -39,14 +40,23 @@ static const struct type types[] = {
     {"hmac",
      {8, 32, LETTERS DIGITS, LETTERS DIGITS "_-"},
      {16, 64, LETTERS DIGITS, LETTERS DIGITS "_-!@#$%"}},
-    {"public_key",
+    {PAIR,
      {8, 512, LETTERS DIGITS "+/", LETTERS DIGITS "_-+/="},
      {16, 2048, LETTERS DIGITS "+/", LETTERS DIGITS "_-!@#$%+/="}},
 };
 
-static const char feature_sql[] =
-    "SELECT 1 FROM gateway_setting WHERE instance_id = $1 AND name = 'public_key.enable'"
-    " AND value = 'on'";
+// Gateway $1 of project $2, if it has key pairs.
+#define WITH_PAIRS_SQL                                                                             \
+    " FROM instance i JOIN gateway_setting f ON f.instance_id = i.id"                              \
+    " AND f.name = 'public_key.enable' AND f.value = 'on'"
+#define GATEWAY_SQL " WHERE i.id = $1 AND i.project_id = $2"
+
+static const char feature_sql[] = "SELECT 1" WITH_PAIRS_SQL GATEWAY_SQL;
+
+// The type of key $3 of a gateway that has key pairs; "" when there is no such key.
+static const char type_sql[] =
+    "SELECT coalesce(s.sign_type, '')" WITH_PAIRS_SQL
+    " LEFT JOIN sign s ON s.instance_id = i.id AND s.id = $3" GATEWAY_SQL;
 
 static const char touch_sql[] =
     "INSERT INTO runtime_change (gateway_id, kind, key)"
@@ -112,7 +122,8 @@ check_feature(const struct work *work, struct sl_error *err)
     if (!work->is_public) {
         return 0;
     }
-    if (sl_sql(m->tx, m->arena, feature_sql, SL_PARAMS(SL_P_TEXT(m->instance)), &rows, err) != 0) {
+    if (sl_sql(m->tx, m->arena, feature_sql,
+               SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(m->project)), &rows, err) != 0) {
         return -1;
     }
     return sl_rows_count(rows) == 1
@@ -154,8 +165,12 @@ put(const struct work *work, const char *column, const struct form *form, struct
     if (!given && text == NULL && !work->anew) {
         return 0;
     }
-    if (!given) {
-        text = pair ? sl_rsa_generate(arena) : make_text(arena, form);
+    if (!given && pair) {
+        // None was prepared where the key became a pair meanwhile.
+        const char *prepared = change->m->registry->prepared;
+        text = prepared != NULL ? prepared : sl_rsa_generate(arena);
+    } else if (!given) {
+        text = make_text(arena, form);
     }
     return text == NULL ? sl_fail(err, SL_E_INTERNAL) : secret_put(change, column, text, err);
 }
@@ -174,7 +189,7 @@ write_key(struct change *change, struct sl_error *err)
         }
     }
     assert(work.type.name != NULL); // the contract's enum
-    work.is_public = strcmp(name, "public_key") == 0;
+    work.is_public = strcmp(name, PAIR) == 0;
     work.anew = change->before == NULL;
     const json_t *before = json_object_get(change->before, "sign_algorithm");
     const char *algorithm = json_string_value(before);
@@ -189,6 +204,62 @@ write_key(struct change *change, struct sl_error *err)
     return put(&work, "sign_key", &work.type.key, err) != 0
                ? -1
                : put(&work, "sign_secret", &work.type.secret, err);
+}
+
+// -- a key pair before the transaction ------------------------------------------------------------
+
+// The type that the key has now: "" when it is new; NULL when the gateway has no key pairs, or
+// nobody knows.
+static const char *
+type_now(const struct sl_call *call, const char *id)
+{
+    const struct sl_command *command = call->command;
+    const struct registry *registry = call->context;
+    struct sl_error ignored;
+    struct sl_rows *rows = NULL;
+    SL_AUTO(sl_tx) tx = sl_tx_begin_read(registry->db, &ignored);
+    if (tx == NULL || command->instance == NULL ||
+        sl_sql(tx, call->arena, type_sql,
+               SL_PARAMS(SL_P_TEXT(command->instance), SL_P_TEXT(command_project(command)),
+                         SL_P_TEXT(id)),
+               &rows, &ignored) != 0 ||
+        sl_rows_count(rows) == 0) {
+        return NULL;
+    }
+    return sl_rows_text(rows, 0, 0);
+}
+
+// Whether the command will make a key pair, by what is known now: what put() decides.
+static bool
+makes_pair(const struct sl_call *call)
+{
+    const json_t *body = call->command->body;
+    const char *type = json_string_value(json_object_get(body, "sign_type"));
+    const char *secret = json_string_value(json_object_get(body, "sign_secret"));
+    const char *id = command_path(call->command, "sign_id");
+    bool is_new = id[0] == '\0';
+    bool given = secret != NULL && secret[0] != '\0';
+    if (given || (type != NULL ? strcmp(type, PAIR) != 0 : is_new || secret == NULL)) {
+        return false;
+    }
+    const char *now = type_now(call, id);
+    if (now == NULL || (!is_new && now[0] == '\0')) {
+        return false;
+    }
+    bool was_pair = strcmp(now, PAIR) == 0;
+    return type != NULL ? secret != NULL || !was_pair : was_pair;
+}
+
+int
+sign_write(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
+{
+    struct registry registry = *(const struct registry *)call->context;
+    struct sl_call prepared = *call;
+    if (makes_pair(call)) {
+        registry.prepared = sl_rsa_generate(call->arena);
+        prepared.context = &registry;
+    }
+    return engine_handle(&prepared, reply, err);
 }
 
 // The bindings go with their key.

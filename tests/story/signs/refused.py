@@ -59,9 +59,9 @@ def pairs(ask):
     made = ask(sign_type="public_key")
     key = serialization.load_der_private_key(base64.b64decode(made["sign_secret"]), None)
     assert key.key_size == 2048, made
-    assert ask(400, sign_type="public_key", sign_key=made["sign_key"])["error_code"] == "SLUICE.0309"
+    own = made["sign_secret"]
+    assert ask(400, sign_type="public_key", sign_key=made["sign_key"], sign_secret=own)["error_code"] == "SLUICE.0309"
     assert ask(sign_key=made["sign_key"])["sign_type"] == "hmac"  # of another type it is another thing
-    own = encoded(rsa.generate_private_key(65537, 2048))
     assert ask(sign_type="public_key", sign_key="+/=_-aB9", sign_secret=own)["sign_secret"] == own
     for secret in ("a" * 16, encoded(ec.generate_private_key(ec.SECP256R1())), encoded(rsa.generate_private_key(65537, 1024))):
         assert "sign_secret" in ask(400, sign_type="public_key", sign_secret=secret)["error_msg"], secret
