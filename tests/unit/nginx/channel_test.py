@@ -145,7 +145,7 @@ class Faults(Told):
 
     def test_no_such_channel(self):
         self.publish([api(1, "/a", http={"channel": hex_id(51)})], [])
-        self.refused(self.node.request("GET", "/a"), 500, "APIG.0609")
+        self.refused(self.node.request("GET", "/a"), 500, "APIG.0609")  # GW_CHANNEL_GONE
 
     def test_members_without_an_address_are_passed_over(self):
         with Backend() as backend:
