@@ -7,7 +7,7 @@ from cluster import MODULE, WORKERS
 from hosts import run
 from stack import TREE
 
-COMMIT = "9341d2363aa40b47b5c359da746d67a12ff50401"  # the build with which an issue was last closed
+COMMIT = "814dd0a26a1529502e72952768702992f54c0858"  # the build with which an issue was last closed
 TARGETS = [f"bin/sluice-{name}" for name in ("bus", "front", "node", *WORKERS)] + [MODULE]
 
 
