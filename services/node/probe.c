@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUEST_MAX 1024 // bytes of a request
+#define REQUEST_MAX 2048 // bytes of a request: a path of 1,024, a host of 253
 #define LINE_MIN    12   // bytes of "HTTP/1.1 200"
 #define PORT_HTTP   80
 #define PORT_HTTPS  443

@@ -28,7 +28,7 @@ struct server {
     _Atomic int status;    //
     _Atomic int calls;     // answered
     _Atomic bool is_shown; // the last one came with a certificate
-    char request[512];     // of the last one
+    char request[2048];    // of the last one
 };
 
 struct place {
@@ -221,6 +221,24 @@ static bool
 is_faulty(const struct place *place, size_t index)
 {
     return sl_image_builder_channel(place->builder, CHANNEL)->members[index].faulty;
+}
+
+// The contract lets a path have 1024 characters.
+static void
+the_longest_path_is_asked_for(void **state)
+{
+    struct place *place = *state;
+    char path[1025];
+    struct sl_health health = health_of(SL_PROBE_HTTP);
+    memset(path, 'p', sizeof(path) - 1);
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    health.path = path;
+    health.threshold_abnormal = 1;
+    put_server(place, &health);
+    round_of(place);
+    assert_int_equal(place->server.calls, 1);
+    assert_false(is_faulty(place, 0));
 }
 
 static void
@@ -474,6 +492,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(the_longest_path_is_asked_for),
         TEST(thresholds_are_counted_in_a_row),
         TEST(a_probe_waits_for_its_interval_and_no_longer_than_its_timeout),
         TEST(a_connection_is_enough_for_tcp),
