@@ -79,10 +79,10 @@ static const char list_sql[] =
     " 'bound_domains', coalesce(jsonb_agg(body ORDER BY bound_time, domain_id), '[]'))::text"
     " FROM page";
 
-static const char of_domain_sql[] =
-    "SELECT b.certificate_id, c.trusted_root_ca IS NOT NULL FROM domain_certificate b"
+static const char authority_sql[] =
+    "SELECT 1 FROM domain_certificate b"
     " JOIN certificate c ON c.project_id = b.project_id AND c.id = b.certificate_id"
-    " WHERE b.instance_id = $1 AND b.domain_id = $2";
+    " WHERE b.instance_id = $1 AND b.domain_id = $2 AND c.trusted_root_ca IS NOT NULL LIMIT 1";
 
 // A domain, and what is to be done about one certificate of it.
 struct binding {
@@ -492,14 +492,9 @@ int
 domain_certificate_check_verify(struct mutation *m, const char *domain, struct sl_error *err)
 {
     struct sl_rows *rows = NULL;
-    if (sl_sql(m->tx, m->arena, of_domain_sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(domain)),
+    if (sl_sql(m->tx, m->arena, authority_sql, SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(domain)),
                &rows, err) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < sl_rows_count(rows); i++) {
-        if (sl_rows_bool(rows, i, 1)) {
-            return 0;
-        }
-    }
-    return sl_fail(err, SL_E_PARAM_INVALID, VERIFY);
+    return sl_rows_count(rows) > 0 ? 0 : sl_fail(err, SL_E_PARAM_INVALID, VERIFY);
 }
