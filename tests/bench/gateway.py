@@ -19,7 +19,7 @@ def start(build, var):
     try:
         stack.up()
         stack.admin("gateway", "set", stack.env["SLUICE_INSTANCE_ID"], *(f"{k}={v}" for k, v in SETTINGS.items()))
-    except Exception:
+    except BaseException:  # SIGTERM, too, is one (bench.py)
         stack.quickstart("clean")
         raise
     made = world.World(stack, contract.Contract(pathlib.Path(build) / "openapi.json", TREE / "proto" / "errors.yaml"),

@@ -5,6 +5,7 @@ import pathlib
 import sys
 import types
 import unittest
+import unittest.mock
 
 TESTS = pathlib.Path(sys.argv.pop(1))
 sys.path.insert(0, str(TESTS / "bench"))
@@ -111,6 +112,29 @@ class DescriptorsTest(unittest.TestCase):
             around.enter_context(part.around())
             self.assertEqual(part.count, 7)
         self.assertEqual(shared.tunnels.resource.getrlimit(shared.tunnels.resource.RLIMIT_NOFILE), limits)
+
+
+class EndedTest(unittest.TestCase):
+    """A run that is ended while its deployment comes up."""
+
+    def test_nothing_stays(self):
+        said = []
+
+        class Ended:
+            """A stack whose start is interrupted as SIGTERM does it."""
+
+            def __init__(self, *_, **__):
+                pass
+
+            def up(self):
+                raise SystemExit(143)
+
+            def quickstart(self, what):
+                said.append(what)
+
+        with unittest.mock.patch.object(shared.gateway.stacks, "Stack", Ended), self.assertRaises(SystemExit):
+            shared.gateway.start("build", "var")
+        self.assertEqual(said, ["clean"])
 
 
 if __name__ == "__main__":
