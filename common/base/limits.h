@@ -10,7 +10,7 @@
 #define SL_ID_SIZE     (SL_ID_LEN + 1)            // with its terminator
 #define SL_KEY_MAX     128                        // characters of a runtime entry's key
 #define SL_BODY_MAX    ((size_t)1024 * 1024)      // management request body, bytes
-#define SL_HEADERS_MAX ((size_t)64 * 1024)        // management request line and headers, bytes
+#define SL_HEADERS_MAX ((size_t)16 * 1024)        // management request line and headers, bytes
 #define SL_MESSAGE_MAX ((size_t)16 * 1024 * 1024) // one message on the bus, bytes
 #define SL_COMMAND_ARENA_MAX                                                                       \
     ((size_t)64 * 1024 * 1024)     // what one command may hold in memory, bytes

@@ -16,13 +16,14 @@
 #include "services/front/deadline.h"
 #include "services/front/reply.h"
 
-#define HEADERS_MS       10000                // for a request's line and headers
-#define BODY_MS          30000                // for its body
-#define SEND_MS          30000                // for the client to take the answer
-#define IDLE_MS          75000                // between requests
-#define SWALLOW_MAX      (16 * SL_BODY_MAX)   // of an oversize body, before the connection breaks
-#define CONNECTIONS_MAX  4096                 // at once
-#define CONNECTION_BYTES (2 * SL_HEADERS_MAX) // libmicrohttpd's room: beyond it, its own answer
+#define HEADERS_MS       10000              // for a request's line and headers
+#define BODY_MS          30000              // for its body
+#define SEND_MS          30000              // for the client to take the answer
+#define IDLE_MS          75000              // between requests
+#define SWALLOW_MAX      (16 * SL_BODY_MAX) // of an oversize body, before the connection breaks
+#define CONNECTIONS_MAX  4096               // at once
+// libmicrohttpd's room: beyond it, its own answer. It zeroes all of it after each request.
+#define CONNECTION_BYTES (2 * SL_HEADERS_MAX)
 #define PEM_MAX          (256 * 1024)         // a certificate chain or key file
 #define REQUEST_MEMORY   (2 * SL_MESSAGE_MAX) // one request's arena
 
