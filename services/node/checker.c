@@ -47,6 +47,7 @@ struct checker {
     char *content, *key;        // PEM; NULL: none was looked at
     size_t running;             // probes
     bool changed;               // a member's health
+    bool is_starved;            // the last probe could not be made
 };
 
 // -- making and ending
@@ -337,6 +338,19 @@ go_on(struct member *member, int64_t now_ms)
     }
 }
 
+// A probe that could not be made leaves the member as it was; said once, not of each.
+static void
+postpone(struct member *member, int64_t now_ms)
+{
+    struct checker *checker = member->channel->checker;
+    member->due_ms = now_ms + UNKNOWN_MS;
+    if (!checker->is_starved) {
+        checker->is_starved = true;
+        sl_log(SL_WARNING, "members cannot be probed: descriptors, ports or memory are missing",
+               SL_LOG_STR("channel", member->channel->id), SL_LOG_STR("host", member->host));
+    }
+}
+
 static void
 begin(struct member *member, int64_t now_ms)
 {
@@ -360,8 +374,13 @@ begin(struct member *member, int64_t now_ms)
         .epoll_fd = checker->epoll_fd,
         .epoll_data = member,
         .deadline_ms = now_ms + health->timeout_s * INT64_C(1000)};
-    member->probe = count == 0 ? NULL : probe_new(&plan);
-    if (member->probe == NULL) {
+    enum probe_verdict verdict = count == 0 ? PROBE_BAD : probe_begin(&plan, &member->probe);
+    if (verdict == PROBE_UNKNOWN) {
+        postpone(member, now_ms);
+        return;
+    }
+    checker->is_starved = false;
+    if (verdict == PROBE_BAD) {
         judge(member, false);
     } else {
         checker->running++;

@@ -62,7 +62,20 @@ probe_code_listed(const char *codes, int code)
 
 // -- beginning
 
-static int
+// What a failed system call says of the member: that of a lack of ours is nothing.
+static enum probe_verdict
+refusal(int failure)
+{
+    static const int lacks[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, EAGAIN, ENOSPC};
+    for (size_t i = 0; i < SL_COUNT(lacks); i++) {
+        if (failure == lacks[i]) {
+            return PROBE_UNKNOWN;
+        }
+    }
+    return PROBE_BAD;
+}
+
+static enum probe_verdict
 begin_connect(struct probe *probe, const struct probe_plan *plan)
 {
     union {
@@ -84,14 +97,15 @@ begin_connect(struct probe *probe, const struct probe_plan *plan)
     probe->fd =
         socket(plan->address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (probe->fd < 0) {
-        return -1;
+        return refusal(errno);
     }
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET,
                                 .data = {.ptr = plan->epoll_data}};
-    if (connect(probe->fd, &to.any, len) != 0 && errno != EINPROGRESS) {
-        return -1;
+    if ((connect(probe->fd, &to.any, len) != 0 && errno != EINPROGRESS) ||
+        epoll_ctl(plan->epoll_fd, EPOLL_CTL_ADD, probe->fd, &event) != 0) {
+        return refusal(errno);
     }
-    return epoll_ctl(plan->epoll_fd, EPOLL_CTL_ADD, probe->fd, &event);
+    return PROBE_RUNS;
 }
 
 static int
@@ -123,23 +137,30 @@ write_request(struct probe *probe, const struct probe_plan *plan)
     return len > 0 && (size_t)len < sizeof(probe->request) ? 0 : -1;
 }
 
-struct probe *
-probe_new(const struct probe_plan *plan)
+enum probe_verdict
+probe_begin(const struct probe_plan *plan, struct probe **ret_probe)
 {
     struct probe *probe = calloc(1, sizeof(*probe));
+    *ret_probe = NULL;
     if (probe == NULL) {
-        return NULL;
+        return PROBE_UNKNOWN;
     }
     probe->kind = plan->health->protocol;
     probe->deadline_ms = plan->deadline_ms;
     probe->fd = -1;
     probe->codes = strdup(plan->health->codes);
-    if (probe->codes == NULL || begin_connect(probe, plan) != 0 ||
-        (probe->kind != SL_PROBE_TCP && write_request(probe, plan) != 0) ||
-        (probe->kind == SL_PROBE_HTTPS && begin_tls(probe, plan) != 0)) {
+    enum probe_verdict verdict = PROBE_UNKNOWN;
+    if (probe->codes != NULL && (probe->kind == SL_PROBE_TCP || write_request(probe, plan) == 0)) {
+        verdict = begin_connect(probe, plan);
+    }
+    if (verdict == PROBE_RUNS && probe->kind == SL_PROBE_HTTPS && begin_tls(probe, plan) != 0) {
+        verdict = PROBE_UNKNOWN;
+    }
+    if (verdict != PROBE_RUNS) {
         probe_free(&probe);
     }
-    return probe;
+    *ret_probe = probe;
+    return verdict;
 }
 
 void

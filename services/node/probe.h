@@ -29,11 +29,13 @@ struct probe_plan {
 enum probe_verdict {
     PROBE_RUNS,
     PROBE_GOOD,
-    PROBE_BAD
+    PROBE_BAD,
+    PROBE_UNKNOWN // this host lacks descriptors, ports or memory: nothing is said about the member
 };
 
-// Begins to connect. NULL: it cannot even begin, which is as bad as a refusal.
-struct probe *probe_new(const struct probe_plan *plan);
+// Begins to connect. Answers PROBE_RUNS with *ret_probe, the caller's; PROBE_BAD where the network
+// refuses at once; PROBE_UNKNOWN. *ret_probe is NULL then.
+enum probe_verdict probe_begin(const struct probe_plan *plan, struct probe **ret_probe);
 // Closes it, whatever its state. Empties the pointer; takes NULL.
 void probe_free(struct probe **probe);
 

@@ -7,10 +7,12 @@
 
 #include "tests/unit/node/node_kit.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "common/base/clock.h"
 #include "services/node/certificate.h"
@@ -77,9 +79,12 @@ serve_all(void *arg)
 {
     struct server *server = arg;
     int fd;
-    while ((fd = accept(server->fd, NULL, NULL)) >= 0) {
-        serve(server, fd);
-        close(fd);
+    // While a test takes the descriptors away, there are none for this thread either.
+    while ((fd = accept(server->fd, NULL, NULL)) >= 0 || errno == EMFILE) {
+        if (fd >= 0) {
+            serve(server, fd);
+            close(fd);
+        }
     }
     return NULL;
 }
@@ -263,6 +268,47 @@ thresholds_are_counted_in_a_row(void **state)
     }
     assert_int_equal(strncmp(place->server.request, "GET /up HTTP/1.1\r\nHost: member.test:", 36),
                      0);
+}
+
+// Nothing is said about a member by a node that has no descriptor left to look at it.
+static void
+a_node_without_descriptors_takes_nobody_out(void **state)
+{
+    struct place *place = *state;
+    struct sl_health health = health_of(SL_PROBE_HTTP);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    health.threshold_abnormal = health.threshold_normal = 1;
+    put_server(place, &health);
+    const struct rlimit none = {0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    checker_tick(place->checker, place->now_ms);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(place->checker->running, 0);
+    assert_false(is_faulty(place, 0));
+    assert_true(place->checker->is_starved);
+    place->now_ms += UNKNOWN_MS; // long before the next interval
+    checker_tick(place->checker, place->now_ms);
+    settle(place);
+    assert_int_equal(place->server.calls, 1);
+    assert_false(place->checker->is_starved);
+}
+
+// The network itself says that there is no way.
+static void
+an_address_that_cannot_be_reached_is_faulty(void **state)
+{
+    struct place *place = *state;
+    const struct sl_img_address nowhere = {.family = AF_INET, .bytes = {255, 255, 255, 255}};
+    struct sl_health health = health_of(SL_PROBE_TCP);
+    struct sl_error err;
+    health.threshold_abnormal = 1;
+    put_server(place, &health);
+    assert_int_equal(
+        sl_image_builder_upstream(place->builder, "member.test", &nowhere, 1, false, &err), 0);
+    checker_tick(place->checker, place->now_ms);
+    assert_int_equal(place->checker->running, 0);
+    assert_true(is_faulty(place, 0));
 }
 
 static void
@@ -493,6 +539,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_longest_path_is_asked_for),
+        TEST(a_node_without_descriptors_takes_nobody_out),
+        TEST(an_address_that_cannot_be_reached_is_faulty),
         TEST(thresholds_are_counted_in_a_row),
         TEST(a_probe_waits_for_its_interval_and_no_longer_than_its_timeout),
         TEST(a_connection_is_enough_for_tcp),
