@@ -54,7 +54,6 @@ fill_db(struct sl_db *db, const struct sl_db_options *options, struct sl_error *
     db->conninfo = strdup(options->conninfo);
     db->application = strdup(options->application != NULL ? options->application : "sluice");
     db->faults = options->faults;
-    db->await = options->await;
     if (db->conninfo == NULL || db->application == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
     }

@@ -46,9 +46,6 @@ struct sl_db_options {
     const char *conninfo;          // libpq connection string; may name several hosts
     const struct sl_fault *faults; // may be NULL; borrowed
     const char *application;       // shown in pg_stat_activity
-    // Waits until the connection's descriptor is readable: a thread that has something to do
-    // meanwhile. NULL: libpq waits.
-    void (*await)(int fd);
 };
 
 // Opens a connection (5 s). NULL with *err filled (UNAVAILABLE).

@@ -48,7 +48,6 @@ struct sl_db {
     char *conninfo;                                   // copy
     char *application;                                // copy
     const struct sl_fault *faults;                    // borrowed; may be NULL
-    void (*await)(int fd);                            // may be NULL
     struct sl_tx tx;                                  // the one transaction
     struct sl_statement statements[SL_DB_STATEMENTS]; // open addressing
     size_t statement_count;                           // entries in use

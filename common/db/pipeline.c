@@ -124,25 +124,13 @@ send_batch(const struct batch *batch)
     return sent && PQpipelineSync(conn) == 1;
 }
 
-// PQgetResult, waiting as the options say.
-static PGresult *
-get_result(const struct sl_db *db)
-{
-    bool is_whole = db->await != NULL; // a connection that broke is libpq's to tell of
-    while (is_whole && PQisBusy(db->conn)) {
-        db->await(PQsocket(db->conn));
-        is_whole = PQconsumeInput(db->conn) == 1;
-    }
-    return PQgetResult(db->conn);
-}
-
 // The result of the next part of a pipeline; NULL when the connection broke.
 static PGresult *
-next_result(const struct sl_db *db)
+next_result(PGconn *conn)
 {
-    PGresult *result = get_result(db);
+    PGresult *result = PQgetResult(conn);
     if (result != NULL) {
-        PQclear(PQgetResult(db->conn)); // the NULL that ends its results
+        PQclear(PQgetResult(conn)); // the NULL that ends its results
     }
     return result;
 }
@@ -202,7 +190,7 @@ hear_prepared(struct sl_later *later, struct sl_error *err)
     if (!later->prepares) {
         return true;
     }
-    PGresult *prepared = next_result(later->tx->db);
+    PGresult *prepared = next_result(later->tx->db->conn);
     if (!judge(later->tx, prepared, err)) {
         later->statement->prepared = false;
     }
@@ -219,7 +207,7 @@ hear_statement(struct sl_later *later, struct sl_error *err)
     if (!hear_prepared(later, err)) {
         return false;
     }
-    PGresult *result = next_result(tx->db);
+    PGresult *result = next_result(tx->db->conn);
     if (!judge(tx, result, err)) {
         PQclear(result);
         return result != NULL;
@@ -238,7 +226,7 @@ hear_own(struct sl_later *own, PGresult **ret_result, struct sl_error *err)
     if (!hear_prepared(own, err)) {
         return false;
     }
-    PGresult *result = next_result(own->tx->db);
+    PGresult *result = next_result(own->tx->db->conn);
     if (judge(own->tx, result, err)) {
         *ret_result = result;
         return true;
@@ -301,7 +289,7 @@ hear_batch(struct batch *batch, struct sl_error *err)
     if (batch->ending.sql != NULL && !hear_ending(batch, err)) {
         return false;
     }
-    PGresult *sync = get_result(tx->db);
+    PGresult *sync = PQgetResult(conn);
     bool synced = PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
     PQclear(sync);
     return synced && PQstatus(conn) == CONNECTION_OK;

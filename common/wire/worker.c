@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CREDITS_PER_THREAD 32 // waiting inside a worker costs less than a refusal
@@ -102,7 +101,6 @@ free_parts(struct sl_worker *worker)
     }
     free(worker->services);
     free(worker->threads);
-    pthread_cond_destroy(&worker->guard_called);
     pthread_mutex_destroy(&worker->lock);
     pthread_mutex_destroy(&worker->io_lock);
     free(worker);
@@ -125,11 +123,6 @@ make_parts(const struct sl_worker_options *options)
     worker->offer_version = 1;
     pthread_mutex_init(&worker->lock, NULL);
     pthread_mutex_init(&worker->io_lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&worker->guard_called, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     for (size_t i = 0; i < options->threads; i++) {
         pthread_cond_init(&worker->threads[i].called, NULL);
     }
@@ -201,7 +194,6 @@ sl_worker_free(struct sl_worker **worker)
     gone->is_draining = true;
     gone->offer_version++;
     worker_call_all(gone);
-    pthread_cond_signal(&gone->guard_called);
     pthread_mutex_unlock(&gone->lock);
     worker_wake(gone);
     for (size_t i = 0; i < gone->options.threads; i++) {

@@ -42,10 +42,6 @@ struct sl_worker_options {
     size_t threads;                    // handler threads, 1..64
     size_t credits;                    // commands taken at once; 0: 32 a thread
     size_t width; // that a bus gives it before another worker; 0: a thread each
-    // Its handlers wait by sl_worker_await(): a thread that rests or waits serves the sockets, and
-    // runs what comes itself. While all are at work without waiting, up to 10 ms pass before
-    // another thread serves them.
-    bool watches;
     // Opens and closes a thread's context (its database connection). open answers -1 when the
     // thread cannot work yet; the loop tries again with backoff and registers nothing meanwhile.
     int (*thread_open)(void *arg, void **ret_context, struct sl_error *err);
@@ -58,10 +54,6 @@ struct sl_worker *sl_worker_new(const struct sl_worker_options *options, struct 
 
 // Stops taking commands, waits for those that run, frees. Empties the pointer.
 void sl_worker_free(struct sl_worker **worker);
-
-// Waits until `fd` is readable or broken; on a handler thread of a worker that `watches` it serves
-// the sockets meanwhile. Any thread.
-void sl_worker_await(int fd);
 
 // Waits until SIGTERM or SIGINT arrives (blocked in every thread by sl_worker_new); 0.
 int sl_worker_wait(struct sl_worker *worker);

@@ -143,8 +143,7 @@ take_command(struct sl_worker *worker, size_t bus, struct sl_link_message *messa
         worker->jobs_first = job;
     }
     worker->jobs_last = job;
-    struct worker_thread *idle = worker->takes_one ? NULL : worker->idle;
-    worker->takes_one = false; // the watcher takes this one
+    struct worker_thread *idle = worker->idle;
     if (idle != NULL) {
         worker->idle = idle->next_idle;
         idle->is_idle = false;
@@ -224,12 +223,11 @@ is_withdrawn(const struct sl_worker *worker, const struct glance *glance, int64_
     return true;
 }
 
-// Sleeps until a socket, a thread or `fd` has something; whether `fd` has. Others may send
-// meanwhile.
-static bool
-wait_round(struct sl_worker *worker, int fd)
+// Sleeps until a socket or a thread has something. Others may send meanwhile.
+static void
+wait_round(struct sl_worker *worker)
 {
-    struct pollfd items[2 + SL_LINK_POLLS * SL_BUSES_MAX];
+    struct pollfd items[1 + SL_LINK_POLLS * SL_BUSES_MAX];
     size_t count = worker->options.peer->bus_count;
     bool is_unread = false;
     items[0] = (struct pollfd){.fd = worker->wake_fd, .events = POLLIN};
@@ -237,10 +235,8 @@ wait_round(struct sl_worker *worker, int fd)
         sl_link_poll(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
         is_unread = is_unread || sl_link_is_unread(&worker->links[i]);
     }
-    struct pollfd *own = &items[1 + count * SL_LINK_POLLS];
-    *own = (struct pollfd){.fd = fd, .events = POLLIN}; // a negative one is passed over
     pthread_mutex_unlock(&worker->io_lock);
-    (void)poll(items, 2 + count * SL_LINK_POLLS, is_unread ? 0 : ROUND_MS); // failed: saw nothing
+    (void)poll(items, 1 + count * SL_LINK_POLLS, is_unread ? 0 : ROUND_MS); // failed: saw nothing
     pthread_mutex_lock(&worker->io_lock);
     for (size_t i = 0; i < count; i++) {
         sl_link_polled(&worker->links[i], &items[1 + i * SL_LINK_POLLS]);
@@ -248,7 +244,6 @@ wait_round(struct sl_worker *worker, int fd)
     uint64_t wakes = 0;
     ssize_t got = items[0].revents != 0 ? read(worker->wake_fd, &wakes, sizeof(wakes)) : 0;
     (void)got;
-    return own->revents != 0;
 }
 
 // Lets the handler threads end once no bus sends work any more.
@@ -274,39 +269,27 @@ note_live(struct sl_worker *worker, int64_t now_ms)
     pthread_mutex_unlock(&worker->lock);
 }
 
-bool
-worker_turn(struct sl_worker *worker, int fd, bool takes_one)
-{
-    pthread_mutex_lock(&worker->io_lock);
-    worker->takes_one = takes_one;
-    bool is_ready = wait_round(worker, fd);
-    int64_t now_ms = sl_mono_ms();
-    // Before what came is read: after sending, one look at each socket must follow.
-    send_all(worker);
-    for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
-        read_bus(worker, i, now_ms);
-    }
-    note_live(worker, now_ms);
-    struct glance glance = look(worker);
-    for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
-        keep_registered(worker, i, &glance, now_ms);
-    }
-    pthread_mutex_unlock(&worker->io_lock);
-    return is_ready;
-}
-
 void *
 worker_run_io(void *arg)
 {
     struct sl_worker *worker = arg;
     int64_t drain_from_ms = 0;
-    worker_guard(worker);
     struct glance glance = look(worker);
     int64_t now_ms = sl_mono_ms();
+    pthread_mutex_lock(&worker->io_lock);
     while (!glance.is_done && (drain_from_ms == 0 || now_ms - drain_from_ms < DRAIN_MS)) {
-        (void)worker_turn(worker, -1, false);
+        wait_round(worker);
         now_ms = sl_mono_ms();
+        // Before what came is read: after sending, one look at each socket must follow.
+        send_all(worker);
+        for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
+            read_bus(worker, i, now_ms);
+        }
+        note_live(worker, now_ms);
         glance = look(worker);
+        for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
+            keep_registered(worker, i, &glance, now_ms);
+        }
         if (glance.is_draining) {
             drain_from_ms = drain_from_ms == 0 ? now_ms : drain_from_ms;
             if (is_withdrawn(worker, &glance, now_ms) || now_ms - drain_from_ms > WITHDRAW_MS) {
@@ -314,5 +297,6 @@ worker_run_io(void *arg)
             }
         }
     }
+    pthread_mutex_unlock(&worker->io_lock);
     return NULL;
 }

@@ -1,10 +1,9 @@
 // worker_state.h - what the files of the worker loop share; no one else includes it.
 //
-// The watcher has the links, and `io_lock`, but while it sleeps: the I/O thread, or, where the
-// options say so, a handler thread that rests or waits (worker_watch.c). Handler threads take jobs
-// from a queue. A reply goes out by itself when the watcher sleeps; else, and for events, it is
-// left in an outbox. Queue, outbox, the offer and the deferred replies are guarded by `lock`, which
-// may be taken under `io_lock`, never the other way round.
+// The I/O thread has the links, and `io_lock`, but while it sleeps. Handler threads take jobs from
+// a queue. A reply goes out by itself when the I/O thread sleeps; else, and for events, it is left
+// in an outbox. Queue, outbox, the offer and the deferred replies are guarded by `lock`, which may
+// be taken under `io_lock`, never the other way round.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_WIRE_WORKER_STATE_H
@@ -96,39 +95,16 @@ struct sl_worker {
     struct worker_tally tally;             // lock; what was answered
     bool is_draining;                      // lock; takes no work, ends when it is done
     bool is_stopping;                      // lock; handler threads end
-    bool is_watched;                       // lock; some thread is the watcher
-    uint64_t watches;                      // lock; how often a handler thread became it
-    bool is_guard_resting;                 // lock; the I/O thread is called when a watch ends
-    pthread_cond_t guard_called;           // lock; that, or the worker drains
 
     pthread_mutex_t io_lock;             //
-    bool takes_one;                      // io_lock; the watcher runs the next command itself
     struct sl_link links[SL_BUSES_MAX];  // io_lock
-    int64_t known_offer[SL_BUSES_MAX];   // io_lock; which offer each bus has; -1: none
-    int64_t offer_sent_ms[SL_BUSES_MAX]; // io_lock; when it was sent last
+    int64_t known_offer[SL_BUSES_MAX];   // I/O thread; which offer each bus has; -1: none
+    int64_t offer_sent_ms[SL_BUSES_MAX]; // I/O thread; when it was sent last
 };
 
 // worker_io.c
 void *worker_run_io(void *arg);
 void worker_wake(struct sl_worker *worker);
-
-// The watcher's turn: sleeps until a socket, a thread or `fd` (-1: none) has something, and serves
-// sockets and threads. Answers whether `fd` has. With `takes_one` the caller will run one of the
-// commands that came: no thread is called for it.
-bool worker_turn(struct sl_worker *worker, int fd, bool takes_one);
-
-// worker_watch.c. All under `lock`, which they give up while they wait.
-
-// Whether a handler thread may become the watcher.
-bool worker_may_watch(const struct sl_worker *worker);
-
-// Is the watcher until there is a job (`fd` -1) or `fd` is readable, or the worker drains. Whether
-// `fd` is.
-bool worker_watch(struct sl_worker *worker, int fd);
-
-// The I/O thread's part beside handlers that watch: does so where none did for some milliseconds.
-// Returns as the watcher, once the worker drains.
-void worker_guard(struct sl_worker *worker);
 
 // worker_thread.c
 void *worker_run_thread(void *arg);

@@ -5,32 +5,12 @@
 #include "common/base/log.h"
 #include "common/wire/worker_state.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define BACKOFF_MS     50   // before the second try to open a context
 #define BACKOFF_MAX_MS 1000 // between two tries
-
-// Whose handler thread this is; NULL: nobody's.
-static _Thread_local struct sl_worker *at_work;
-
-void
-sl_worker_await(int fd)
-{
-    struct sl_worker *worker = at_work;
-    struct pollfd item = {.fd = fd, .events = POLLIN};
-    bool is_ready = false;
-    if (worker != NULL && worker->options.watches) {
-        pthread_mutex_lock(&worker->lock);
-        is_ready = worker_may_watch(worker) && worker_watch(worker, fd);
-        pthread_mutex_unlock(&worker->lock);
-    }
-    while (!is_ready) {
-        is_ready = poll(&item, 1, -1) >= 0 || errno != EINTR;
-    }
-}
 
 static void
 enqueue_out(struct sl_worker *worker, struct outgoing *out)
@@ -352,11 +332,7 @@ take_job(struct worker_thread *thread)
     struct sl_worker *worker = thread->worker;
     pthread_mutex_lock(&worker->lock);
     while (worker->jobs_first == NULL && !worker->is_stopping) {
-        if (worker_may_watch(worker)) {
-            (void)worker_watch(worker, -1);
-        } else {
-            rest(thread);
-        }
+        rest(thread);
     }
     struct job *job = worker->jobs_first;
     if (job != NULL) {
@@ -388,7 +364,6 @@ worker_run_thread(void *arg)
     struct worker_thread *thread = arg;
     struct sl_worker *worker = thread->worker;
     void *context = NULL;
-    at_work = worker;
     if (open_context(thread, &context)) {
         run_jobs(thread, context);
         if (worker->options.thread_close != NULL) {

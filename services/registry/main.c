@@ -60,8 +60,7 @@ open_registry(void *arg, void **ret_context, struct sl_error *err)
     const struct process *process = arg;
     struct sl_db_options options = {.conninfo = process->settings->database,
                                     .faults = resource_faults,
-                                    .application = "sluice-registry",
-                                    .await = sl_worker_await};
+                                    .application = "sluice-registry"};
     struct registry *registry = calloc(1, sizeof(*registry));
     if (registry == NULL) {
         return sl_fail(err, SL_E_INTERNAL);
@@ -103,7 +102,6 @@ serve(const struct settings *settings, struct sl_arena *arena, struct sl_error *
         .handler_count = registry_handler_count,
         .threads = (size_t)settings->threads,
         .width = WAVES * (size_t)settings->threads,
-        .watches = true,
         .thread_open = open_registry,
         .thread_close = close_registry,
         .arg = &process,

@@ -16,7 +16,6 @@ play_pause(int64_t ms)
 }
 
 struct play play;
-bool play_watches;
 
 static int
 echo(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
@@ -42,14 +41,6 @@ block(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 }
 
 static int
-await(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
-{
-    atomic_store(&play.has_started, true);
-    sl_worker_await(atomic_load(&play.waits_for));
-    return echo(call, reply, err);
-}
-
-static int
 refuse(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
     (void)call;
@@ -68,7 +59,10 @@ defer(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 }
 
 const struct sl_handler play_handlers[PLAY_HANDLERS] = {
-    {"await", await}, {"block", block}, {"defer", defer}, {"echo", echo}, {"fail", refuse},
+    {"block", block},
+    {"defer", defer},
+    {"echo", echo},
+    {"fail", refuse},
 };
 
 struct sl_worker *
@@ -81,8 +75,7 @@ play_worker(const struct sl_peer *peer, const char *service, size_t threads, siz
                                         .handlers = play_handlers,
                                         .handler_count = PLAY_HANDLERS,
                                         .threads = threads,
-                                        .credits = credits,
-                                        .watches = play_watches};
+                                        .credits = credits};
     struct sl_error err;
     struct sl_worker *worker = sl_worker_new(&options, &err);
     assert_non_null(worker);

@@ -17,21 +17,17 @@ struct play {
     atomic_bool is_blocked; // "block" waits while it is set
     atomic_bool has_started;
     atomic_ullong token;
-    atomic_int waits_for; // a descriptor: "await" waits until it is readable
 };
 
 extern struct play play;
 
-// Workers that begin from here on watch (sl_worker_options.watches).
-extern bool play_watches;
-
-#define PLAY_HANDLERS 5
+#define PLAY_HANDLERS 4
 extern const struct sl_handler play_handlers[PLAY_HANDLERS];
 
 // Sleeps.
 void play_pause(int64_t ms);
 
-// A worker of the handlers "await", "block", "defer", "echo" and "fail"; a client.
+// A worker of the handlers "block", "defer", "echo" and "fail"; a client.
 struct sl_worker *play_worker(const struct sl_peer *peer, const char *service, size_t threads,
                               size_t credits);
 struct sl_bus_client *play_client(const struct sl_peer *peer, bool own_dispatch);
