@@ -84,14 +84,34 @@ run_timers(struct sl_bus_client *client)
     return has_timer;
 }
 
+static struct turn
+attached_of(struct sl_bus_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    struct turn attached = client->attached;
+    pthread_mutex_unlock(&client->lock);
+    return attached;
+}
+
+// After what came was delivered, so that it goes on in the same round.
+static void
+run_attached(struct sl_bus_client *client)
+{
+    struct turn attached = attached_of(client);
+    client->has_more = false;
+    if (attached.fn != NULL && attached.fn(attached.arg)) {
+        client->has_more = true;
+    }
+}
+
 // Sleeps until a socket or a caller has something. Callers may send meanwhile.
 static void
 wait_round(struct sl_bus_client *client, bool is_timed)
 {
-    struct pollfd items[1 + 2 * SL_LINK_POLLS * SL_BUSES_MAX];
+    struct pollfd items[2 + 2 * SL_LINK_POLLS * SL_BUSES_MAX];
     struct sl_link *links[2 * SL_BUSES_MAX];
     size_t count = 0;
-    bool is_unread = false;
+    bool is_awake = client->has_more;
     items[0] = (struct pollfd){.fd = client->wake_fd, .events = POLLIN};
     for (size_t i = 0; i < client->peer->bus_count; i++) {
         links[count++] = &client->buses[i].commands;
@@ -101,11 +121,14 @@ wait_round(struct sl_bus_client *client, bool is_timed)
     }
     for (size_t i = 0; i < count; i++) {
         sl_link_poll(links[i], &items[1 + i * SL_LINK_POLLS]);
-        is_unread = is_unread || sl_link_is_unread(links[i]);
+        (void)sl_link_settle(links[i]); // the attached function may have sent
+        is_awake = is_awake || sl_link_is_unread(links[i]);
     }
+    nfds_t polls = 1 + count * SL_LINK_POLLS;
+    items[polls] = (struct pollfd){.fd = attached_of(client).fd, .events = POLLIN};
     int sleep_ms = is_timed || client->calls != NULL ? ROUND_MS : IDLE_MS;
     pthread_mutex_unlock(&client->busy);
-    (void)poll(items, 1 + count * SL_LINK_POLLS, is_unread ? 0 : sleep_ms); // failed: saw nothing
+    (void)poll(items, polls + 1, is_awake ? 0 : sleep_ms); // failed: saw nothing
     pthread_mutex_lock(&client->busy);
     for (size_t i = 0; i < count; i++) {
         sl_link_polled(links[i], &items[1 + i * SL_LINK_POLLS]);
@@ -196,8 +219,10 @@ run_client(void *arg)
         client_scan_calls(client);
         serve_forget(client);
         is_timed = run_timers(client);
+        run_attached(client);
     }
     client_end_calls(client);
+    run_attached(client);
     pthread_mutex_unlock(&client->busy);
     return NULL;
 }
@@ -224,7 +249,9 @@ free_parts(struct sl_bus_client *client)
             sl_link_close(&client->buses[i].events);
         }
     }
-    zmq_ctx_term(client->context);
+    if (client->owns_context) {
+        zmq_ctx_term(client->context);
+    }
     zhashx_t *calls = client->calls_by_id;
     zhashx_destroy(&calls);
     sl_arena_free(&client->arena);
@@ -250,7 +277,9 @@ make_parts(const struct sl_bus_client_options *options)
     client->own_dispatch = options->own_dispatch;
     client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     client->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    client->context = zmq_ctx_new();
+    client->owns_context = options->beside == NULL;
+    client->context = client->owns_context ? zmq_ctx_new() : options->beside->context;
+    client->attached.fd = -1; // which poll(2) passes over
     client->calls_by_id = zhashx_new();
     client->arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
     client->now_ms = sl_mono_ms();
@@ -456,6 +485,26 @@ sl_bus_every(struct sl_bus_client *client, sl_timer_fn *fn, void *arg)
     client->timers[i] = (struct timer){fn, arg};
     pthread_mutex_unlock(&client->running);
     client_wake(client);
+}
+
+void
+sl_bus_attach(struct sl_bus_client *client, int fd, sl_turn_fn *fn, void *arg)
+{
+    pthread_mutex_lock(&client->lock);
+    assert(client->attached.fn == NULL);
+    client->attached = (struct turn){fd, fn, arg};
+    pthread_mutex_unlock(&client->lock);
+    client_wake(client);
+}
+
+void
+sl_bus_wake(struct sl_bus_client *client)
+{
+    if (pthread_equal(pthread_self(), client->thread)) {
+        client->has_more = true;
+    } else {
+        client_wake(client);
+    }
 }
 
 bool

@@ -18,6 +18,7 @@ struct sl_bus_client_options {
     const struct sl_peer *peer; // borrowed until the client is freed
     size_t credits;             // commands in flight at once; 0: 1024. Beyond: UNAVAILABLE at once
     bool own_dispatch;          // callbacks only inside sl_bus_client_dispatch()
+    struct sl_bus_client *beside; // shares its I/O thread, and is freed before it; NULL: its own
 };
 
 // `reply` is borrowed for the call. A deadline that passed, no credit, no bus: an error reply with
@@ -57,6 +58,16 @@ int sl_bus_subscribe(struct sl_bus_client *client, const char *prefix, sl_event_
 typedef void sl_timer_fn(void *arg);
 void sl_bus_every(struct sl_bus_client *client, sl_timer_fn *fn, void *arg);
 bool sl_bus_owns_dispatch(const struct sl_bus_client *client);
+
+// Has the client's thread look after `fd`, too: it runs `fn` when that is readable, after replies
+// were delivered, after sl_bus_wake(), and at times for nothing; a last time when calls in flight
+// were ended. Where `fn` answers true it has more to do, and the thread does not sleep. One a
+// client, until the client is freed.
+typedef bool sl_turn_fn(void *arg);
+void sl_bus_attach(struct sl_bus_client *client, int fd, sl_turn_fn *fn, void *arg);
+
+// Has the attached function run soon; from any thread, that function included.
+void sl_bus_wake(struct sl_bus_client *client);
 
 // Afterwards no callback that was given `arg` runs any more: subscriptions and timers with it end,
 // replies to its calls are dropped. Waits for a callback that runs on another thread.

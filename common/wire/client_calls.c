@@ -221,6 +221,9 @@ begin_call(struct sl_bus_client *client, struct call *call)
 bool
 client_send_at_once(struct sl_bus_client *client, struct call *call)
 {
+    if (pthread_equal(pthread_self(), client->thread)) {
+        return begin_call(client, call); // its loop settles the links before it sleeps
+    }
     // A client thread that sleeps does not know of the deadline; it looks soon enough for long
     // ones.
     if (call->end_ms - call->start_ms < PATIENT_MS || pthread_mutex_trylock(&client->busy) != 0) {

@@ -67,6 +67,13 @@ struct timer {
     void *arg;       //
 };
 
+// Another's work on the client thread.
+struct turn {
+    int fd;         //
+    sl_turn_fn *fn; // NULL: none
+    void *arg;      //
+};
+
 struct client_bus {
     struct sl_link commands; //
     struct sl_link events;   //
@@ -80,6 +87,7 @@ struct sl_bus_client {
     size_t credits;             //
     bool own_dispatch;          //
     void *context;              // ZeroMQ's
+    bool owns_context;          //
     pthread_t thread;           //
     int wake_fd;                // eventfd: the inbox or the subscriptions changed
     int ready_fd;               // eventfd: deliveries wait
@@ -93,6 +101,7 @@ struct sl_bus_client {
     bool is_stopping;                                           // lock
     const void *forget;                                         // lock; for the client thread
     pthread_cond_t forgotten;                                   // lock
+    struct turn attached;                                       // lock; what is attached
 
     pthread_mutex_t running;               // recursive
     struct timer timers[SL_CLIENT_TIMERS]; // running
@@ -105,6 +114,7 @@ struct sl_bus_client {
     void *calls_by_id;                     // zhashx: id → call
     size_t turn;                           // bus that had the last command
     struct sl_arena *arena;                // of the reply being delivered
+    bool has_more;                         // the attached function is to run again at once
     int64_t now_ms;                        // of this round of the loop
     int64_t scan_ms;                       // when deadlines are looked at next
 };
@@ -117,8 +127,8 @@ void client_wake(struct sl_bus_client *client);
 // all.
 size_t client_first_bus(const struct sl_peer *peer);
 
-// client_calls.c: sends a call on its caller's thread if the client's sleeps and nothing else
-// stands in the way; false: nothing happened to it.
+// client_calls.c: sends a call on its caller's thread if that is the client's, or the client's
+// sleeps, and nothing else stands in the way; false: nothing happened to it.
 bool client_send_at_once(struct sl_bus_client *client, struct call *call);
 // Takes what callers left in the inbox.
 void client_take_inbox(struct sl_bus_client *client);
