@@ -33,7 +33,7 @@ take_reply(void *arg, const struct sl_reply *reply)
 {
     struct request *request = SL_CAST(request, REQUEST_MAGIC, arg);
     reply_result(request, reply);
-    MHD_resume_connection(request->connection);
+    dispatch_resume(request);
 }
 
 void
@@ -57,5 +57,13 @@ dispatch_request(struct request *request, const struct sl_actor *actor,
     };
     request->state = REQUEST_WAITING;
     MHD_suspend_connection(request->connection);
-    sl_bus_call(request->front->bus, &command, take_reply, request);
+    sl_bus_call(request->bus, &command, take_reply, request);
+}
+
+void
+dispatch_resume(struct request *request)
+{
+    struct sl_bus_client *bus = request->bus;
+    MHD_resume_connection(request->connection);
+    sl_bus_wake(bus);
 }

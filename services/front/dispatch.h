@@ -11,4 +11,7 @@
 void dispatch_request(struct request *request, const struct sl_actor *actor,
                       const struct validate_output *input);
 
+// Has a suspended request go on, on its thread; from any. It may be gone when this returns.
+void dispatch_resume(struct request *request);
+
 #endif

@@ -1,7 +1,7 @@
 // front.h - one front process, and one request on its way through it.
 //
-// A request belongs to one thread at a time: the HTTP thread until dispatch_request, the bus
-// client's thread while it builds the answer, the HTTP thread again after the resume.
+// A request belongs to one thread, that of a bus client which serves HTTP, too; but for a look
+// whether its refusal stands (auth_look), until the resume.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_FRONT_FRONT_H
@@ -17,19 +17,22 @@
 #include "services/front/metrics.h"
 #include "services/front/validate.h"
 
+#define FRONT_THREADS_MAX 64
+
 #define FRONT_MAGIC   0x66726f6eU
 #define REQUEST_MAGIC 0x72657175U
 
 // What all requests share.
 struct front {
     SL_MAGIC;
-    struct sl_bus_client *bus;   // commands go out here
-    struct auth *auth;           // who may do what
-    struct validator *validator; // the contract's schemas
-    struct metrics *metrics;     // counted by every request
-    bool forwarded_for;          // a balancer before us writes X-Forwarded-For
-    atomic_bool draining;        // SIGTERM came: readiness is off, connections close
-    atomic_long in_flight;       // requests between their first line and their last byte
+    struct sl_bus_client *buses[FRONT_THREADS_MAX]; // a thread's each: its commands go out there
+    size_t bus_count;                               // and HTTP threads
+    struct auth *auth;                              // who may do what
+    struct validator *validator;                    // the contract's schemas
+    struct metrics *metrics;                        // counted by every request
+    bool forwarded_for;                             // a balancer before us writes X-Forwarded-For
+    atomic_bool draining;  // SIGTERM came: readiness is off, connections close
+    atomic_long in_flight; // requests between their first line and their last byte
 };
 
 enum request_state {
@@ -52,6 +55,7 @@ struct answer {
 struct request {
     SL_MAGIC;
     struct front *front;
+    struct sl_bus_client *bus; // of the connection's thread
     struct MHD_Connection *connection;
     struct sl_arena *arena; // everything below that is not a constant
     enum request_state state;
@@ -74,8 +78,8 @@ struct request {
 const char *request_header(void *request, const char *name);
 
 // Takes a complete request through route, auth, validate and dispatch. True: it is ANSWERED. False:
-// it belongs to the bus client's thread until its connection is resumed; hands off. Resumed with
-// its BODY, not ANSWERED, it comes here again.
+// its connection is suspended, and may be resumed from now on: hands off. Resumed with its BODY,
+// not ANSWERED, it comes here again.
 bool handle_request(struct request *request);
 
 #endif

@@ -210,7 +210,7 @@ go_on(void *arg)
 {
     struct request *request = SL_CAST(request, REQUEST_MAGIC, arg);
     request->state = REQUEST_BODY;
-    MHD_resume_connection(request->connection);
+    dispatch_resume(request);
 }
 
 // A project, a user or a gateway that sluice-admin made a moment ago: looked for before it is said

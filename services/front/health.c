@@ -3,13 +3,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/front/health.h"
 
+// Of the thread that sees the fewest.
+static size_t
+live_buses(const struct front *front)
+{
+    size_t fewest = SL_BUSES_MAX;
+    for (size_t i = 0; i < front->bus_count; i++) {
+        size_t live = sl_bus_client_live(front->buses[i]);
+        fewest = live < fewest ? live : fewest;
+    }
+    return fewest;
+}
+
 const char *
 health_reason(struct front *front)
 {
     if (atomic_load(&front->draining)) {
         return "draining\n";
     }
-    if (sl_bus_client_live(front->bus) == 0) {
+    if (live_buses(front) == 0) {
         return "no bus answers\n";
     }
     return auth_fresh(front->auth) ? NULL : "the identity entries are not current\n";
@@ -21,7 +33,7 @@ write_metrics(void *arg, struct sl_buf *text)
     struct front *front = arg;
     const struct metrics_gauges gauges = {
         .in_flight = atomic_load(&front->in_flight),
-        .bus_live = (int64_t)sl_bus_client_live(front->bus),
+        .bus_live = (int64_t)live_buses(front),
         .auth_fresh = auth_fresh(front->auth),
         .draining = atomic_load(&front->draining),
     };

@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/front/http.h"
 
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,16 +27,27 @@
 #define CONNECTIONS_MAX  4096               // at once
 // libmicrohttpd's room: beyond it, its own answer. It zeroes all of it after each request.
 #define CONNECTION_BYTES (2 * SL_HEADERS_MAX)
+#define RUNS             4                    // of the daemon, before the bus has its turn
 #define PEM_MAX          (256 * 1024)         // a certificate chain or key file
 #define REQUEST_MEMORY   (2 * SL_MESSAGE_MAX) // one request's arena
 
+// The connections of one thread, and who serves them.
+struct share {
+    struct http *http;
+    struct sl_bus_client *bus;
+    struct MHD_Daemon *daemon;
+    bool is_quiesced;
+};
+
 struct http {
     struct front *front;
-    struct MHD_Daemon *daemon;
+    struct share shares[FRONT_THREADS_MAX]; // as many as the front has bus clients
     struct deadline_list *deadlines;
-    int listener;      // -1 once libmicrohttpd has it, or after quiesce
-    char *certificate; // PEM; libmicrohttpd borrows it
-    char *key;         // PEM
+    int listener;             // what the shares' were copied from
+    atomic_bool is_quiescing; //
+    sem_t quiesced;           // posted by every share that accepts no more
+    char *certificate;        // PEM; libmicrohttpd borrows it
+    char *key;                // PEM
 };
 
 static struct deadline *
@@ -48,7 +62,7 @@ static void
 on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
               enum MHD_ConnectionNotificationCode code)
 {
-    struct http *http = arg;
+    struct share *share = arg;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         struct deadline *deadline = *socket_context;
         deadline_free(&deadline);
@@ -58,7 +72,7 @@ on_connection(void *arg, struct MHD_Connection *connection, void **socket_contex
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info != NULL) {
-        *socket_context = deadline_new(http->deadlines, info->connect_fd, HEADERS_MS);
+        *socket_context = deadline_new(share->http->deadlines, info->connect_fd, HEADERS_MS);
     }
 }
 
@@ -83,7 +97,7 @@ origin_form(const char *target)
 static void *
 on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {
-    struct http *http = arg;
+    struct share *share = arg;
     deadline_set(deadline_of(connection), HEADERS_MS);
     struct sl_arena *arena = sl_arena_new(REQUEST_MEMORY);
     struct request *request = arena != NULL ? sl_arena_alloc(arena, sizeof(*request)) : NULL;
@@ -92,7 +106,8 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
         return NULL;
     }
     request->magic = REQUEST_MAGIC;
-    request->front = http->front;
+    request->front = share->http->front;
+    request->bus = share->bus;
     request->connection = connection;
     request->arena = arena;
     request->start_us = sl_mono_us();
@@ -101,7 +116,7 @@ on_target(void *arg, const char *target, struct MHD_Connection *connection)
     struct sl_str rest = sl_str(sl_arena_dup(arena, origin_form(target)));
     request->raw_path = sl_str_split(&rest, '?');
     request->raw_query = rest;
-    atomic_fetch_add(&http->front->in_flight, 1);
+    atomic_fetch_add(&request->front->in_flight, 1);
     return request;
 }
 
@@ -121,7 +136,8 @@ static void
 on_completed(void *arg, struct MHD_Connection *connection, void **context,
              enum MHD_RequestTerminationCode how)
 {
-    struct http *http = arg;
+    struct share *share = arg;
+    struct front *front = share->http->front;
     if (*context == NULL) {
         return;
     }
@@ -130,12 +146,12 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
     deadline_set(deadline_of(connection), IDLE_MS);
     int status = how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? request->answer.status : 0;
     int64_t took_us = sl_mono_us() - request->start_us;
-    metrics_count(http->front->metrics, status, took_us);
+    metrics_count(front->metrics, status, took_us);
     log_request(request, status, took_us);
     sl_buf_clear(&request->body);
     struct sl_arena *arena = request->arena;
     sl_arena_free(&arena);
-    atomic_fetch_sub(&http->front->in_flight, 1);
+    atomic_fetch_sub(&front->in_flight, 1);
 }
 
 // Whether to refuse before the body: it is announced as too long, and the client waits for leave to
@@ -311,16 +327,13 @@ open_listener(struct http *http, const struct http_options *options, struct sl_e
 }
 
 static int
-start_daemon(struct http *http, const struct http_options *options, struct sl_error *err)
+start_daemon(struct share *share, struct sl_error *err)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                     MHD_USE_ERROR_LOG | (http->certificate != NULL ? MHD_USE_TLS : 0U);
-    struct MHD_OptionItem rows[8];
+    struct http *http = share->http;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (http->certificate != NULL ? MHD_USE_TLS : 0U);
+    struct MHD_OptionItem rows[4];
     size_t count = 0;
-    if (options->threads > 1) {
-        rows[count++] =
-            (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads, NULL};
-    }
     if (http->certificate != NULL) {
         rows[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate};
         rows[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, http->key};
@@ -329,17 +342,67 @@ start_daemon(struct http *http, const struct http_options *options, struct sl_er
             (char *)(uintptr_t) "SECURE192:SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"};
     }
     rows[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-    http->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-        MHD_OPTION_LISTEN_SOCKET, http->listener, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        http, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_ARRAY, rows, MHD_OPTION_END);
-    if (http->daemon == NULL) {
+    int listener = fcntl(http->listener, F_DUPFD_CLOEXEC, 0); // the daemon's, once it started
+    if (listener < 0) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    share->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, share, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+        MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_NOTIFY_CONNECTION, on_connection, share,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, share, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        share, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)(CONNECTIONS_MAX / http->front->bus_count), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_ARRAY, rows, MHD_OPTION_END);
+    if (share->daemon == NULL) {
+        close(listener);
         return sl_fail(err, SL_E_CONFIG, "the listener cannot be started");
     }
     return 0;
+}
+
+static int
+start_daemons(struct http *http, struct sl_error *err)
+{
+    for (size_t i = 0; i < http->front->bus_count; i++) {
+        http->shares[i] = (struct share){.http = http, .bus = http->front->buses[i]};
+        if (start_daemon(&http->shares[i], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// On the thread that accepts: no other may close the socket under it.
+static void
+quiesce(struct share *share)
+{
+    if (!share->is_quiesced && atomic_load(&share->http->is_quiescing)) {
+        share->is_quiesced = true;
+        close(MHD_quiesce_daemon(share->daemon));
+        sem_post(&share->http->quiesced);
+    }
+}
+
+// What has come is served; whether there is more, such as bytes that TLS has read ahead.
+static bool
+serve_share(void *arg)
+{
+    struct share *share = arg;
+    bool has_more = true;
+    quiesce(share);
+    for (int i = 0; i < RUNS && has_more; i++) {
+        MHD_UNSIGNED_LONG_LONG wait_ms = 1;
+        (void)MHD_run(share->daemon);
+        has_more = MHD_get_timeout(share->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
+    }
+    return has_more;
+}
+
+static void
+attach(struct share *share)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(share->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    sl_bus_attach(share->bus, info->epoll_fd, serve_share, share);
 }
 
 struct http *
@@ -352,11 +415,16 @@ http_new(struct front *front, const struct http_options *options, struct sl_erro
     }
     http->front = front;
     http->listener = -1;
+    sem_init(&http->quiesced, 0, 0);
     if (open_listener(http, options, err) != 0 ||
-        (http->deadlines = deadline_list_new(err)) == NULL ||
-        start_daemon(http, options, err) != 0) {
+        (http->deadlines = deadline_list_new(err)) == NULL || start_daemons(http, err) != 0) {
         http_free(&http);
         return NULL;
+    }
+    close(http->listener);
+    http->listener = -1;
+    for (size_t i = 0; i < front->bus_count; i++) {
+        attach(&http->shares[i]);
     }
     return http;
 }
@@ -364,10 +432,13 @@ http_new(struct front *front, const struct http_options *options, struct sl_erro
 void
 http_quiesce(struct http *http)
 {
-    int fd = MHD_quiesce_daemon(http->daemon);
-    if (fd >= 0) {
-        close(fd);
-        http->listener = -1;
+    atomic_store(&http->is_quiescing, true);
+    for (size_t i = 0; i < http->front->bus_count; i++) {
+        sl_bus_wake(http->shares[i].bus);
+    }
+    for (size_t i = 0; i < http->front->bus_count; i++) {
+        while (sem_wait(&http->quiesced) != 0) {
+        }
     }
 }
 
@@ -378,11 +449,13 @@ http_free(struct http **http)
         return;
     }
     struct http *self = SL_TAKE(*http);
-    if (self->daemon != NULL) {
-        MHD_stop_daemon(self->daemon);
-    } else if (self->listener >= 0) {
+    for (size_t i = 0; i < self->front->bus_count && self->shares[i].daemon != NULL; i++) {
+        MHD_stop_daemon(self->shares[i].daemon);
+    }
+    if (self->listener >= 0) {
         close(self->listener);
     }
+    sem_destroy(&self->quiesced);
     deadline_list_free(&self->deadlines);
     free(self->certificate);
     free(self->key);

@@ -1,6 +1,7 @@
 // http.h - the management API's listener.
 //
-// As many HTTP threads as asked for; a connection is suspended while its command is out. All time
+// The threads of the front's bus clients serve it, each its own connections: the one that hears a
+// reply gives the answer. A connection is suspended while its command is out. All time
 // limits are ours (deadline.h): headers within 10 s, a body within 30 s, an answer taken within
 // 30 s, a connection idle for at most 75 s. A body may have SL_BODY_MAX bytes, or what its
 // operation's row says.
@@ -18,7 +19,6 @@ struct http_options {
     const char *tls_certificate; // PEM file; "" for plain HTTP
     const char *tls_key;         // PEM file
     bool plain;                  // plain HTTP is wanted; loopback only
-    unsigned threads;            // 1..64
 };
 
 // Starts listening. Refuses (CONFIG) a bad address, plain HTTP that was not asked for or is not on

@@ -18,7 +18,6 @@
 #include "services/front/health.h"
 #include "services/front/http.h"
 
-#define THREADS_MAX   64
 #define SETTINGS_MAX  (64 * 1024)                       // memory of settings, bytes
 #define DRAIN_MS      (SL_DEADLINE_MS + SL_WAIT_MAX_MS) // requests in flight may take so long
 #define DRAIN_POLL_NS 20000000L
@@ -88,7 +87,7 @@ static const struct sl_setting rows[] = {
      .offset = offsetof(struct settings, threads),
      .fallback = "0",
      .min = 0,
-     .max = THREADS_MAX,
+     .max = FRONT_THREADS_MAX,
      .help = "HTTP threads; 0: as many as cores"},
     {.name = "tls_certificate",
      .type = SL_SETTING_TEXT,
@@ -129,7 +128,7 @@ count_threads(int64_t wanted)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t threads = wanted > 0 ? wanted : (int64_t)(cores > 0 ? cores : 1);
-    return (unsigned)(threads < THREADS_MAX ? threads : THREADS_MAX);
+    return (unsigned)(threads < FRONT_THREADS_MAX ? threads : FRONT_THREADS_MAX);
 }
 
 // Waits until nothing is in flight, at most DRAIN_MS.
@@ -178,16 +177,28 @@ drain(struct front *front, struct http *http, int64_t grace_ms, const sigset_t *
     wait_idle(front);
 }
 
+static int
+open_buses(struct front *front, const struct sl_peer *peer, struct sl_error *err)
+{
+    struct sl_bus_client_options options = {.peer = peer, .credits = CREDITS};
+    for (size_t i = 0; i < front->bus_count; i++) {
+        front->buses[i] = sl_bus_client_new(&options, err);
+        if (front->buses[i] == NULL) {
+            return -1;
+        }
+        options.beside = front->buses[0];
+    }
+    return 0;
+}
+
 // The parts that a front needs before it listens.
 static int
 open_parts(struct front *front, const struct sl_peer *peer, struct sl_error *err)
 {
-    const struct sl_bus_client_options options = {.peer = peer, .credits = CREDITS};
     front->magic = FRONT_MAGIC;
     return (front->metrics = metrics_new(err)) != NULL &&
                    (front->validator = validate_new(err)) != NULL &&
-                   (front->bus = sl_bus_client_new(&options, err)) != NULL &&
-                   (front->auth = auth_new(peer, err)) != NULL
+                   open_buses(front, peer, err) == 0 && (front->auth = auth_new(peer, err)) != NULL
                ? 0
                : -1;
 }
@@ -200,7 +211,9 @@ close_parts(struct front *front, struct http **http, struct sl_health **health)
     if (front->auth != NULL) {
         auth_close(front->auth);
     }
-    sl_bus_client_free(&front->bus);
+    for (size_t i = front->bus_count; i > 0; i--) {
+        sl_bus_client_free(&front->buses[i - 1]);
+    }
     http_free(http);
     if (front->auth != NULL) {
         auth_free(&front->auth);
@@ -219,7 +232,6 @@ serve(struct front *front, const struct settings *settings, const sigset_t *sign
         .tls_certificate = settings->tls_certificate,
         .tls_key = settings->tls_key,
         .plain = settings->plain,
-        .threads = count_threads(settings->threads),
     };
     int signal_number = 0;
     if (wait_ready(front, signals)) {
@@ -240,7 +252,8 @@ run(const struct settings *settings, struct sl_arena *arena, struct sl_error *er
 {
     sigset_t signals;
     struct sl_peer peer = {.bus_count = 0};
-    struct front front = {.forwarded_for = settings->forwarded_for};
+    struct front front = {.bus_count = count_threads(settings->threads),
+                          .forwarded_for = settings->forwarded_for};
     struct http *http = NULL;
     struct sl_health *health = NULL;
     raise_file_limit();

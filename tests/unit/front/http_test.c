@@ -4,8 +4,6 @@
 #include "services/front/http.h"
 
 #include <arpa/inet.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +14,14 @@
 #include "services/front/document.h"
 #include "services/front/health.h"
 #include "tests/unit/free_port.h"
+#include "tests/unit/front/drive.h"
 #include "tests/unit/test.h"
 
 #define GROUPS "/v2/p1/apigw/instances/i1/api-groups"
 
 static int port, health_port; // of the listener, of the one for probes
 
-// The bus of this test: answers on a thread of its own, as the real one does.
+// The bus of this test: answers on threads of its own, so that a reply comes at any time.
 struct sl_bus_client {
     size_t live;
     atomic_bool is_held;  // answers wait while it is set
@@ -521,8 +520,7 @@ plain_http_is_for_loopback_and_only_when_asked_for(void **state)
     struct fixture *f = *state;
     char listen[32];
     free_listen(listen);
-    struct http_options options = {
-        .listen = listen, .tls_certificate = "", .tls_key = "", .threads = 1};
+    struct http_options options = {.listen = listen, .tls_certificate = "", .tls_key = ""};
     struct sl_error err;
     assert_null(http_new(&f->front, &options, &err));
     assert_int_equal(err.code, SL_E_CONFIG);
@@ -540,15 +538,16 @@ plain_http_is_for_loopback_and_only_when_asked_for(void **state)
 static int
 begin(void **state)
 {
-    static struct fixture f = {.bus = {.live = 1, .answer = "{}"}, .auth = {.fresh = true}};
-    char listen[32];
-    char health_listen[32];
+    static struct fixture f = {.bus = {.live = 1, .answer = "{}"},
+                               .auth = {.fresh = true},
+                               .front = {.bus_count = DRIVERS}};
+    char listen[32], health_listen[32];
     port = free_listen(listen);
     health_port = free_listen(health_listen);
     const struct http_options options = {
-        .listen = listen, .tls_certificate = "", .tls_key = "", .plain = true, .threads = 2};
+        .listen = listen, .tls_certificate = "", .tls_key = "", .plain = true};
     struct sl_error err = {.code = SL_E_OK};
-    f.front.bus = &f.bus;
+    f.front.buses[0] = f.front.buses[1] = &f.bus;
     f.front.auth = &f.auth;
     f.front.metrics = metrics_new(&err);
     f.front.validator = validate_new(&err);
@@ -563,6 +562,7 @@ end(void **state)
 {
     struct fixture *f = *state;
     sl_health_free(&f->health);
+    drive_stop();
     http_free(&f->http);
     validate_free(&f->front.validator);
     metrics_free(&f->front.metrics);
