@@ -221,6 +221,26 @@ every_mutation_is_recorded_without_secrets(void **state)
 }
 
 static void
+what_is_shown_of_a_group_is_no_part_of_its_record(void **state)
+{
+    struct fixture *f = *state;
+    const char *group = fixture_create(f, "group.create", "", "{\"name\": \"g01\"}");
+    assert_int_equal(fixture_call(f, "group.update", fixture_path(f, "group_id", group), "",
+                                  "{\"name\": \"g02\"}"),
+                     0);
+    const char *sql =
+        sl_arena_printf(f->arena,
+                        "SELECT count(*) FROM audit a JOIN api_group g ON g.id = a.object_id"
+                        " WHERE object_id = '%s' AND coalesce(before ->> 'name', 'g01') = 'g01'"
+                        " AND g.brief_text = ',\"group_name\":\"g02\"'"
+                        " AND (command = 'group.create' OR after::jsonb = to_jsonb(g) - "
+                        "'brief_text' - 'whole_text')"
+                        " AND NOT (concat(before, after) LIKE '%%_text%%')",
+                        group);
+    assert_int_equal(fixture_count(f, sql), 2);
+}
+
+static void
 lists_page_in_a_stable_order(void **state)
 {
     struct fixture *f = *state;
@@ -494,6 +514,7 @@ main(void)
         FIXTURE_TEST(a_repeated_command_runs_once_and_answers_the_same),
         FIXTURE_TEST(a_refused_command_leaves_nothing_and_may_be_repeated),
         FIXTURE_TEST(every_mutation_is_recorded_without_secrets),
+        FIXTURE_TEST(what_is_shown_of_a_group_is_no_part_of_its_record),
         FIXTURE_TEST(lists_page_in_a_stable_order),
         FIXTURE_TEST(the_elements_of_a_list_are_planned_once_for_all_pages),
         FIXTURE_TEST(filters_find_parts_of_names_unless_asked_to_be_precise),
