@@ -9,6 +9,7 @@
 
 #define PAGE  1001 // entries that one page of a full set reads
 #define BATCH 100  // APIs of a batch
+#define NODES 100  // of the gateway; others have 20,000
 
 static struct plans *plans;
 
@@ -185,6 +186,27 @@ a_page_reads_a_page_and_a_delta_what_changed(void **state)
     assert_int_equal(plans_faults(plans), 0);
 }
 
+// Whatever other gateways of the deployment have.
+static void
+the_nodes_of_a_gateway_are_read_alone(void **state)
+{
+    struct fixture *f = *state;
+    f->role = "front";
+    for (int i = 0; i < PLANS_RUNS; i++) {
+        struct nodes_served served;
+        const struct head head = {.epoch = "e", .revision = 1};
+        assert_int_equal(fixture_call(f, node_list, "node.list", NULL, NULL), 0);
+        plans_judge(plans, "node.list", NODES);
+        assert_int_equal(nodes_serve(f->thread.db, f->arena, f->gateway, &head, &served, &f->err),
+                         0);
+        plans_judge(plans, "waiting for nodes", NODES);
+    }
+    json_t *body = json_loadb(f->reply.body.ptr, f->reply.body.len, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(body, "total")), NODES);
+    json_decref(body);
+    assert_int_equal(plans_faults(plans), 0);
+}
+
 // A secret that opens as what an id has, as SQL text.
 static const char *
 sealed(struct fixture *f, const char *kind, const char *word)
@@ -215,6 +237,16 @@ fill_more(struct fixture *f)
     fixture_sql(f, sl_arena_printf(f->arena,
                                    "UPDATE iam_access_key SET secret = %s WHERE access = md5('k7')",
                                    sealed(f, "access_key", "k7")));
+    plans_run(plans,
+              "INSERT INTO instance (id, project_id, name, domain_suffix) SELECT md5('i' || n), "
+              "project_id, 'gateway_' || n, 'i' || n || '.test' FROM instance, "
+              "generate_series(1, 200) n WHERE id = current_setting('test.gateway')");
+    plans_run(plans,
+              "INSERT INTO node (instance_id, id, public_key) SELECT md5('i' || n % 200 + 1), "
+              "'other-' || n, '' FROM generate_series(1, 20000) n");
+    plans_run(plans,
+              "INSERT INTO node (instance_id, id, public_key) SELECT "
+              "current_setting('test.gateway'), 'own-' || n, '' FROM generate_series(1, 100) n");
     // The first API of IAM marks all users and keys for the gateway: that is behind us.
     fixture_sql(f, "INSERT INTO gateway_identity VALUES (current_setting('test.gateway'))");
     fixture_sql(f, "INSERT INTO runtime_change (gateway_id, kind, key) SELECT "
@@ -248,6 +280,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_nodes_of_a_gateway_are_read_alone), // before one is added
         cmocka_unit_test(publishing_reads_what_it_publishes),
         cmocka_unit_test(versions_are_found_by_their_ids),
         cmocka_unit_test(an_entry_is_made_of_its_own_rows),
