@@ -25,7 +25,7 @@
 #   keys     a million live limits by address: memory, and what a request costs among so many
 #   accounting
 #            CPU of throttle workers and agents per 10,000 admitted requests
-#   all      each of them as RESULTS.md has it, as sections of that page: 40 minutes of a quiet machine, and what was
+#   all      each of them as RESULTS.md has it, as sections of that page: 25 minutes of a quiet machine, and what was
 #            not run (takes --build, --apisix, --only NAME…, --gate);
 #            `tests/bench/run.sh --gate` is `all --gate`: exit 1 when a budget is missed by more than 10 %
 #   smoke    each of them for a second, to keep them working; tests/run.sh does this
