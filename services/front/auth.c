@@ -69,7 +69,7 @@ void
 auth_close(struct auth *auth)
 {
     // Both take their callbacks back from the client, which must still be there.
-    looks_free(&auth->looks);
+    looks_close(auth->looks); // HTTP threads may still ask
     sl_follow_free(&auth->follow);
     sl_bus_client_free(&auth->client);
 }
@@ -81,6 +81,7 @@ auth_free(struct auth **auth)
         return;
     }
     auth_close(*auth);
+    looks_free(&(*auth)->looks);
     tokens_free(&(*auth)->tokens);
     entries_free(&(*auth)->entries);
     free(*auth);

@@ -24,6 +24,7 @@ struct looks {
     struct sl_follow *follow;
     pthread_mutex_t lock;
     struct look *waiting; // lock; for the next question
+    bool is_closed;       // lock
     // The client's thread's own.
     struct look *asked;      // for the question that is out, or for the copy
     int64_t asked_ms;        // mono: last question
@@ -120,9 +121,30 @@ looks_ask(struct looks *looks, look_fn *fn, void *arg)
     look->fn = fn;
     look->arg = arg;
     pthread_mutex_lock(&looks->lock);
-    look->next = looks->waiting;
-    looks->waiting = look;
+    bool is_closed = looks->is_closed;
+    if (!is_closed) {
+        look->next = looks->waiting;
+        looks->waiting = look;
+    }
     pthread_mutex_unlock(&looks->lock);
+    if (is_closed) {
+        run_all(look);
+    }
+}
+
+void
+looks_close(struct looks *looks)
+{
+    if (looks == NULL || looks->is_closed) {
+        return;
+    }
+    sl_bus_forget(looks->client, looks);
+    pthread_mutex_lock(&looks->lock);
+    looks->is_closed = true;
+    struct look *waiting = SL_TAKE(looks->waiting);
+    pthread_mutex_unlock(&looks->lock);
+    run_all(SL_TAKE(looks->asked));
+    run_all(waiting);
 }
 
 void
@@ -132,9 +154,7 @@ looks_free(struct looks **looks)
         return;
     }
     struct looks *gone = SL_TAKE(*looks);
-    sl_bus_forget(gone->client, gone);
-    run_all(SL_TAKE(gone->asked));
-    run_all(SL_TAKE(gone->waiting));
+    assert(gone->is_closed && gone->waiting == NULL);
     pthread_mutex_destroy(&gone->lock);
     free(gone);
 }

@@ -12,7 +12,7 @@
 
 struct looks;
 
-// Called once, on the client's thread or on the one that closes.
+// Called once, on the client's thread, on the one that closes, or, after that, on the caller's.
 typedef void look_fn(void *arg);
 
 // Looks by this client, whose follower keeps the copy; both outlive it. NULL when memory is out.
@@ -22,7 +22,10 @@ struct looks *looks_new(struct sl_bus_client *client, struct sl_follow *follow);
 // known: no publisher answers, or the copy does not come. A second at most. Any thread.
 void looks_ask(struct looks *looks, look_fn *fn, void *arg);
 
-// Runs what still waits, and frees. Takes NULL; empties the pointer.
+// Looks no more: runs what still waits, and from now on each `fn` at once. Before the client goes,
+// and before looks_free; takes NULL, and may be called twice.
+void looks_close(struct looks *looks);
+// When nobody asks any more. Takes NULL; empties the pointer.
 void looks_free(struct looks **looks);
 
 #endif
