@@ -1,8 +1,9 @@
-"""the stock SDK drives all 75 operations of APIs, apps and what belongs to them, and no field of a reply is lost"""
+"""the stock SDK drives all 109 operations of APIs, apps, domains, channels and what belongs to them, and no field of a reply is lost"""
 import inspect
 import json
 import re
 
+from authority import Authority
 from huaweicloudsdkapig.v2 import ApigClient, apig_client
 from huaweicloudsdkapig.v2 import model
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
@@ -11,8 +12,9 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 
 SERVED = True
 RELEASE = "DEFAULT_ENVIRONMENT_RELEASE_ID"
-SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.6.", "3.7.", "3.10.", "3.11.", "3.20.", "3.21.", "3.28.", "3.29.")
-OPERATIONS = 75  # of those sections, as published
+SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.6.", "3.7.", "3.10.", "3.11.", "3.12.", "3.17.", "3.20.", "3.21.", "3.26.",
+            "3.28.", "3.29.")
+OPERATIONS = 109  # of those sections, as published
 
 
 def nameless(path):
@@ -61,7 +63,9 @@ class Driver:
     def __call__(self, name, /, **fields):
         kind = getattr(model, "".join(part.capitalize() for part in name.split("_")) + "Request")
         self.driven.add(self.operations[name])
-        reply = getattr(self.client, name)(kind(instance_id=self.instance, **fields))
+        if "instance_id" in kind.attribute_map:  # certificates have none in their path
+            fields.setdefault("instance_id", self.instance)
+        reply = getattr(self.client, name)(kind(**fields))
         if reply.raw_content:
             self.lost += lost(json.loads(reply.raw_content), reply, name)
         return reply
@@ -165,6 +169,59 @@ def signs(sdk, uid, api):
     sdk("delete_signature_key_v2", sign_id=sign)
 
 
+def channels(sdk, uid):
+    body = {"name": f"c_{uid}", "port": 80, "balance_strategy": 1, "member_type": "ip",
+            "member_groups": [{"member_group_name": "one", "member_group_weight": 3}],
+            "members": [{"host": "10.0.0.1", "member_group_name": "one"}]}
+    at = {"vpc_channel_id": sdk("create_vpc_channel_v2", body=body).id}
+    sdk("update_vpc_channel_v2", **at, body={**body, "name": f"d_{uid}", "balance_strategy": 2})
+    assert sdk("show_details_of_vpc_channel_v2", **at).members[0].member_group_name == "one"
+    assert sdk("list_vpc_channels_v2", name=f"d_{uid}", precise_search="name").total == 1
+    sdk("update_health_check", **at, body={
+        "protocol": "HTTP", "path": "/h", "http_code": "200", "threshold_normal": 2, "threshold_abnormal": 5,
+        "time_interval": 10, "timeout": 5})
+    made = sdk("create_member_group", **at, body={"member_groups": [{"member_group_name": "two"}]}).member_groups[0]
+    one = {**at, "member_group_id": made.member_group_id}
+    sdk("update_member_group", **one, body={"member_group_name": "three", "member_group_weight": 5})
+    assert sdk("show_details_of_member_group", **one).member_group_weight == 5
+    assert sdk("list_member_groups", **at).total == 2
+    added = sdk("adding_backend_instances_v2", **at, body={"members": [{"host": "10.0.0.2", "weight": 7}]}).members
+    ids = [member.id for member in added if member.host == "10.0.0.2"]
+    sdk("batch_disable_members", **at, body={"member_ids": ids})
+    assert sdk("list_backend_instances_v2", **at, name="10.0.0.2").members[0].status == 2
+    sdk("batch_enable_members", **at, body={"member_ids": ids})
+    sdk("update_backend_instances_v2", **at, body={
+        "member_group_name": "three", "members": [{"host": "10.0.0.3"}]})
+    sdk("delete_backend_instance_v2", **at, member_id=ids[0])
+    sdk("delete_member_group", **one)
+    sdk("delete_vpc_channel_v2", **at)
+
+
+def domains_and_certificates(sdk, uid, group):
+    name = f"{group}.example.com"
+    domain = sdk("associate_domain_v2", group_id=group, body={"url_domain": name, "min_ssl_version": "TLSv1.2"}).id
+    at = {"group_id": group, "domain_id": domain}
+    sdk("update_domain_v2", **at, body={"min_ssl_version": "TLSv1.2"})
+    sdk("update_sl_domain_setting_v2", group_id=group, body={"sl_domain_access_enabled": True})
+    with Authority("sdk") as authority:
+        content, key = authority.issue("one", names=f"DNS:{name}")
+    body = {"name": f"x_{uid}", "cert_content": content, "private_key": key}
+    own = sdk("associate_certificate_v2", **at, body=body).ssl_id
+    assert sdk("show_details_of_domain_name_certificate_v2", **at, certificate_id=own).common_name == "one"
+    sdk("disassociate_certificate_v2", **at, certificate_id=own)
+    certificate = sdk("create_certificate_v2", body={**body, "name": f"y_{uid}"}).id
+    sdk("update_certificate_v2", certificate_id=certificate, body={**body, "name": f"z_{uid}"})
+    assert sdk("show_details_of_certificate_v2", certificate_id=certificate).common_name == "one"
+    assert sdk("list_certificates_v2", name=f"z_{uid}").certs[0].id == certificate
+    sdk("batch_associate_certs_v2", **at, body={"certificate_ids": [certificate]})
+    assert sdk("list_attached_domains_v2", certificate_id=certificate).bound_domains[0].url_domain == name
+    sdk("batch_disassociate_certs_v2", **at, body={"certificate_ids": [certificate]})
+    sdk("batch_associate_domains_v2", certificate_id=certificate, body={"domains": [{"domain": name}]})
+    sdk("batch_disassociate_domains_v2", certificate_id=certificate, body={"domains": [{"domain": name}]})
+    sdk("delete_certificate_v2", certificate_id=certificate)
+    sdk("disassociate_domain_v2", **at)
+
+
 def features(sdk):
     try:  # what it is anyway: the gateway is everybody's
         sdk("create_feature_v2", body={"name": "backend_timeout", "enable": False, "config": '{"max_timeout": 60000}'})
@@ -183,6 +240,8 @@ def story(world):
     app = apps(sdk, uid, api)
     quotas(sdk, uid, app)
     signs(sdk, uid, api)
+    channels(sdk, uid)
+    domains_and_certificates(sdk, uid, group)
     features(sdk)
     sdk("delete_api_by_version_id_v2", version_id=version)
     sdk("batch_publish_or_offline_api_v2", action="online", body={"env_id": RELEASE, "apis": [api]})
