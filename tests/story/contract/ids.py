@@ -3,7 +3,8 @@ import json
 import re
 
 # Sections whose operations stand below; throttling policies have stories of their own.
-SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.10.", "3.11.", "3.20.", "3.21.", "3.28.", "3.29.")
+SECTIONS = ("3.1.", "3.2.", "3.3.", "3.5.", "3.6.", "3.7.", "3.10.", "3.11.", "3.12.", "3.17.", "3.20.", "3.21.", "3.26.", "3.28.",
+            "3.29.")
 MALFORMED = ("a.b", "%20", "%C3%A9", "x" * 65)
 NOBODY = "0" * 32
 GROUP, API, APP, ENV = {"name": "group_one"}, None, {"name": "app_one"}, {"name": "env_one"}
@@ -11,6 +12,11 @@ QUOTA = {"name": "quota_one", "call_limits": 1, "time_unit": "DAY", "time_interv
 CALL = {"mode": "DEVELOPER", "scheme": "HTTP", "method": "GET", "path": "/a"}
 ACL = {"app_acl_type": "PERMIT", "app_acl_values": ["10.0.0.1"]}
 CODE = {"app_code": "c" * 64}
+SIGN, TLS, CERTIFICATES = {"name": "sign_one", "sign_type": "hmac"}, {"min_ssl_version": "TLSv1.2"}, {"certificate_ids": [NOBODY]}
+CERTIFICATE = {"name": "cert_one", "cert_content": "c", "private_key": "k"}
+CHANNEL = {"name": "channel_one", "port": 80, "balance_strategy": 1, "member_type": "ip"}
+HEALTH = {"protocol": "TCP", "threshold_normal": 2, "threshold_abnormal": 5, "time_interval": 10, "timeout": 5}
+MEMBERS, PART, MEMBER_IDS = {"members": [{"host": "10.0.0.1"}]}, {"member_group_name": "part"}, {"member_ids": [NOBODY]}
 
 # Method, path, body, and for each id in the path what answers that nobody has it.
 ROWS = [
@@ -42,9 +48,32 @@ ROWS = [
     ("POST", "/app-quotas/{app_quota_id}/binding-apps", {"app_ids": ["{app_id}"]}, ["APIG.3093"]),
     ("DELETE", "/app-quotas/{app_quota_id}/bound-apps/{app_id}", None, ["APIG.3093", "APIG.3093"]),
     ("GET", "/app-quotas/{app_quota_id}/bindable-apps", None, ["APIG.3093"]),
+    ("PUT", "/signs/{sign_id}", SIGN, ["APIG.3017"]), ("DELETE", "/signs/{sign_id}", None, ["APIG.3017"]),
+    ("DELETE", "/sign-bindings/{sign_bindings_id}", None, ["APIG.3018"]),
+    ("POST", "/api-groups/{group_id}/domains", {"url_domain": "b.example.com"}, ["APIG.3001"]),
+    ("PUT", "/api-groups/{group_id}/domains/{domain_id}", TLS, ["APIG.3474", "APIG.3020"]),
+    ("DELETE", "/api-groups/{group_id}/domains/{domain_id}", None, ["APIG.3474", "APIG.3020"]),
+    ("PUT", "/api-groups/{group_id}/sl-domain-access-settings", {"sl_domain_access_enabled": True}, ["APIG.3001"]),
+    ("POST", "/api-groups/{group_id}/domains/{domain_id}/certificate", CERTIFICATE, ["APIG.3474", "APIG.3020"]),
+    *((method, "/api-groups/{group_id}/domains/{domain_id}/certificate/{certificate_id}", None,
+       ["APIG.3474", "APIG.3020", "APIG.3097"]) for method in ("GET", "DELETE")),
+    *(("POST", "/api-groups/{group_id}/domains/{domain_id}/certificates/" + verb, CERTIFICATES, ["APIG.3474", "APIG.3020"])
+      for verb in ("attach", "detach")),
+    ("PUT", "/vpc-channels/{vpc_channel_id}", CHANNEL, ["APIG.3023"]),
+    ("GET", "/vpc-channels/{vpc_channel_id}", None, ["APIG.3023"]), ("DELETE", "/vpc-channels/{vpc_channel_id}", None, ["APIG.3023"]),
+    ("PUT", "/vpc-channels/{vpc_channel_id}/health-config", HEALTH, ["APIG.3023"]),
+    ("POST", "/vpc-channels/{vpc_channel_id}/member-groups", {"member_groups": [PART]}, ["APIG.3023"]),
+    ("GET", "/vpc-channels/{vpc_channel_id}/member-groups", None, ["APIG.3023"]),
+    *((method, "/vpc-channels/{vpc_channel_id}/member-groups/{member_group_id}", body, ["APIG.3023", "SLUICE.0330"])
+      for method, body in (("GET", None), ("DELETE", None), ("PUT", PART))),
+    *((method, "/vpc-channels/{vpc_channel_id}/members", body, ["APIG.3023"])
+      for method, body in (("GET", None), ("POST", MEMBERS), ("PUT", MEMBERS))),
+    *(("POST", "/vpc-channels/{vpc_channel_id}/members/" + verb, MEMBER_IDS, ["APIG.3023"]) for verb in ("batch-enable", "batch-disable")),
+    ("DELETE", "/vpc-channels/{vpc_channel_id}/members/{member_id}", None, ["APIG.3023", "APIG.3024"]),
 ]
 # Whose message has no place for an id.
-WITHOUT_ID = {"APIG.3082"}
+WITHOUT_ID = {"APIG.3018", "APIG.3020", "APIG.3082", "APIG.3097", "APIG.3474"}
+FORBIDDEN = {"APIG.3474"}  # the domain is another group's; the others are 404
 
 
 def uncovered(document):
@@ -64,7 +93,13 @@ def make(world):
     code = world.want(201, "POST", f"/apps/{world.names['p']['id']}/app-codes", CODE)
     api = {"name": "api_one", "group_id": world.names["g"]["id"], "type": 1, "req_protocol": "HTTP", "req_method": "GET",
            "req_uri": "/a", "auth_type": "NONE", "backend_type": "MOCK", "mock_info": {}}
-    return {"app_id": world.names["p"]["id"], "app_quota_id": quota["app_quota_id"], "app_code_id": code["id"]}, api
+    group = world.names["g"]["id"]
+    domain = world.want(201, "POST", f"/api-groups/{group}/domains", {"url_domain": "a.example.com"})
+    channel = world.want(201, "POST", "/vpc-channels", CHANNEL)
+    part = world.want(201, "POST", f"/vpc-channels/{channel['id']}/member-groups", {"member_groups": [{"member_group_name": "own"}]})
+    return {"app_id": world.names["p"]["id"], "app_quota_id": quota["app_quota_id"], "app_code_id": code["id"], "group_id": group,
+            "domain_id": domain["id"], "vpc_channel_id": channel["id"],
+            "member_group_id": part["member_groups"][0]["member_group_id"], "certificate_id": NOBODY, "member_id": NOBODY}, api
 
 
 def story(world):
@@ -85,6 +120,6 @@ def story(world):
                 if told != (400, "APIG.2012") or f"parameterName:{name}." not in words:
                     faults.append(f"{method} {path} {value!r:.20}: {reply}")
             reply, told, words = ask(NOBODY)
-            if told != (404, code) or (code not in WITHOUT_ID and NOBODY not in words):
+            if told != (403 if code in FORBIDDEN else 404, code) or (code not in WITHOUT_ID and NOBODY not in words):
                 faults.append(f"{method} {path} of nobody: wants {code}, got {reply}")
     assert not faults, f"{len(faults)}:\n" + "\n".join(faults)
