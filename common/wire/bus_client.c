@@ -84,11 +84,11 @@ run_timers(struct sl_bus_client *client)
     return has_timer;
 }
 
-static struct turn
+static struct attachment
 attached_of(struct sl_bus_client *client)
 {
     pthread_mutex_lock(&client->lock);
-    struct turn attached = client->attached;
+    struct attachment attached = client->attached;
     pthread_mutex_unlock(&client->lock);
     return attached;
 }
@@ -97,7 +97,7 @@ attached_of(struct sl_bus_client *client)
 static void
 run_attached(struct sl_bus_client *client)
 {
-    struct turn attached = attached_of(client);
+    struct attachment attached = attached_of(client);
     client->has_more = false;
     if (attached.fn != NULL && attached.fn(attached.arg)) {
         client->has_more = true;
@@ -492,7 +492,7 @@ sl_bus_attach(struct sl_bus_client *client, int fd, sl_turn_fn *fn, void *arg)
 {
     pthread_mutex_lock(&client->lock);
     assert(client->attached.fn == NULL);
-    client->attached = (struct turn){fd, fn, arg};
+    client->attached = (struct attachment){fd, fn, arg};
     pthread_mutex_unlock(&client->lock);
     client_wake(client);
 }

@@ -67,8 +67,8 @@ struct timer {
     void *arg;       //
 };
 
-// Another's work on the client thread.
-struct turn {
+// Another's work on the client thread (sl_bus_attach).
+struct attachment {
     int fd;         //
     sl_turn_fn *fn; // NULL: none
     void *arg;      //
@@ -101,7 +101,7 @@ struct sl_bus_client {
     bool is_stopping;                                           // lock
     const void *forget;                                         // lock; for the client thread
     pthread_cond_t forgotten;                                   // lock
-    struct turn attached;                                       // lock; what is attached
+    struct attachment attached;                                 // lock; what is attached
 
     pthread_mutex_t running;               // recursive
     struct timer timers[SL_CLIENT_TIMERS]; // running
