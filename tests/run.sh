@@ -23,7 +23,7 @@ PLAIN=build
 SANITIZED=build-asan
 THREADS=build-tsan
 # What runs threads of ours, and so runs under ThreadSanitizer too.
-THREADED=(bus_attach_test bus_bus_test bus_peer_test bus_way_test front_auth_look_test front_auth_test
+THREADED=(bus_attach_test bus_bus_test bus_peer_test bus_together_test bus_way_test front_auth_look_test front_auth_test
     front_deadline_test
     front_http_test front_tls_test identity_commands_test identity_pool_test node_agent_test node_apply_test
     node_durable_test node_seed_test publisher_test registry_statistics_test

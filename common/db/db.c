@@ -142,6 +142,12 @@ sl_tx_commit(struct sl_tx **tx, struct sl_error *err)
     return rc;
 }
 
+bool
+sl_tx_is_broken(const struct sl_tx *tx)
+{
+    return tx->failed;
+}
+
 void
 sl_tx_free(struct sl_tx **tx)
 {

@@ -71,6 +71,9 @@ struct sl_tx *sl_tx_begin_snapshot(struct sl_db *db, struct sl_error *err);
 // back, *err filled. Empties the pointer.
 int sl_tx_commit(struct sl_tx **tx, struct sl_error *err) SL_MUST_CHECK;
 
+// Whether a statement was refused: nothing more can be asked in it.
+bool sl_tx_is_broken(const struct sl_tx *tx);
+
 // Rolls back when still open, and frees. SL_AUTO(sl_tx) relies on it.
 void sl_tx_free(struct sl_tx **tx);
 

@@ -294,6 +294,29 @@ sl_command_decode(struct sl_arena *arena, struct sl_str bytes, struct sl_command
     return 0;
 }
 
+bool
+sl_command_name(struct sl_str bytes, struct sl_str *ret_name)
+{
+    struct sl_reader reader = sl_reader_of(bytes);
+    size_t pairs = 0;
+    if (!sl_reader_map(&reader, &pairs)) {
+        return false;
+    }
+    for (size_t i = 0; i < pairs; i++) {
+        struct sl_str name;
+        if (!sl_reader_text(&reader, &name)) {
+            return false;
+        }
+        if (sl_str_equal(name, SL_STR("name"))) {
+            return sl_reader_text(&reader, ret_name);
+        }
+        if (!sl_reader_skip(&reader)) {
+            return false;
+        }
+    }
+    return false;
+}
+
 struct sl_reply
 sl_reply_of_error(const struct sl_error *err)
 {

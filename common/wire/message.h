@@ -70,6 +70,9 @@ int sl_command_pack(struct sl_buf *buf, const struct sl_command *command,
 int sl_reply_pack(struct sl_buf *buf, const struct sl_reply *reply,
                   struct sl_error *err) SL_MUST_CHECK;
 
+// The name of a command, without reading the rest; a view of the envelope. False when it has none.
+bool sl_command_name(struct sl_str bytes, struct sl_str *ret_name) SL_MUST_CHECK;
+
 // An error as a reply.
 struct sl_reply sl_reply_of_error(const struct sl_error *err);
 

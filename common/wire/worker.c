@@ -90,11 +90,7 @@ free_parts(struct sl_worker *worker)
         worker->deferred = note->next;
         free(note);
     }
-    while (worker->jobs_first != NULL) {
-        struct job *job = worker->jobs_first;
-        worker->jobs_first = job->next;
-        free(job);
-    }
+    worker_free_jobs(worker);
     close(worker->wake_fd);
     for (size_t i = 0; i < worker->options.threads; i++) {
         pthread_cond_destroy(&worker->threads[i].called);

@@ -1,7 +1,8 @@
 // worker.h - the loop of every worker process: register, take commands, reply.
 //
 // A process has `threads` handler threads. Each command runs on one of them with an arena of its
-// own that is freed after the reply. Workers register their services with every bus, send
+// own that is freed after the reply. Commands that wait at the same time may share a thread and
+// what it waits for (struct sl_together). Workers register their services with every bus, send
 // heartbeats, and stop taking work on SIGTERM, finishing what runs.
 //
 // SPDX-License-Identifier: Apache-2.0
@@ -22,6 +23,7 @@ struct sl_call {
     int64_t deadline_mono_ms;         // sl_mono_ms() after which nobody waits for the reply
     uint64_t token;                   // names this call in sl_worker_reply
     bool deferred;                    // set by sl_call_defer
+    void *asked;                      // what sl_together.ask left for the handler; else NULL
 };
 
 // Fills *reply (body from call->arena) and answers 0, or fills *err and answers -1. After
@@ -33,14 +35,31 @@ struct sl_handler {
     sl_handler_fn *handle; //
 };
 
+// Commands that may go together: a thread takes all that wait, at most SL_TOGETHER, asks for each
+// and then has them handled in the order in which they came; their replies leave in one go. So they
+// share a round trip of the database. While a thread has some, others leave those that come to it,
+// until SL_TOGETHER wait.
+#define SL_TOGETHER 8
+struct sl_together {
+    // Whether commands of this name do. Asked of those that "*" takes, by the thread of the
+    // sockets.
+    bool (*takes)(const char *name);
+    // Before any of them is handled: sets out what the handler will wait for, and may leave
+    // something in call->asked. -1 with *err: that is the reply, and it is not handled.
+    int (*ask)(struct sl_call *call, struct sl_error *err);
+    // All are handled. Their arenas end after it.
+    void (*end)(void *context);
+};
+
 struct sl_worker_options {
-    const struct sl_peer *peer;        // borrowed
-    const char *const *services;       // offered from the start; may be empty
-    size_t service_count;              //
-    const struct sl_handler *handlers; // sorted
-    size_t handler_count;              //
-    size_t threads;                    // handler threads, 1..64
-    size_t credits;                    // commands taken at once; 0: 32 a thread
+    const struct sl_peer *peer;         // borrowed
+    const char *const *services;        // offered from the start; may be empty
+    size_t service_count;               //
+    const struct sl_handler *handlers;  // sorted
+    size_t handler_count;               //
+    const struct sl_together *together; // borrowed; NULL: each command goes alone
+    size_t threads;                     // handler threads, 1..64
+    size_t credits;                     // commands taken at once; 0: 32 a thread
     size_t width; // that a bus gives it before another worker; 0: a thread each
     // Opens and closes a thread's context (its database connection). open answers -1 when the
     // thread cannot work yet; the loop tries again with backoff and registers nothing meanwhile.

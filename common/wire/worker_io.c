@@ -134,24 +134,7 @@ take_command(struct sl_worker *worker, size_t bus, struct sl_link_message *messa
     job->end_ms = now_ms + deadline_ms;
     job->len = envelope.len;
     memcpy(job->envelope, envelope.ptr, envelope.len);
-
-    pthread_mutex_lock(&worker->lock);
-    worker->load++;
-    if (worker->jobs_last != NULL) {
-        worker->jobs_last->next = job;
-    } else {
-        worker->jobs_first = job;
-    }
-    worker->jobs_last = job;
-    struct worker_thread *idle = worker->idle;
-    if (idle != NULL) {
-        worker->idle = idle->next_idle;
-        idle->is_idle = false;
-    }
-    pthread_mutex_unlock(&worker->lock);
-    if (idle != NULL) {
-        pthread_cond_signal(&idle->called); // it finds the lock free
-    }
+    worker_put_job(worker, job, worker_goes_together(worker, envelope));
 }
 
 static void
@@ -177,8 +160,8 @@ read_bus(struct sl_worker *worker, size_t bus, int64_t now_ms)
     }
 }
 
-static void
-send_one(struct sl_worker *worker, const struct outgoing *out)
+void
+worker_send_one(struct sl_worker *worker, const struct outgoing *out)
 {
     struct sl_str body = {out->bytes + out->topic_len, out->len};
     if (!out->is_event) {
@@ -204,7 +187,7 @@ send_all(struct sl_worker *worker)
     pthread_mutex_unlock(&worker->lock);
     while (out != NULL) {
         struct outgoing *next = out->next;
-        send_one(worker, out);
+        worker_send_one(worker, out);
         free(out);
         out = next;
     }

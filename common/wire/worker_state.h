@@ -1,9 +1,9 @@
 // worker_state.h - what the files of the worker loop share; no one else includes it.
 //
 // The I/O thread has the links, and `io_lock`, but while it sleeps. Handler threads take jobs from
-// a queue. A reply goes out by itself when the I/O thread sleeps; else, and for events, it is left
-// in an outbox. Queue, outbox, the offer and the deferred replies are guarded by `lock`, which may
-// be taken under `io_lock`, never the other way round.
+// queues. Replies go out by themselves when the I/O thread sleeps; else, and for events, they are
+// left in an outbox. Queues, outbox, the offer and the deferred replies are guarded by `lock`,
+// which may be taken under `io_lock`, never the other way round.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_WIRE_WORKER_STATE_H
@@ -22,11 +22,17 @@
 // A command that a handler thread is to run.
 struct job {
     struct job *next;              //
+    uint64_t turn;                 // grows from job to job
     size_t bus;                    // that sent it
     char bus_token[SL_TOKEN_SIZE]; // of the bus
     int64_t end_ms;                // nobody waits longer (sl_mono_ms)
     size_t len;                    // of envelope[]
     char envelope[];
+};
+
+struct job_queue {
+    struct job *first, *last; // the last one's next is NULL
+    size_t count;             //
 };
 
 // Something for the I/O thread to send.
@@ -67,6 +73,7 @@ struct worker_thread {
     pthread_t thread;                //
     pthread_cond_t called;           // there is a job, or the worker ends
     struct worker_thread *next_idle; // lock
+    bool is_together;                // lock; has commands that go together
     bool is_idle;                    // lock; among the worker's idle ones
 };
 
@@ -79,7 +86,10 @@ struct sl_worker {
     struct worker_thread *threads;    // options.threads of them
 
     pthread_mutex_t lock;                  //
-    struct job *jobs_first, *jobs_last;    // lock
+    struct job_queue alone;                // lock; jobs that go one by one
+    struct job_queue together;             // lock; jobs that may go together
+    size_t threads_together;               // lock; that have some
+    uint64_t last_turn;                    // lock; of jobs
     struct worker_thread *idle;            // lock; the one that rested last is called first
     struct outgoing *out_first, *out_last; // lock
     struct deferred *deferred;             // lock
@@ -106,15 +116,44 @@ struct sl_worker {
 void *worker_run_io(void *arg);
 void worker_wake(struct sl_worker *worker);
 
-// worker_thread.c
-void *worker_run_thread(void *arg);
+// Sends a reply to its bus, or an event to all. Under `io_lock`.
+void worker_send_one(struct sl_worker *worker, const struct outgoing *out);
+
+// worker_queue.c
+
+// Gives a job to the handler threads; takes `lock`.
+void worker_put_job(struct sl_worker *worker, struct job *job, bool goes_together);
+
+// The next job, or those that go together, for a thread that has none; at most SL_TOGETHER. Waits
+// for one; 0 when the worker ends and none is left.
+size_t worker_take_jobs(struct worker_thread *thread, struct job *ret_jobs[SL_TOGETHER]);
 
 // Calls every handler thread: what they wait for may have changed. Under `lock`.
 void worker_call_all(struct sl_worker *worker);
 
-// Sends a packed reply, or leaves it for the I/O thread, and gives the credit back. Takes both
-// locks.
-void worker_send_reply(struct sl_worker *worker, size_t bus, const char *bus_token,
-                       const struct sl_reply *reply);
+// Frees what nobody took.
+void worker_free_jobs(struct sl_worker *worker);
+
+// worker_thread.c
+void *worker_run_thread(void *arg);
+
+// Whether commands of this name go together.
+bool worker_goes_together(const struct sl_worker *worker, struct sl_str envelope);
+
+// worker_reply.c
+
+// A reply to a call.
+struct answer {
+    uint64_t token;               // the call's
+    const struct sl_reply *reply; // borrowed
+};
+
+// Notes where the reply to a job goes, before the handler runs: a deferred reply may come before
+// the handler has returned. Answers the call's token.
+uint64_t worker_note_call(struct sl_worker *worker, const struct job *job);
+
+// Sends replies in one go, or leaves them for the I/O thread, and gives the credits back. Takes
+// both locks.
+void worker_send_replies(struct sl_worker *worker, const struct answer *answers, size_t count);
 
 #endif

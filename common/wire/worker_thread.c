@@ -1,4 +1,4 @@
-// worker_thread.c - a handler thread: its context, one command after the other, their replies.
+// worker_thread.c - a handler thread: its context, one turn of commands after the other.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "common/base/clock.h"
@@ -12,164 +12,17 @@
 #define BACKOFF_MS     50   // before the second try to open a context
 #define BACKOFF_MAX_MS 1000 // between two tries
 
-static void
-enqueue_out(struct sl_worker *worker, struct outgoing *out)
-{
-    if (worker->out_last != NULL) {
-        worker->out_last->next = out;
-    } else {
-        worker->out_first = out;
-    }
-    worker->out_last = out;
-}
-
-static struct outgoing *
-new_outgoing(struct sl_str topic, struct sl_str bytes)
-{
-    struct outgoing *out = calloc(1, sizeof(*out) + topic.len + bytes.len);
-    assert(out != NULL);
-    out->topic_len = topic.len;
-    out->len = bytes.len;
-    if (topic.len > 0) {
-        memcpy(out->bytes, topic.ptr, topic.len);
-    }
-    if (bytes.len > 0) {
-        memcpy(out->bytes + topic.len, bytes.ptr, bytes.len);
-    }
-    return out;
-}
-
-// Sends a reply on this thread if nothing waits to go before it and the I/O thread sleeps; so it
-// need not wake. Whether it went: to a bus that is gone there is nothing to say, it has told its
-// client.
-static bool
-send_at_once(struct sl_worker *worker, size_t bus, const char *bus_token, struct sl_str bytes)
-{
-    pthread_mutex_lock(&worker->lock);
-    bool is_first = worker->out_first == NULL;
-    pthread_mutex_unlock(&worker->lock);
-    if (!is_first || pthread_mutex_trylock(&worker->io_lock) != 0) {
-        return false;
-    }
-    const struct sl_str parts[] = {SL_STR("R"), sl_str(bus_token), bytes};
-    sl_link_send(&worker->links[bus], parts, SL_COUNT(parts));
-    bool is_unread = sl_link_settle(&worker->links[bus]);
-    pthread_mutex_unlock(&worker->io_lock);
-    if (is_unread) {
-        worker_wake(worker);
-    }
-    return true;
-}
-
-// The way out of one reply ends: its credit returns, and a worker that drains looks whether it was
-// the last.
-static void
-end_reply(struct sl_worker *worker, struct outgoing *left)
-{
-    pthread_mutex_lock(&worker->lock);
-    worker->load--;
-    worker->replying--;
-    if (left != NULL) {
-        enqueue_out(worker, left);
-    }
-    bool is_awaited = left != NULL || worker->is_draining;
-    pthread_mutex_unlock(&worker->lock);
-    if (is_awaited) {
-        worker_wake(worker);
-    }
-}
-
-void
-worker_send_reply(struct sl_worker *worker, size_t bus, const char *bus_token,
-                  const struct sl_reply *reply)
-{
-    SL_AUTO_BUF buf;
-    struct sl_error err;
-    sl_buf_init(&buf, SL_MESSAGE_MAX);
-    if (sl_reply_pack(&buf, reply, &err) != 0) {
-        struct sl_reply failure = sl_reply_of_error(&err);
-        sl_buf_clear(&buf);
-        int rc = sl_reply_pack(&buf, &failure, NULL);
-        assert(rc == 0);
-    }
-    struct sl_str bytes = {buf.ptr, buf.len};
-    struct outgoing *out = NULL;
-    if (!send_at_once(worker, bus, bus_token, bytes)) {
-        out = new_outgoing((struct sl_str){NULL, 0}, bytes);
-        out->bus = bus;
-        memcpy(out->bus_token, bus_token, sizeof(out->bus_token));
-    }
-    end_reply(worker, out);
-}
-
-void
-sl_worker_publish(struct sl_worker *worker, const char *topic, struct sl_str body)
-{
-    struct outgoing *out = new_outgoing(sl_str(topic), body);
-    out->is_event = true;
-    pthread_mutex_lock(&worker->lock);
-    enqueue_out(worker, out);
-    pthread_mutex_unlock(&worker->lock);
-    worker_wake(worker);
-}
-
-uint64_t
-sl_call_defer(struct sl_call *call)
-{
-    call->deferred = true;
-    return call->token;
-}
-
-static enum worker_outcome
-outcome_of(const struct sl_reply *reply)
-{
-    if (!reply->failed) {
-        return WORKER_DONE;
-    }
-    return sl_error_status(reply->error.code) >= sl_error_status(SL_E_INTERNAL) ? WORKER_FAILED
-                                                                                : WORKER_REFUSED;
-}
-
-void
-sl_worker_reply(struct sl_worker *worker, uint64_t token, const struct sl_reply *reply)
-{
-    pthread_mutex_lock(&worker->lock);
-    struct deferred **at = &worker->deferred;
-    while (*at != NULL && (*at)->token != token) {
-        at = &(*at)->next;
-    }
-    struct deferred *found = *at;
-    if (found != NULL) {
-        *at = found->next;
-    }
-    if (found != NULL) {
-        worker->tally.by_outcome[outcome_of(reply)]++;
-        worker->tally.time_us += (uint64_t)(sl_mono_us() - found->taken_us);
-        worker->replying++;
-    }
-    pthread_mutex_unlock(&worker->lock);
-    assert(found != NULL); // once a token
-    worker_send_reply(worker, found->bus, found->bus_token, reply);
-    free(found);
-}
-
-// Notes where the reply goes before the handler runs: a deferred reply may come before the handler
-// has returned.
-static struct deferred *
-note_call(struct sl_worker *worker, const struct job *job)
-{
-    struct deferred *note = calloc(1, sizeof(*note));
-    assert(note != NULL);
-    note->bus = job->bus;
-    note->taken_us = sl_mono_us();
-    memcpy(note->bus_token, job->bus_token, sizeof(note->bus_token));
-    pthread_mutex_lock(&worker->lock);
-    note->token = ++worker->last_token;
-    note->next = worker->deferred;
-    worker->deferred = note;
-    pthread_mutex_unlock(&worker->lock);
-    return note;
-}
+// A command on its way through a thread. Its place, and the arena, serve one after the other.
+struct taken {
+    struct job *job;           //
+    struct sl_arena *arena;    //
+    struct sl_command command; //
+    struct sl_call call;       //
+    struct sl_reply reply;     //
+    struct sl_error err;       //
+    int64_t begun_us;          // when a thread took it (sl_mono_us)
+    int rc;                    // -1: *err is the reply
+};
 
 static int
 compare_command(const void *name, const void *row)
@@ -177,24 +30,40 @@ compare_command(const void *name, const void *row)
     return strcmp(name, ((const struct sl_handler *)row)->command);
 }
 
+static const struct sl_handler *
+find_row(const struct sl_worker_options *options, const char *name)
+{
+    return bsearch(name, options->handlers, options->handler_count, sizeof(*options->handlers),
+                   compare_command);
+}
+
 static sl_handler_fn *
 find_handler(const struct sl_worker_options *options, const char *name)
 {
-    const struct sl_handler *row = bsearch(name, options->handlers, options->handler_count,
-                                           sizeof(*options->handlers), compare_command);
+    const struct sl_handler *row = find_row(options, name);
     if (row == NULL) {
-        row = bsearch("*", options->handlers, options->handler_count, sizeof(*options->handlers),
-                      compare_command);
+        row = find_row(options, "*");
     }
     return row != NULL ? row->handle : NULL;
+}
+
+bool
+worker_goes_together(const struct sl_worker *worker, struct sl_str envelope)
+{
+    const struct sl_worker_options *options = &worker->options;
+    struct sl_str name;
+    char text[SL_SERVICE_SIZE] = "";
+    if (options->together == NULL || !sl_command_name(envelope, &name) ||
+        name.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, name.ptr, name.len);
+    return find_row(options, text) == NULL && options->together->takes(text);
 }
 
 static int
 run_handler(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
-    if (call->command->deadline_ms <= 0) {
-        return sl_fail(err, SL_E_DEADLINE);
-    }
     sl_handler_fn *handle = find_handler(&call->worker->options, call->command->name);
     if (handle == NULL) {
         return sl_fail(err, SL_E_BUS_MESSAGE, call->command->name);
@@ -229,34 +98,76 @@ log_command(const struct sl_call *call, const struct sl_reply *reply, int64_t to
            SL_LOG_STR("outcome", outcome), SL_LOG_INT("us", took_us));
 }
 
+// Reads a command, which may be too late by now.
 static void
-run_job(struct sl_worker *worker, const struct job *job, struct sl_arena *arena, void *context)
+begin_taken(struct taken *taken, struct sl_worker *worker, void *context)
 {
-    struct sl_command command = {.name = "", .id = "", .request_id = ""};
-    struct sl_error err = {.code = SL_E_INTERNAL};
-    struct sl_reply reply = {.status = 0};
-    struct deferred *note = note_call(worker, job);
-    struct sl_call call = {.arena = arena,
-                           .command = &command,
-                           .worker = worker,
-                           .context = context,
-                           .deadline_mono_ms = job->end_ms,
-                           .token = note->token};
-    int64_t begun_us = sl_mono_us();
-    int rc = sl_command_decode(arena, (struct sl_str){job->envelope, job->len}, &command, &err);
-    if (rc == 0) {
-        command.deadline_ms = job->end_ms - sl_mono_ms();
-        rc = run_handler(&call, &reply, &err);
+    const struct job *job = taken->job;
+    taken->command = (struct sl_command){.name = "", .id = "", .request_id = ""};
+    taken->reply = (struct sl_reply){.status = 0};
+    taken->err = (struct sl_error){.code = SL_E_INTERNAL};
+    taken->call = (struct sl_call){.arena = taken->arena,
+                                   .command = &taken->command,
+                                   .worker = worker,
+                                   .context = context,
+                                   .deadline_mono_ms = job->end_ms,
+                                   .token = worker_note_call(worker, job)};
+    taken->begun_us = sl_mono_us();
+    taken->rc = sl_command_decode(taken->arena, (struct sl_str){job->envelope, job->len},
+                                  &taken->command, &taken->err);
+    taken->command.deadline_ms = job->end_ms - sl_mono_ms();
+    if (taken->rc == 0 && taken->command.deadline_ms <= 0) {
+        taken->rc = sl_fail(&taken->err, SL_E_DEADLINE);
     }
-    if (rc != 0) {
-        log_failure(&command, &err);
-        reply = sl_reply_of_error(&err);
+}
+
+static void
+handle_taken(struct taken *taken)
+{
+    if (taken->rc == 0) {
+        taken->rc = run_handler(&taken->call, &taken->reply, &taken->err);
     }
-    log_command(&call, &reply, sl_mono_us() - begun_us);
-    if (rc == 0 && call.deferred) {
-        return; // whoever has the token answers, or has answered
+    if (taken->rc != 0) {
+        log_failure(&taken->command, &taken->err);
+        taken->reply = sl_reply_of_error(&taken->err);
     }
-    sl_worker_reply(worker, call.token, &reply);
+    log_command(&taken->call, &taken->reply, sl_mono_us() - taken->begun_us);
+}
+
+// What was deferred is answered by whoever has the token, or has been.
+static void
+answer_taken(struct sl_worker *worker, struct taken *list, size_t count)
+{
+    struct answer answers[SL_TOGETHER];
+    size_t ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].rc != 0 || !list[i].call.deferred) {
+            answers[ready++] = (struct answer){list[i].call.token, &list[i].reply};
+        }
+    }
+    if (ready > 0) {
+        worker_send_replies(worker, answers, ready);
+    }
+}
+
+static void
+run_taken(struct worker_thread *thread, struct taken *list, size_t count, void *context)
+{
+    struct sl_worker *worker = thread->worker;
+    const struct sl_together *together = thread->is_together ? worker->options.together : NULL;
+    for (size_t i = 0; i < count; i++) {
+        begin_taken(&list[i], worker, context);
+        if (together != NULL && list[i].rc == 0) {
+            list[i].rc = together->ask(&list[i].call, &list[i].err);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        handle_taken(&list[i]);
+    }
+    if (together != NULL) {
+        together->end(context);
+    }
+    answer_taken(worker, list, count);
 }
 
 // Opens the thread's context, trying again until it works or the worker ends.
@@ -292,70 +203,29 @@ open_context(struct worker_thread *thread, void **ret_context)
     return true;
 }
 
-void
-worker_call_all(struct sl_worker *worker)
-{
-    for (size_t i = 0; i < worker->options.threads; i++) {
-        pthread_cond_signal(&worker->threads[i].called);
-    }
-}
-
-// Takes the thread out of the idle ones; one that woke by itself is still among them.
-static void
-leave_idle(struct worker_thread *thread)
-{
-    struct worker_thread **at = &thread->worker->idle;
-    while (thread->is_idle && *at != thread) {
-        at = &(*at)->next_idle;
-    }
-    if (thread->is_idle) {
-        *at = thread->next_idle;
-        thread->is_idle = false;
-    }
-}
-
-// Rests until called. Under `lock`.
-static void
-rest(struct worker_thread *thread)
-{
-    thread->next_idle = thread->worker->idle;
-    thread->worker->idle = thread;
-    thread->is_idle = true;
-    pthread_cond_wait(&thread->called, &thread->worker->lock);
-    leave_idle(thread);
-}
-
-// The next job; NULL when the worker ends and none is left.
-static struct job *
-take_job(struct worker_thread *thread)
-{
-    struct sl_worker *worker = thread->worker;
-    pthread_mutex_lock(&worker->lock);
-    while (worker->jobs_first == NULL && !worker->is_stopping) {
-        rest(thread);
-    }
-    struct job *job = worker->jobs_first;
-    if (job != NULL) {
-        worker->jobs_first = job->next;
-        if (job->next == NULL) {
-            worker->jobs_last = NULL;
-        }
-    }
-    pthread_mutex_unlock(&worker->lock);
-    return job;
-}
-
 static void
 run_jobs(struct worker_thread *thread, void *context)
 {
-    struct sl_arena *arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
-    assert(arena != NULL);
-    for (struct job *job = take_job(thread); job != NULL; job = take_job(thread)) {
-        run_job(thread->worker, job, arena, context);
-        sl_arena_clear(arena);
-        free(job);
+    struct job *jobs[SL_TOGETHER];
+    struct taken list[SL_TOGETHER];
+    for (size_t i = 0; i < SL_TOGETHER; i++) {
+        list[i].arena = sl_arena_new(SL_COMMAND_ARENA_MAX);
+        assert(list[i].arena != NULL);
     }
-    sl_arena_free(&arena);
+    size_t count = 0;
+    while ((count = worker_take_jobs(thread, jobs)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            list[i].job = jobs[i];
+        }
+        run_taken(thread, list, count, context);
+        for (size_t i = 0; i < count; i++) {
+            sl_arena_clear(list[i].arena);
+            free(jobs[i]);
+        }
+    }
+    for (size_t i = 0; i < SL_TOGETHER; i++) {
+        sl_arena_free(&list[i].arena);
+    }
 }
 
 void *

@@ -23,6 +23,8 @@ struct verb {
     bool needs_whole;  // offered by resources that one statement makes
 };
 
+static mutation_work_fn read_ask;
+static mutation_work_fn read_answer;
 static mutation_work_fn read_work;
 static mutation_work_fn list_work;
 
@@ -73,19 +75,52 @@ find_verb(const struct resource *resource, const char *name)
     return NULL;
 }
 
+// The verb of `<resource>.<verb>`; NULL for what no descriptor offers.
+static const struct verb *
+verb_of(const char *name)
+{
+    size_t len = strcspn(name, ".");
+    const struct resource *resource = resource_find(name, len);
+    return resource != NULL && name[len] == '.' ? find_verb(resource, name + len + 1) : NULL;
+}
+
+// Only a read asks for nothing that depends on an answer.
+static bool
+goes_together(const char *name)
+{
+    const struct verb *verb = verb_of(name);
+    return verb != NULL && verb->work == read_work;
+}
+
+// One that cannot be asked with the others is run by itself when its turn comes.
+static int
+ask_together(struct sl_call *call, struct sl_error *err)
+{
+    const struct registry *registry = call->context;
+    call->asked = lookup_ask(call, read_ask, err);
+    bool is_broken = registry->shared != NULL && sl_tx_is_broken(registry->shared);
+    return call->asked != NULL || is_broken ? 0 : -1;
+}
+
+const struct sl_together engine_together = {
+    .takes = goes_together, .ask = ask_together, .end = lookup_end};
+
 int
 engine_handle(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
 {
+    struct registry *registry = call->context;
     const char *name = call->command->name;
-    const struct resource *resource = engine_resource(call->command);
-    const char *dot = strchr(name, '.');
-    const struct verb *verb = NULL;
-    if (resource != NULL && dot != NULL) {
-        verb = find_verb(resource, dot + 1);
-    }
+    const struct verb *verb = verb_of(name);
     if (verb == NULL) {
         return sl_fail(err, SL_E_COMMAND_UNKNOWN, name);
     }
+    if (call->asked != NULL && registry->shared != NULL) {
+        int rc = lookup_answer(call->asked, reply, read_answer, err);
+        if (rc == 0 || registry->shared != NULL) {
+            return rc;
+        }
+    }
+    lookup_end(registry); // it has a transaction of its own
     return verb->run(call, reply, verb->work, err);
 }
 
@@ -240,19 +275,44 @@ engine_owner_check(const struct resource *resource, const char *id, const struct
     return sl_rows_count(rows) == 1 ? 0 : sl_fail(err, resource->not_found, id);
 }
 
+// What a read waits for.
+struct asked {
+    struct owner owner;    //
+    struct sl_later *read; //
+};
+
 static int
-read_work(struct mutation *m, struct sl_error *err)
+read_ask(struct mutation *m, struct sl_error *err)
 {
     const struct resource *resource = engine_resource(m->command);
     const char *id = command_path(m->command, resource->id_parameter);
-    struct owner owner;
-    struct sl_later *read = NULL;
-    if (engine_owner_later(m, resource, id, &owner, err) != 0 ||
-        engine_read_later(m, resource, id, &read, err) != 0 ||
-        engine_owner_check(resource, id, &owner, err) != 0) {
+    struct asked *asked = sl_arena_alloc(m->arena, sizeof(*asked));
+    if (asked == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
+    }
+    m->asked = asked;
+    if (engine_owner_later(m, resource, id, &asked->owner, err) != 0) {
         return -1;
     }
-    return engine_read_body(m, resource, read, id, err);
+    return engine_read_later(m, resource, id, &asked->read, err);
+}
+
+static int
+read_answer(struct mutation *m, struct sl_error *err)
+{
+    const struct resource *resource = engine_resource(m->command);
+    const char *id = command_path(m->command, resource->id_parameter);
+    const struct asked *asked = m->asked;
+    if (engine_owner_check(resource, id, &asked->owner, err) != 0) {
+        return -1;
+    }
+    return engine_read_body(m, resource, asked->read, id, err);
+}
+
+static int
+read_work(struct mutation *m, struct sl_error *err)
+{
+    return read_ask(m, err) != 0 ? -1 : read_answer(m, err);
 }
 
 static int

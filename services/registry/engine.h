@@ -13,6 +13,9 @@
 // struct registry.
 sl_handler_fn engine_handle;
 
+// Reads that wait at the same time share a round trip.
+extern const struct sl_together engine_together;
+
 // Marks the runtime entries that depend on a row.
 int engine_touch(struct mutation *m, const struct resource *resource, const json_t *row,
                  struct sl_error *err) SL_MUST_CHECK;

@@ -100,6 +100,7 @@ serve(const struct settings *settings, struct sl_arena *arena, struct sl_error *
         .service_count = SL_COUNT(services),
         .handlers = registry_handlers,
         .handler_count = registry_handler_count,
+        .together = &engine_together,
         .threads = (size_t)settings->threads,
         .width = WAVES * (size_t)settings->threads,
         .thread_open = open_registry,

@@ -417,6 +417,40 @@ lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
     return run_query(call, reply, work, sl_tx_begin_read, work_and_explain, err);
 }
 
+struct mutation *
+lookup_ask(struct sl_call *call, mutation_work_fn *ask, struct sl_error *err)
+{
+    struct mutation *m = mutation_of(call, err);
+    if (m == NULL) {
+        return NULL;
+    }
+    if (m->registry->shared == NULL) {
+        m->registry->shared = sl_tx_begin_read(m->registry->db, err);
+    }
+    m->tx = m->registry->shared;
+    return m->tx != NULL && ask(m, err) == 0 ? m : NULL;
+}
+
+int
+lookup_answer(struct mutation *m, struct sl_reply *reply, mutation_work_fn *answer,
+              struct sl_error *err)
+{
+    int rc = work_and_explain(m, answer, err);
+    if (rc != 0 && sl_tx_is_broken(m->tx)) {
+        lookup_end(m->registry);
+        return -1;
+    }
+    *reply = (struct sl_reply){.body = m->body};
+    return rc != 0 ? rc : sl_arena_check(m->arena, err);
+}
+
+void
+lookup_end(void *context)
+{
+    struct registry *registry = context;
+    sl_tx_free(&registry->shared);
+}
+
 int
 mutation_touch(struct mutation *m, const char *kind, const char *key, struct sl_error *err)
 {

@@ -18,6 +18,7 @@
 // A worker thread's context.
 struct registry {
     struct sl_db *db;              // this thread's connection
+    struct sl_tx *shared;          // of the lookups that go together; NULL: there are none
     const struct sl_seal_key *key; // the deployment's sealing key; shared, constant
     const char *prepared;          // what a command made before its transaction; NULL: nothing
 };
@@ -43,6 +44,7 @@ struct mutation {
     struct sl_audit_who who;                       //
     struct sl_audit_outcome outcome;               // work fills object_id, before, after
     struct sl_str body;                            // work's reply; may be empty
+    void *asked;                                   // what a lookup waits for
     mutation_work_fn *explain;                     // of an optimistic one's refusal; NULL: none
     void *explained;                               // what it looks at
     struct sl_later *claim;                        // of the command id; NULL: optimistic
@@ -95,6 +97,18 @@ int snapshot_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn 
 // only when it refuses.
 int lookup_run(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                struct sl_error *err) SL_MUST_CHECK;
+
+// The same for lookups that go together: what `ask` queues for each travels with the others' when
+// the first is answered. NULL with *err filled.
+struct mutation *lookup_ask(struct sl_call *call, mutation_work_fn *ask, struct sl_error *err);
+
+// Answers one. Where PostgreSQL refused a statement, which ends the transaction for all, the thread
+// has no shared one any more: this lookup, and what is not answered yet, is to be run by itself.
+int lookup_answer(struct mutation *m, struct sl_reply *reply, mutation_work_fn *answer,
+                  struct sl_error *err) SL_MUST_CHECK;
+
+// Ends what lookups shared. Context of the thread.
+void lookup_end(void *context);
 
 // Refuses a gateway that is not the caller's (INSTANCE_NOT_FOUND).
 int mutation_gateway(struct mutation *m, struct sl_error *err) SL_MUST_CHECK;

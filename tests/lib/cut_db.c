@@ -36,6 +36,7 @@ int __wrap_PQsendQueryPrepared(PGconn *conn, const char *name, int count, const 
 
 static enum cut_when kind;
 static size_t left; // exchanges until the cut; 0: not armed
+static size_t trips;
 static bool happened;
 static bool ends; // what was sent since the last sync ends a transaction
 
@@ -116,6 +117,7 @@ lose_answers(int fd)
 int
 __wrap_PQpipelineSync(PGconn *conn)
 {
+    trips++;
     int rc = __real_PQpipelineSync(conn);
     bool last = ends;
     ends = false;
@@ -169,6 +171,12 @@ cut_db_disarm(void)
 {
     left = 0;
     return happened;
+}
+
+size_t
+cut_db_trips(void)
+{
+    return trips;
 }
 
 const char *

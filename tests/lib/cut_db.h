@@ -23,6 +23,9 @@ void cut_db_arm(enum cut_when when, size_t n);
 // Nothing is cut any more. Answers whether something was.
 bool cut_db_disarm(void);
 
+// Round trips since the program began.
+size_t cut_db_trips(void);
+
 // All rows of all tables of the test's database as one digest, read over a connection of its own:
 // 32 hex digits in memory of this file, valid for three further calls.
 const char *cut_db_contents(void);

@@ -130,8 +130,8 @@ run(struct fixture *f, struct sl_command *command)
     return rc;
 }
 
-static struct sl_command
-command_of(struct fixture *f, const char *id, const char *name)
+struct sl_command
+fixture_command(struct fixture *f, const char *id, const char *name)
 {
     return (struct sl_command){
         .id = id,
@@ -152,7 +152,7 @@ fixture_call(struct fixture *fixture, const char *name, const char *path, const 
 {
     char id[SL_ID_SIZE];
     sl_random_id(id);
-    struct sl_command command = command_of(fixture, id, name);
+    struct sl_command command = fixture_command(fixture, id, name);
     command.path = parse(fixture, path, strlen(path));
     command.query = parse(fixture, query, strlen(query));
     command.body = parse(fixture, body, strlen(body));
@@ -163,7 +163,7 @@ int
 fixture_repeat(struct fixture *fixture, const char *id, const char *name, const char *path,
                const char *body)
 {
-    struct sl_command command = command_of(fixture, id, name);
+    struct sl_command command = fixture_command(fixture, id, name);
     command.path = parse(fixture, path, strlen(path));
     command.body = parse(fixture, body, strlen(body));
     return run(fixture, &command);

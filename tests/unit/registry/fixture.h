@@ -35,6 +35,10 @@ int fixture_tear_down(void **state);
 void fixture_open(struct fixture *fixture, const struct fixture *other);
 void fixture_close(struct fixture *fixture);
 
+// A command of the fixture's user as it leaves a bus, without path, query and body; `id` is
+// borrowed.
+struct sl_command fixture_command(struct fixture *fixture, const char *id, const char *name);
+
 // Runs a command as front sends it; `path`, `query` and `body` are JSON texts, "" for none. Answers
 // what the handler answered.
 int fixture_call(struct fixture *fixture, const char *name, const char *path, const char *query,

@@ -294,12 +294,37 @@ an_envelope_that_names_a_field_twice_is_refused(void **state)
     }
 }
 
+static void
+a_name_is_read_without_the_rest(void **state)
+{
+    (void)state;
+    SL_AUTO(sl_arena) arena = sl_arena_new(1 << 20);
+    struct sl_command sent = {.id = "00000000000000000000000000000001",
+                              .service = "registry",
+                              .name = "api.read",
+                              .body = json_pack("{s:s}", "name", "no command"),
+                              .deadline_ms = 1000};
+    struct sl_str bytes, name;
+    struct sl_error err;
+    assert_int_equal(sl_command_encode(arena, &sent, &bytes, &err), 0);
+    assert_true(sl_command_name(bytes, &name));
+    assert_true(sl_str_equal(name, SL_STR("api.read")));
+    // What is cut before it has none, and nobody reads beyond the bytes.
+    size_t from = (size_t)(name.ptr - bytes.ptr);
+    for (size_t len = 0; len < from + name.len; len++) {
+        assert_false(sl_command_name((struct sl_str){bytes.ptr, len}, &name));
+    }
+    assert_false(sl_command_name(SL_STR("\x81\xa4nome\xa1x"), &name));
+    json_decref(sent.body);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_command_survives_the_wire),
         cmocka_unit_test(every_cut_of_an_envelope_is_refused),
+        cmocka_unit_test(a_name_is_read_without_the_rest),
         cmocka_unit_test(a_json_value_survives_the_wire),
         cmocka_unit_test(long_texts_and_lists_survive_the_wire),
         cmocka_unit_test(json_that_nests_too_deep_is_refused),
