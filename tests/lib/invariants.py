@@ -5,7 +5,9 @@ import subprocess
 # What a quota counts: the table, and the column that its scope is; "" for the whole gateway.
 COUNTED = {"apis": ("api", ""), "groups": ("api_group", ""), "group_apis": ("api", "group_id"), "apps": ("app", ""),
            "environments": ("environment", ""), "throttles": ("throttle", ""), "app_quotas": ("app_quota", ""),
-           "app_codes": ("app_code", "app_id"), "app_apis": ("app_auth", "app_id")}
+           "app_codes": ("app_code", "app_id"), "app_apis": ("app_auth", "app_id"), "signs": ("sign", ""),
+           "domains": ("group_domain", "group_id"), "channels": ("channel", ""),
+           "channel_members": ("channel_member", "vpc_channel_id"), "channel_groups": ("channel_group", "vpc_channel_id")}
 # Commands that make and delete, and the table of what they make.
 MADE = {"api": "api", "app": "app", "env": "environment", "throttle": "throttle"}
 
