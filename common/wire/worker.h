@@ -38,9 +38,10 @@ struct sl_handler {
 // Commands that may go together: a thread takes all that wait, at most SL_TOGETHER, asks for each
 // and then has them handled in the order in which they came; their replies leave in one go. So they
 // share a round trip of the database. While a thread has some, others leave those that come to it,
-// until SL_TOGETHER wait.
+// until SL_TOGETHER wait, or one has waited longer than its turn should take.
 #define SL_TOGETHER 8
 struct sl_together {
+    int64_t patience_ms; // that long
     // Whether commands of this name do. Asked of those that "*" takes, by the thread of the
     // sockets.
     bool (*takes)(const char *name);

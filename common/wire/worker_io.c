@@ -130,6 +130,7 @@ take_command(struct sl_worker *worker, size_t bus, struct sl_link_message *messa
     struct job *job = calloc(1, sizeof(*job) + envelope.len);
     assert(job != NULL);
     job->bus = bus;
+    job->since_ms = now_ms;
     memcpy(job->bus_token, token.ptr, token.len);
     job->end_ms = now_ms + deadline_ms;
     job->len = envelope.len;
@@ -268,6 +269,7 @@ worker_run_io(void *arg)
         for (size_t i = 0; i < worker->options.peer->bus_count; i++) {
             read_bus(worker, i, now_ms);
         }
+        worker_hurry(worker, now_ms);
         note_live(worker, now_ms);
         glance = look(worker);
         for (size_t i = 0; i < worker->options.peer->bus_count; i++) {

@@ -1,9 +1,11 @@
 // worker_queue.c - which handler thread takes which job, and when it is called.
 //
 // Jobs that go together wait for the thread that has some, as its next round trip takes them along:
-// another thread is called for them only when none has any, or when a whole turn of them waits.
+// another thread is called for them only when none has any, when a whole turn of them waits, or
+// when the first has waited too long.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "common/base/clock.h"
 #include "common/wire/worker_state.h"
 
 #include <stdlib.h>
@@ -35,10 +37,13 @@ pop(struct job_queue *queue)
 
 // Whether one more thread may take jobs that go together.
 static bool
-may_go_together(const struct sl_worker *worker)
+may_go_together(const struct sl_worker *worker, int64_t now_ms)
 {
-    return worker->together.count >= SL_TOGETHER ||
-           (worker->together.count > 0 && worker->threads_together == 0);
+    const struct job_queue *queue = &worker->together;
+    return queue->count >= SL_TOGETHER ||
+           (queue->count > 0 &&
+            (worker->threads_together == 0 ||
+             now_ms - queue->first->since_ms > worker->options.together->patience_ms));
 }
 
 // Takes the thread out of the idle ones that rested last, for the caller to call; NULL: all work.
@@ -60,11 +65,22 @@ worker_put_job(struct sl_worker *worker, struct job *job, bool goes_together)
     worker->load++;
     job->turn = ++worker->last_turn;
     push(goes_together ? &worker->together : &worker->alone, job);
-    bool calls = !goes_together || may_go_together(worker);
+    bool calls = !goes_together || may_go_together(worker, job->since_ms);
     struct worker_thread *idle = calls ? choose_idle(worker) : NULL;
     pthread_mutex_unlock(&worker->lock);
     if (idle != NULL) {
         pthread_cond_signal(&idle->called); // it finds the lock free
+    }
+}
+
+void
+worker_hurry(struct sl_worker *worker, int64_t now_ms)
+{
+    pthread_mutex_lock(&worker->lock);
+    struct worker_thread *idle = may_go_together(worker, now_ms) ? choose_idle(worker) : NULL;
+    pthread_mutex_unlock(&worker->lock);
+    if (idle != NULL) {
+        pthread_cond_signal(&idle->called);
     }
 }
 
@@ -116,7 +132,7 @@ rest(struct worker_thread *thread)
 static bool
 together_is_next(const struct sl_worker *worker)
 {
-    return may_go_together(worker) &&
+    return may_go_together(worker, sl_mono_ms()) &&
            (worker->alone.count == 0 || worker->together.first->turn < worker->alone.first->turn);
 }
 
@@ -151,7 +167,8 @@ worker_take_jobs(struct worker_thread *thread, struct job *ret_jobs[SL_TOGETHER]
         count = take_next(thread, ret_jobs);
     }
     // Those that waited for this thread must not wait for what it took instead.
-    struct worker_thread *idle = may_go_together(worker) ? choose_idle(worker) : NULL;
+    bool calls = may_go_together(worker, sl_mono_ms());
+    struct worker_thread *idle = calls ? choose_idle(worker) : NULL;
     pthread_mutex_unlock(&worker->lock);
     if (idle != NULL) {
         pthread_cond_signal(&idle->called);

@@ -23,6 +23,7 @@
 struct job {
     struct job *next;              //
     uint64_t turn;                 // grows from job to job
+    int64_t since_ms;              // when it came (sl_mono_ms)
     size_t bus;                    // that sent it
     char bus_token[SL_TOKEN_SIZE]; // of the bus
     int64_t end_ms;                // nobody waits longer (sl_mono_ms)
@@ -123,6 +124,10 @@ void worker_send_one(struct sl_worker *worker, const struct outgoing *out);
 
 // Gives a job to the handler threads; takes `lock`.
 void worker_put_job(struct sl_worker *worker, struct job *job, bool goes_together);
+
+// Calls a thread for jobs that go together when one has waited too long for the thread that has
+// some: its database may be stuck. By the I/O thread, now and then; takes `lock`.
+void worker_hurry(struct sl_worker *worker, int64_t now_ms);
 
 // The next job, or those that go together, for a thread that has none; at most SL_TOGETHER. Waits
 // for one; 0 when the worker ends and none is left.

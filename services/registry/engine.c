@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// A read takes a few hundred microseconds; one that takes this long waits for something.
+#define PATIENCE_MS 20
+
 typedef int run_fn(struct sl_call *call, struct sl_reply *reply, mutation_work_fn *work,
                    struct sl_error *err);
 
@@ -103,7 +106,7 @@ ask_together(struct sl_call *call, struct sl_error *err)
 }
 
 const struct sl_together engine_together = {
-    .takes = goes_together, .ask = ask_together, .end = lookup_end};
+    .patience_ms = PATIENCE_MS, .takes = goes_together, .ask = ask_together, .end = lookup_end};
 
 int
 engine_handle(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)

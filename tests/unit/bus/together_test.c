@@ -84,18 +84,19 @@ own(struct sl_call *call, struct sl_reply *reply, struct sl_error *err)
     return 0;
 }
 
-static const struct sl_together together = {.takes = takes, .ask = ask, .end = end};
+static struct sl_together together = {.takes = takes, .ask = ask, .end = end};
 static const struct sl_handler handlers[] = {{"*", handle}, {"ask.own", own}, {"mark", own}};
 static const char *const services[] = {"registry"};
 
 // One bus, so that commands come in the order in which they were sent; the first turn is held.
 static void
-begin(struct play_tally *held, struct play_slot *slot)
+begin(struct play_tally *held, struct play_slot *slot, int64_t patience_ms)
 {
     struct sl_error err;
     memset(&seen, 0, sizeof(seen));
     memset(&play, 0, sizeof(play));
     memset(held, 0, sizeof(*held));
+    together.patience_ms = patience_ms;
     play.stage = stage_new(1);
     play.arena = sl_arena_new(1 << 24);
     struct sl_worker_options options = {
@@ -143,7 +144,7 @@ what_waits_goes_in_one_turn(void **state)
     (void)state;
     struct play_tally held, tally = {.all = 0};
     struct play_slot slot, slots[SL_TOGETHER];
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     play_send_many(&tally, slots, "ask.more", 0, SL_TOGETHER - 1);
     pass_marker();
     assert_int_equal(atomic_load(&seen.asked), 1); // the other thread left them
@@ -162,11 +163,26 @@ a_whole_turn_is_another_threads(void **state)
     (void)state;
     struct play_tally held, tally = {.all = 0};
     struct play_slot slot, slots[SL_TOGETHER];
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     play_send_many(&tally, slots, "ask.more", 0, SL_TOGETHER);
     play_wait_for_answers(&tally, SL_TOGETHER); // the first is still held
     assert_int_equal(atomic_load(&held.all), 0);
     assert_int_equal(atomic_load(&seen.widest), SL_TOGETHER);
+    let_go(&held);
+    play_end();
+}
+
+// A thread whose database is stuck.
+static void
+none_waits_for_ever_for_a_held_turn(void **state)
+{
+    (void)state;
+    struct play_tally held, tally = {.all = 0};
+    struct play_slot slot, slots[3];
+    begin(&held, &slot, 1);
+    play_send_many(&tally, slots, "ask.more", 0, 3);
+    play_wait_for_answers(&tally, 3); // the first is still held
+    assert_int_equal(atomic_load(&held.all), 0);
     let_go(&held);
     play_end();
 }
@@ -177,7 +193,7 @@ no_turn_is_longer(void **state)
     (void)state;
     struct play_tally held, tally = {.all = 0};
     struct play_slot slot, slots[100];
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     play_send_many(&tally, slots, "ask.more", 0, 100);
     play_wait_for_answers(&tally, 96); // by whole turns
     let_go(&held);
@@ -193,7 +209,7 @@ what_cannot_be_asked_is_refused_alone(void **state)
     (void)state;
     struct play_tally held, good = {.all = 0}, bad = {.all = 0};
     struct play_slot slot, goods[4], bads[2];
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     play_send_many(&good, goods, "ask.more", 0, 2);
     play_send_many(&bad, bads, "ask.refused", 0, 2);
     play_send_many(&good, goods, "ask.more", 2, 4);
@@ -216,7 +232,7 @@ one_with_a_handler_of_its_own_goes_alone(void **state)
     struct play_slot slot;
     struct sl_reply reply;
     struct sl_error err;
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     assert_int_equal(play_request(play.client, "ask.own", &reply, &err), 0);
     assert_false(reply.failed);
     assert_int_equal(atomic_load(&seen.asked), 1);
@@ -231,7 +247,7 @@ what_came_first_goes_first(void **state)
     (void)state;
     struct play_tally held, alone = {.all = 0}, tally = {.all = 0};
     struct play_slot slot, others[PLAY_MANY / 2], slots[PLAY_MANY / 2];
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     for (int i = 0; i < PLAY_MANY / 2; i++) {
         play_send_many(&alone, others, "mark", i, i + 1);
         play_send_many(&tally, slots, "ask.more", i, i + 1);
@@ -249,7 +265,7 @@ a_worker_that_ends_handles_what_waits(void **state)
     (void)state;
     struct play_tally held, tally = {.all = 0};
     struct play_slot slot, slots[3];
-    begin(&held, &slot);
+    begin(&held, &slot, STAGE_PATIENCE_MS);
     play_send_many(&tally, slots, "ask.more", 0, 3);
     pass_marker();
     let_go(&held);
@@ -265,6 +281,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_goes_in_one_turn),
         cmocka_unit_test(a_whole_turn_is_another_threads),
+        cmocka_unit_test(none_waits_for_ever_for_a_held_turn),
         cmocka_unit_test(no_turn_is_longer),
         cmocka_unit_test(what_cannot_be_asked_is_refused_alone),
         cmocka_unit_test(one_with_a_handler_of_its_own_goes_alone),
