@@ -47,6 +47,9 @@ INVARIANTS = {
         " WHERE p.instance_id = t.instance_id AND p.api_id = t.api_id AND p.env_id = t.env_id)",
     "every command that was recorded was finished":
         "SELECT command_id FROM audit WHERE instance_id = '{0}' AND status = 0",
+    "what is stored of what an API shows is what its rows say":
+        "SELECT id FROM ((TABLE api_shown EXCEPT TABLE api_shown_due) UNION ALL"
+        " (TABLE api_shown_due EXCEPT TABLE api_shown)) d WHERE instance_id = '{0}'",
     "no key of the runtime is parked":
         "SELECT kind, key FROM runtime_change WHERE gateway_id = '{0}' AND failures > 0",
     **{f"each {command} that was made and not deleted is there, and nothing else": _made(command, table)

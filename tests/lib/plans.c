@@ -33,7 +33,7 @@ static const char *const apis[] = {
     // What is not ready is not written to; keys stay, and REINDEX refuses rows that break them.
     "CREATE TEMP TABLE late AS SELECT indexrelid AS id, indrelid AS tab FROM pg_index WHERE "
     "indrelid"
-    " = ANY ('{api, api_version, publication, app_auth, sign_binding, throttle_binding, "
+    " = ANY ('{api, api_shown, api_version, publication, app_auth, sign_binding, throttle_binding, "
     "runtime_entry, audit}'"
     "::regclass[])",
     "UPDATE pg_index SET indisready = false, indisvalid = false FROM late WHERE indexrelid = id",
@@ -127,6 +127,9 @@ static const char *const apis[] = {
     "INSERT INTO quota_usage (instance_id, quota, used, \"limit\") VALUES "
     "(current_setting('test.gateway'), 'apis', 99999,"
     " 200000) ON CONFLICT (instance_id, quota, scope) DO UPDATE SET \"limit\" = 200000",
+    "INSERT INTO api_shown SELECT * FROM api_shown_due"
+    " WHERE instance_id = current_setting('test.gateway')"
+    " AND id NOT IN (SELECT id FROM api_shown)",
     "SET session_replication_role = origin",
     "DO $$ DECLARE name text; BEGIN FOR name IN SELECT DISTINCT tab::regclass FROM late LOOP"
     " EXECUTE 'REINDEX TABLE ' || name; END LOOP; END $$",
@@ -147,10 +150,11 @@ static const char *const explain[] = {
 };
 
 // Tables that grow with APIs and with requests; what has a few thousand rows is best read whole.
-static const char *const large[] = {"api",          "api_version",      "app_auth",
-                                    "audit",        "iam_access_key",   "iam_login",
-                                    "iam_user",     "publication",      "runtime_entry",
-                                    "sign_binding", "throttle_binding", "throttle_usage"};
+static const char *const large[] = {"api",           "api_shown",    "api_version",
+                                    "app_auth",      "audit",        "iam_access_key",
+                                    "iam_login",     "iam_user",     "publication",
+                                    "runtime_entry", "sign_binding", "throttle_binding",
+                                    "throttle_usage"};
 
 void
 plans_run(struct plans *plans, const char *sql)

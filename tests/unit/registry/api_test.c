@@ -485,7 +485,7 @@ a_read_is_one_scan_and_its_subqueries(void **state)
     struct sl_params params =
         SL_PARAMS(SL_P_TEXT(f->gateway), SL_P_TEXT(f->project), SL_P_TEXT(id));
     assert_int_equal(sl_sql_built(tx, f->arena, sql, params, &rows, &f->err), 0);
-    assert_non_null(strstr(sl_rows_text(rows, 0, 0), " on api a"));
+    assert_non_null(strstr(sl_rows_text(rows, 0, 0), " on api_shown"));
 }
 
 // A creation travels with the questions about its gateway and its group: what these say comes
