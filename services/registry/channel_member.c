@@ -16,6 +16,12 @@
 #define MEMBER_USED 1 // status
 #define MEMBER_IDLE 2 //
 
+// Before the servers, as a group that is deleted lets go of its own: one that went after it was
+// found would be known by its id alone.
+static const char hold_groups_sql[] =
+    "SELECT 1 FROM channel_group WHERE instance_id = $1 AND vpc_channel_id = $2 ORDER BY id"
+    " FOR KEY SHARE";
+
 static const char remove_sql[] =
     "DELETE FROM channel_member m WHERE m.instance_id = $1 AND m.vpc_channel_id = $2"
     " AND ($4 = '' OR m.member_group_id = (SELECT g.id FROM channel_group g WHERE g.instance_id ="
@@ -50,7 +56,8 @@ static const char unknown_group_sql[] =
     " AND g.member_group_name = x.member_group_name) ORDER BY x.at LIMIT 1";
 
 static const char group_sql[] = "SELECT 1 FROM channel_group WHERE instance_id = $1"
-                                " AND vpc_channel_id = $2 AND member_group_name = $3";
+                                " AND vpc_channel_id = $2 AND member_group_name = $3"
+                                " FOR KEY SHARE";
 
 static const char all_sql[] =
     "SELECT jsonb_build_object('total', count(*), 'size', count(*), 'members',"
@@ -201,7 +208,9 @@ channel_member_put(struct mutation *m, const struct channel *channel, const json
         SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(channel->id), SL_P_TEXT(text), SL_P_TEXT(only));
     struct sl_params given =
         SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(channel->id), SL_P_TEXT(text));
-    if ((replace && sl_sql_later(m->tx, m->arena, remove_sql, all, &answers.removed, err) != 0) ||
+    struct sl_params own = SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(channel->id));
+    if (sl_sql_later(m->tx, m->arena, hold_groups_sql, own, NULL, err) != 0 ||
+        (replace && sl_sql_later(m->tx, m->arena, remove_sql, all, &answers.removed, err) != 0) ||
         sl_sql_later(m->tx, m->arena, put_sql, given, &answers.put, err) != 0 ||
         sl_sql_later(m->tx, m->arena, unknown_group_sql, given, &answers.unknown, err) != 0) {
         return -1;
