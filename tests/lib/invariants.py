@@ -9,7 +9,8 @@ COUNTED = {"apis": ("api", ""), "groups": ("api_group", ""), "group_apis": ("api
            "domains": ("group_domain", "group_id"), "channels": ("channel", ""),
            "channel_members": ("channel_member", "vpc_channel_id"), "channel_groups": ("channel_group", "vpc_channel_id")}
 # Commands that make and delete, and the table of what they make.
-MADE = {"api": "api", "app": "app", "env": "environment", "throttle": "throttle"}
+MADE = {"api": "api", "app": "app", "env": "environment", "throttle": "throttle", "channel": "channel",
+        "sign": "sign"}
 
 
 def _counted():
