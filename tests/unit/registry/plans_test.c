@@ -262,6 +262,27 @@ a_small_gateway_does_not_read_a_large_one(void **state)
     assert_int_equal(plans_faults(plans), 0);
 }
 
+// One API of many is online in it.
+static void
+a_rename_of_an_environment_reads_what_is_online_there(void **state)
+{
+    struct fixture *f = *state;
+    const char *env = fixture_create(f, "env.create", "", "{\"name\": \"plan_env\"}");
+    fixture_sql(f, sl_arena_printf(f->arena,
+                                   "INSERT INTO publication (instance_id, publish_id, api_id,"
+                                   " env_id, version_id) VALUES ('%s', 'plan', md5('a7'), '%s',"
+                                   " md5('v' || md5('a7')))",
+                                   f->gateway, env));
+    plans_judge(plans, "publishing", 1);
+    for (int i = 0; i < PLANS_RUNS; i++) {
+        const char *name = sl_arena_printf(f->arena, "{\"name\": \"plan_env_%d\"}", i);
+        assert_int_equal(fixture_call(f, "env.update", fixture_path(f, "env_id", env), "", name),
+                         0);
+        plans_judge(plans, "env.update", 1);
+    }
+    assert_int_equal(plans_faults(plans), 0);
+}
+
 static void
 what_a_command_reads_does_not_grow_with_the_gateway(void **state)
 {
@@ -312,6 +333,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_list_and_no_filter_reads_more_than_matches),
         cmocka_unit_test(no_other_reading_reads_more_than_it_answers),
+        cmocka_unit_test(a_rename_of_an_environment_reads_what_is_online_there),
         cmocka_unit_test(what_a_command_reads_does_not_grow_with_the_gateway),
         cmocka_unit_test(a_small_gateway_does_not_read_a_large_one),
     };
