@@ -58,6 +58,30 @@ choose_idle(struct sl_worker *worker)
     return idle;
 }
 
+// The thread to call for jobs that go together, where one may take them; one at a time, as the
+// first takes all that came while it woke. NULL: none is to be called.
+static struct worker_thread *
+choose_for_together(struct sl_worker *worker, int64_t now_ms)
+{
+    if (worker->is_called || !may_go_together(worker, now_ms)) {
+        return NULL;
+    }
+    struct worker_thread *idle = choose_idle(worker);
+    if (idle != NULL) {
+        worker->is_called = idle->is_called = true;
+    }
+    return idle;
+}
+
+// Without `lock`, which it finds free.
+static void
+call(struct worker_thread *thread)
+{
+    if (thread != NULL) {
+        pthread_cond_signal(&thread->called);
+    }
+}
+
 void
 worker_put_job(struct sl_worker *worker, struct job *job, bool goes_together)
 {
@@ -65,23 +89,19 @@ worker_put_job(struct sl_worker *worker, struct job *job, bool goes_together)
     worker->load++;
     job->turn = ++worker->last_turn;
     push(goes_together ? &worker->together : &worker->alone, job);
-    bool calls = !goes_together || may_go_together(worker, job->since_ms);
-    struct worker_thread *idle = calls ? choose_idle(worker) : NULL;
+    struct worker_thread *idle =
+        goes_together ? choose_for_together(worker, job->since_ms) : choose_idle(worker);
     pthread_mutex_unlock(&worker->lock);
-    if (idle != NULL) {
-        pthread_cond_signal(&idle->called); // it finds the lock free
-    }
+    call(idle);
 }
 
 void
 worker_hurry(struct sl_worker *worker, int64_t now_ms)
 {
     pthread_mutex_lock(&worker->lock);
-    struct worker_thread *idle = may_go_together(worker, now_ms) ? choose_idle(worker) : NULL;
+    struct worker_thread *idle = choose_for_together(worker, now_ms);
     pthread_mutex_unlock(&worker->lock);
-    if (idle != NULL) {
-        pthread_cond_signal(&idle->called);
-    }
+    call(idle);
 }
 
 void
@@ -126,6 +146,9 @@ rest(struct worker_thread *thread)
     thread->is_idle = true;
     pthread_cond_wait(&thread->called, &thread->worker->lock);
     leave_idle(thread);
+    if (thread->is_called) {
+        thread->worker->is_called = thread->is_called = false;
+    }
 }
 
 // Whether the job that came first is one that goes together.
@@ -167,11 +190,8 @@ worker_take_jobs(struct worker_thread *thread, struct job *ret_jobs[SL_TOGETHER]
         count = take_next(thread, ret_jobs);
     }
     // Those that waited for this thread must not wait for what it took instead.
-    bool calls = may_go_together(worker, sl_mono_ms());
-    struct worker_thread *idle = calls ? choose_idle(worker) : NULL;
+    struct worker_thread *idle = choose_for_together(worker, sl_mono_ms());
     pthread_mutex_unlock(&worker->lock);
-    if (idle != NULL) {
-        pthread_cond_signal(&idle->called);
-    }
+    call(idle);
     return count;
 }

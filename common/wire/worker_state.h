@@ -75,6 +75,7 @@ struct worker_thread {
     pthread_cond_t called;           // there is a job, or the worker ends
     struct worker_thread *next_idle; // lock
     bool is_together;                // lock; has commands that go together
+    bool is_called;                  // lock; for such, and has not looked yet
     bool is_idle;                    // lock; among the worker's idle ones
 };
 
@@ -90,6 +91,7 @@ struct sl_worker {
     struct job_queue alone;                // lock; jobs that go one by one
     struct job_queue together;             // lock; jobs that may go together
     size_t threads_together;               // lock; that have some
+    bool is_called;                        // lock; a thread is, for some
     uint64_t last_turn;                    // lock; of jobs
     struct worker_thread *idle;            // lock; the one that rested last is called first
     struct outgoing *out_first, *out_last; // lock
