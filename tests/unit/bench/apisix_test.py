@@ -80,9 +80,12 @@ class FolderTest(unittest.TestCase):
         self.assertNotIn("access_log", apisix.SERVERS.split("server {{")[0])
 
     def test_all_of_it_has_two_limits_an_id_and_counts(self):
-        for name in apisix.WHOLE:
+        for name in ("request-id", "key-auth", "limit-count", "limit-req", "prometheus"):
             self.assertIn(f"\n      {name}:", apisix.ROUTE + apisix.MORE)
         self.assertNotIn("limit-count", apisix.ROUTE)
+
+    def test_its_list_of_plugins_is_that_of_its_own_settings(self):
+        self.assertNotIn("\nplugins:", apisix.SETTINGS)
 
 
 if __name__ == "__main__":
