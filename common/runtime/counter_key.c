@@ -5,8 +5,8 @@
 
 #include <string.h>
 
+#include "common/base/siphash.h"
 #include "common/runtime/counter_layout.h"
-#include "common/runtime/siphash.h"
 
 #define DIGITS_MAX 10 // of a number of 32 bits
 

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "common/base/hash.h"
+#include "common/base/siphash.h"
 #include "common/runtime/counter_layout.h"
-#include "common/runtime/siphash.h"
 
 #define CLAIM_SPINS 4000        // looks at the claim lock before giving up for this time
 #define MIX         0x9e3779b1U // of the tag's other half, for the second bucket

@@ -7,6 +7,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/base/siphash.h"
+
 #define BUILDER_MAGIC 0x534c4231U
 
 static void
@@ -40,6 +42,7 @@ new_table(void (*release)(void **))
 {
     zhashx_t *table = zhashx_new();
     assert(table != NULL);
+    zhashx_set_key_hasher(table, sl_siphash_text); // whoever publishes names hosts and paths
     zhashx_set_destructor(table, release);
     return table;
 }

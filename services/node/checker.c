@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/siphash.h"
 #include "services/node/probe.h"
 
 #define EVENTS_MAX 16   // of one turn: a handshake may take half a millisecond
@@ -155,6 +156,7 @@ channel_of(struct checker *checker, const char *id)
     channel->checker = checker;
     snprintf(channel->id, sizeof(channel->id), "%s", id);
     channel->members = zhashx_new();
+    zhashx_set_key_hasher(channel->members, sl_siphash_text);
     zhashx_set_destructor(channel->members, free_member);
     zhashx_insert(checker->channels, id, channel);
     return channel;

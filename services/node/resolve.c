@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/siphash.h"
 #include "services/node/cidr.h"
 
 #define ASK_MS   2000  // one server, one attempt
@@ -89,6 +90,7 @@ resolve_new(struct sl_image_builder *builder, struct sl_error *err)
     }
     resolve->builder = builder;
     resolve->names = zhashx_new();
+    zhashx_set_key_hasher(resolve->names, sl_siphash_text);
     zhashx_set_destructor(resolve->names, release_name);
     return SL_TAKE(resolve);
 }

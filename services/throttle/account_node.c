@@ -189,8 +189,8 @@ account_vouched(struct account *account, const char *gateway_id, const char *nod
 static void
 lose_holds(struct account *account, const struct gateway *gateway, int index)
 {
-    for (struct key *key = zhashx_first(account->keys); key != NULL;
-         key = zhashx_next(account->keys)) {
+    for (struct key *key = account_key_after(account, NULL); key != NULL;
+         key = account_key_after(account, key)) {
         for (size_t i = 0; key->gateway == gateway && i < SL_COUNTER_WINDOWS; i++) {
             struct span *span = &key->spans[i];
             struct hold *hold = account_find_hold(span, index);
@@ -222,8 +222,8 @@ lose_memory(struct account *account, const struct gateway *gateway, int index, c
 static void
 restart_messages(struct account *account, const struct gateway *gateway, int index)
 {
-    for (struct key *key = zhashx_first(account->keys); key != NULL;
-         key = zhashx_next(account->keys)) {
+    for (struct key *key = account_key_after(account, NULL); key != NULL;
+         key = account_key_after(account, key)) {
         for (size_t i = 0; key->gateway == gateway && i < SL_COUNTER_WINDOWS; i++) {
             struct hold *hold = account_find_hold(&key->spans[i], index);
             if (hold != NULL) {

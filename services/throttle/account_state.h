@@ -119,7 +119,8 @@ struct gateway {
 struct shard {
     int64_t epoch;         // 0: not ours
     int64_t clean_from_ms; // windows that start here or later were granted by nobody else
-    struct key **keys;     // its keys, in no order
+    zhashx_t *by_name;     // its keys; few a table, so that none is long about its growth
+    struct key **keys;     // the same, in no order
     uint32_t key_count;    //
     uint32_t key_room;     // how many `keys` has room for
 };
@@ -130,7 +131,6 @@ struct account {
     struct shard shards[SL_SHARDS];
     uint32_t owned;           // shards that are ours
     zhashx_t *gateways;       // id → struct gateway
-    zhashx_t *keys;           // name → struct key
     zlistx_t *queues[QUEUES]; // of keys
     int64_t served_ms;        // when unmet wants were last looked at
     int64_t swept_ms;         // when idle keys were last looked for
@@ -192,6 +192,8 @@ void account_table_open(struct account *account);
 void account_table_close(struct account *account);
 // The key, or NULL.
 struct key *account_find_key(struct account *account, struct gateway *gateway, const char *text);
+// The next of all keys, in no order; NULL: the first, and after the last.
+struct key *account_key_after(const struct account *account, const struct key *key);
 // Finds or makes it; NULL when memory is out or the key is not ours.
 struct key *account_get_key(struct account *account, struct gateway *gateway, const char *text,
                             uint32_t window_s);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/siphash.h"
 #include "services/throttle/account_state.h"
 
 #define ROOM_FIRST 16 // keys that a shard's list begins with room for
@@ -14,9 +15,12 @@
 void
 account_table_open(struct account *account)
 {
-    account->keys = zhashx_new();
-    zhashx_set_key_duplicator(account->keys, NULL); // a key holds its own name
-    zhashx_set_key_destructor(account->keys, NULL);
+    for (size_t i = 0; i < SL_SHARDS; i++) {
+        zhashx_t *names = account->shards[i].by_name = zhashx_new();
+        zhashx_set_key_hasher(names, sl_siphash_text); // callers choose addresses
+        zhashx_set_key_duplicator(names, NULL);        // a key holds its own name
+        zhashx_set_key_destructor(names, NULL);
+    }
     for (size_t i = 0; i < QUEUES; i++) {
         account->queues[i] = zlistx_new();
     }
@@ -27,8 +31,8 @@ account_table_close(struct account *account)
 {
     for (size_t i = 0; i < SL_SHARDS; i++) {
         free(account->shards[i].keys);
+        zhashx_destroy(&account->shards[i].by_name);
     }
-    zhashx_destroy(&account->keys);
     for (size_t i = 0; i < QUEUES; i++) {
         zlistx_destroy(&account->queues[i]);
     }
@@ -62,12 +66,31 @@ name_key(char *ret_name, size_t size, const struct gateway *gateway, const char 
     snprintf(ret_name, size, "%s/%s", gateway->id, text);
 }
 
-struct key *
-account_find_key(struct account *account, struct gateway *gateway, const char *text)
+static struct key *
+find_in(const struct shard *shard, const struct gateway *gateway, const char *text)
 {
     char name[SL_ID_SIZE + SL_COUNTER_KEY_MAX + 2];
     name_key(name, sizeof(name), gateway, text);
-    return zhashx_lookup(account->keys, name);
+    return zhashx_lookup(shard->by_name, name);
+}
+
+struct key *
+account_find_key(struct account *account, struct gateway *gateway, const char *text)
+{
+    return find_in(&account->shards[sl_counter_shard(sl_str(text))], gateway, text);
+}
+
+struct key *
+account_key_after(const struct account *account, const struct key *key)
+{
+    uint32_t shard = key != NULL ? key->shard : 0;
+    uint32_t place = key != NULL ? key->place + 1 : 0;
+    for (; shard < SL_SHARDS; shard++, place = 0) {
+        if (place < account->shards[shard].key_count) {
+            return account->shards[shard].keys[place];
+        }
+    }
+    return NULL;
 }
 
 // Makes room for one more key in the shard's list; false when memory is out.
@@ -91,10 +114,10 @@ struct key *
 account_get_key(struct account *account, struct gateway *gateway, const char *text,
                 uint32_t window_s)
 {
-    struct key *key = account_find_key(account, gateway, text);
     struct sl_str name_text = {text, strlen(text)};
     uint32_t number = sl_counter_shard(name_text);
     struct shard *shard = &account->shards[number];
+    struct key *key = find_in(shard, gateway, text);
     if (key != NULL || shard->epoch == 0 || name_text.len > SL_COUNTER_KEY_MAX) {
         return key;
     }
@@ -111,7 +134,7 @@ account_get_key(struct account *account, struct gateway *gateway, const char *te
     key->window_s = window_s;
     key->lead_ms = (int64_t)sl_counter_lead(name_text) * 1000;
     shard->keys[shard->key_count++] = key;
-    zhashx_insert(account->keys, key->name, key);
+    zhashx_insert(shard->by_name, key->name, key);
     return key;
 }
 
@@ -127,7 +150,7 @@ drop_key(struct account *account, struct key *key)
     struct key *last = shard->keys[--shard->key_count];
     shard->keys[key->place] = last;
     last->place = key->place;
-    zhashx_delete(account->keys, key->name);
+    zhashx_delete(shard->by_name, key->name);
     for (size_t i = 0; i < SL_COUNTER_WINDOWS; i++) {
         free(key->spans[i].holds);
     }

@@ -16,10 +16,12 @@
 
 #include "common/base/clock.h"
 #include "services/node/certificate.h"
+#include "tests/unit/collide.h"
 
 #define CHANNEL     "ccccccccccccccccccccccccccccccc1"
 #define PATIENCE_MS 30000
-#define SILENT      -1 // a server's status: it takes the request and says nothing
+#define GROWN_MAX   (4 << 20) // bytes that a few members may take
+#define SILENT      -1        // a server's status: it takes the request and says nothing
 
 // Answers every connection by one line.
 struct server {
@@ -532,6 +534,22 @@ codes_are_numbers_and_ranges(void **state)
     assert_false(probe_code_listed("", 204));
 }
 
+// As hosts of APIs (resolve_test.c).
+static void
+members_made_to_collide_cost_no_more_than_others(void **state)
+{
+    struct place *place = *state;
+    char hosts[COLLIDE_TEXTS][COLLIDE_SIZE];
+    collide("", "m", '.', hosts);
+    struct channel *channel = channel_of(place->checker, CHANNEL);
+    size_t before = collide_mapped();
+    for (unsigned i = 0; i < COLLIDE_TEXTS; i++) {
+        assert_non_null(member_of(channel, &(struct sl_member){.host = hosts[i], .port = 80}));
+    }
+    assert_int_equal(zhashx_size(channel->members), COLLIDE_TEXTS);
+    assert_true(collide_mapped() - before < GROWN_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)
 
 int
@@ -549,6 +567,7 @@ main(void)
         TEST(without_a_check_or_a_channel_nobody_is_probed),
         TEST(no_more_run_at_once_than_may),
         TEST(over_tls_the_gateway_s_certificate_is_shown_where_it_should_be),
+        TEST(members_made_to_collide_cost_no_more_than_others),
         cmocka_unit_test(codes_are_numbers_and_ranges),
     };
     signal(SIGPIPE, SIG_IGN); // as the agent does

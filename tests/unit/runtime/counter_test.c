@@ -5,17 +5,6 @@
 
 #include <stdio.h>
 
-#include "common/runtime/siphash.h"
-
-static void
-siphash_has_the_published_value(void **state)
-{
-    (void)state;
-    const uint64_t key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
-    const char input[] = "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16";
-    assert_true(sl_siphash(key, (struct sl_str){input, 15}) == 0xa129ca6149be45e5ULL);
-}
-
 static void
 keys_name_policy_scope_dimension_and_window(void **state)
 {
@@ -450,7 +439,6 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(siphash_has_the_published_value),
         T(keys_name_policy_scope_dimension_and_window),
         cmocka_unit_test(keys_are_whole_at_every_length),
         T(without_units_a_request_waits_and_the_agent_is_asked),

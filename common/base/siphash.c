@@ -1,9 +1,12 @@
 // siphash.c - see siphash.h.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "common/runtime/siphash.h"
+#include "common/base/siphash.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/random.h>
 
 struct state {
     uint64_t v0, v1, v2, v3; // the four words that the rounds mix
@@ -59,4 +62,21 @@ sl_siphash(const uint64_t k[2], struct sl_str bytes)
     s.v2 ^= 0xff;
     mix(&s, 4);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+static uint64_t own_key[2];
+
+static void
+draw_own_key(void)
+{
+    ssize_t drawn = getrandom(own_key, sizeof(own_key), 0);
+    assert(drawn == (ssize_t)sizeof(own_key)); // so few are never cut short
+}
+
+size_t
+sl_siphash_text(const void *text)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, draw_own_key);
+    return (size_t)sl_siphash(own_key, sl_str(text));
 }
