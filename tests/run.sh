@@ -30,7 +30,7 @@ THREADED=(bus_attach_test bus_bus_test bus_peer_test bus_together_test bus_way_t
     runtime_counter_stress_test throttle_hand_over_test throttle_keeper_test wire_follow_test)
 LOGS=$SANITIZED/test-logs
 VENV=$PWD/$PLAIN/venv
-JOBS=$(nproc)
+JOBS=$((2 * $(nproc))) # half of a test's time is waiting
 STARTED=$SECONDS
 passed=0 failed=0
 

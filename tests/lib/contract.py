@@ -140,6 +140,13 @@ class Contract:
                     if (code, status) == (body["error_code"], reply.status)
                     and pattern.match(message))
 
+    def absorb(self, other):
+        """Adds what another run saw."""
+        with self.lock:
+            for mine, others in ((self.live, other.live), (self.called, other.called), (self.met, other.met),
+                                 (self.met_rows, other.met_rows)):
+                mine |= others
+
     def errors_met(self):
         with self.lock:
             return self.met | self.met_rows

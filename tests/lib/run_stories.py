@@ -3,6 +3,7 @@
 Prints a line a story, what the run saw of the contract, and `stories: N passed, N failed`.
 """
 import argparse
+import collections
 import concurrent.futures
 import pathlib
 import shutil
@@ -28,10 +29,13 @@ UNPRODUCED = STORIES / "unproduced.yaml"
 
 
 class Run:
-    """Outcomes so far; printing is serialised."""
+    """Outcomes so far; printing is serialised.
 
-    def __init__(self, contract):
-        self.contract = contract
+    `damaged`: what stories see that kill or configure processes; it may differ from run to run.
+    """
+
+    def __init__(self, contract, damaged):
+        self.contract, self.damaged = contract, damaged
         self.lock = threading.Lock()
         self.passed = self.failed = 0
 
@@ -49,7 +53,7 @@ class Run:
         name = f"{story.path.relative_to(STORIES)}: {story.name}"
         world = None
         try:
-            world = World(stack, self.contract, story.served)
+            world = World(stack, self.damaged if story.own_stack else self.contract, story.served)
             story.run(world)
             self.tell(True, name, time.monotonic() - started)
             return True
@@ -92,25 +96,35 @@ def play_shared(run, stories, make_stack, jobs):
     finish(run, stack, watch, "shared", [p for s in stories for p in s.tolerates])
 
 
-def play_alone(run, stories, make_stack):
-    """Stories that kill or configure processes: one deployment, whole again before each."""
+def next_of(stories):
+    """The next that nobody has taken, or None."""
+    try:
+        return stories.popleft()
+    except IndexError:
+        return None
+
+
+def play_alone(run, stories, make_stack, lane):
+    """Stories that kill or configure processes, until none waits: one deployment, whole again before each."""
     stack = tolerated = watch = None
     try:
-        for story in stories:
+        while (story := next_of(stories)) is not None:
             if stack is None:
-                stack, tolerated = make_stack("own"), []
+                stack, tolerated = make_stack(f"own-{lane}"), []
                 stack.up()
                 watch = Watch(stack.var / "log")
             run.play(story, stack)
             stack.up()
             tolerated.extend(story.tolerates)
             run.judge(f"logs of {story.path.stem}", watch.faults(story.tolerates))
-            if story.spoils or story is stories[-1]:
+            if story.spoils:
                 finish(run, stack, watch, f"own, {story.path.stem}", tolerated)
                 stack = None
+        if stack:
+            finish(run, stack, watch, f"own, {lane}", tolerated)
     except RuntimeError as fault:
         run.tell(False, "the deployment for damage starts", 0.0, str(fault))
-        stack.keep_logs(stack.build / "story-logs/own")
+        stack.keep_logs(stack.build / f"story-logs/own-{lane}")
         stack.quickstart("clean", check=False)
 
 
@@ -133,7 +147,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default=TREE / "build", type=pathlib.Path)
     parser.add_argument("--sanitized", action="store_true")
-    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=3, help="stories at a time of the deployment that they share")
+    parser.add_argument("--lanes", type=int, default=2, help="deployments of stories that do damage, beside it")
     parser.add_argument("--keep", action="store_true", help="leave the deployments' files")
     parser.add_argument("stories", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
@@ -141,7 +156,8 @@ def main():
         p for p in STORIES.rglob("*") if p.suffix in (".yaml", ".py") and p != UNPRODUCED)
     stories = [Story(path) for path in paths]
     contract = Contract(args.build / "openapi.json", TREE / "proto/errors.yaml")
-    run = Run(contract)
+    damaged = Contract(args.build / "openapi.json", TREE / "proto/errors.yaml")
+    run = Run(contract, damaged)
     home = pathlib.Path(tempfile.mkdtemp(prefix="sluice-stories-"))
 
     def make_stack(name):
@@ -149,15 +165,21 @@ def main():
 
     try:
         shared = [story for story in stories if not story.own_stack]
-        if shared:
-            play_shared(run, shared, make_stack, args.jobs)
-        surely = contract.errors_met()
-        play_alone(run, [story for story in stories if story.own_stack], make_stack)
+        # From the last one on: the longest is among the last, and would be played after all others.
+        alone = collections.deque(story for story in reversed(stories) if story.own_stack)
+        with concurrent.futures.ThreadPoolExecutor(1 + args.lanes) as lanes:
+            played = [lanes.submit(play_alone, run, alone, make_stack, lane) for lane in range(1, args.lanes + 1)]
+            if shared:
+                play_shared(run, shared, make_stack, args.jobs)
+            for lane in played:
+                lane.result()
     finally:
         if not args.keep:
             shutil.rmtree(home, ignore_errors=True)
     if not args.stories:
         unproduced = yaml.safe_load(UNPRODUCED.read_text()) or {}
+        surely = contract.errors_met()
+        contract.absorb(damaged)
         summary, faults = contract.judge_errors(unproduced, surely)
         run.judge("every documented error is produced, or excused in unproduced.yaml", faults)
         print(summary)

@@ -7,29 +7,39 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 PORTS = 20  # a deployment's block
 DAY_S = 86400
+_given = set()  # blocks of ports that this process was given: who starts beside may not have bound them yet
+_giving = threading.Lock()
 
 
 def free_port_block():
-    """The first of PORTS free ports in a row, below the range of outgoing connections."""
-    for base in range(20000 + os.getpid() % 400 * PORTS, 32000, PORTS):
-        sockets = []
-        try:
-            for port in range(base, base + PORTS):
-                probe = socket.socket()
-                sockets.append(probe)
-                probe.bind(("127.0.0.1", port))
-            return base
-        except OSError:
-            continue
-        finally:
-            for probe in sockets:
-                probe.close()
-    raise RuntimeError("no free block of ports")
+    """The first of PORTS free ports in a row, below the range of outgoing connections; another one each time."""
+    with _giving:
+        base = next(base for base in range(20000 + os.getpid() % 400 * PORTS, 32000, PORTS)
+                    if base not in _given and _is_free(base))
+        _given.add(base)
+        return base
+
+
+def _is_free(base):
+    """Whether nobody has a port of the block."""
+    sockets = []
+    try:
+        for port in range(base, base + PORTS):
+            probe = socket.socket()
+            sockets.append(probe)
+            probe.bind(("127.0.0.1", port))
+        return True
+    except OSError:
+        return False
+    finally:
+        for probe in sockets:
+            probe.close()
 
 
 def wait_until(condition, seconds, what):
