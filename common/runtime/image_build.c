@@ -42,7 +42,7 @@ new_table(void (*release)(void **))
 {
     zhashx_t *table = zhashx_new();
     assert(table != NULL);
-    zhashx_set_key_hasher(table, sl_siphash_text); // whoever publishes names hosts and paths
+    zhashx_set_key_hasher(table, sl_siphash_text); // publishers choose hosts
     zhashx_set_destructor(table, release);
     return table;
 }

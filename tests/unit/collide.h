@@ -10,11 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLLIDE_BLOCKS 5                     // of a text, each of them one of two
-#define COLLIDE_TEXTS  (1 << COLLIDE_BLOCKS) //
-#define COLLIDE_BLOCK  5                     // four hex digits and a separator
-#define COLLIDE_SIZE   160                   // of a text with terminator
-#define COLLIDE_WORDS  65536                 // of four hex digits
+#define COLLIDE_BLOCKS 16    // of a text at most, each of them one of two
+#define COLLIDE_BLOCK  5     // four hex digits and a separator
+#define COLLIDE_SIZE   160   // of a text with terminator
+#define COLLIDE_WORDS  65536 // of four hex digits
+#define COLLIDE_TEXTS  32    // that let a table without a key grow until memory is out
+
+// Texts that begin alike and go on by blocks; 2 to the power of `blocks` of them.
+struct collide {
+    const char *prefix;                               // borrowed
+    unsigned blocks;                                  //
+    char pairs[COLLIDE_BLOCKS][2][COLLIDE_BLOCK + 1]; //
+};
 
 struct collide_word {
     size_t hash;     // of all up to its end
@@ -62,23 +69,26 @@ collide_pair(size_t hash, char separator, char ret_pair[2][COLLIDE_BLOCK + 1])
     return same;
 }
 
-// Texts that begin with `prefix`, of which a table knows `known` before; `separator` is none of a
-// hex digit.
-static inline void
-collide(const char *known, const char *prefix, char separator,
-        char ret_texts[COLLIDE_TEXTS][COLLIDE_SIZE])
+// Looks for texts that begin with `prefix`, before which a table puts `known`; `separator` stands
+// after each block and is no hex digit.
+static inline struct collide
+collide(const char *known, const char *prefix, char separator, unsigned blocks)
 {
-    char pairs[COLLIDE_BLOCKS][2][COLLIDE_BLOCK + 1];
+    struct collide found = {.prefix = prefix, .blocks = blocks};
     size_t hash = collide_hash(collide_hash(0, known), prefix);
-    for (size_t i = 0; i < COLLIDE_BLOCKS; i++) {
-        hash = collide_pair(hash, separator, pairs[i]);
+    assert_true(blocks <= COLLIDE_BLOCKS);
+    for (unsigned i = 0; i < blocks; i++) {
+        hash = collide_pair(hash, separator, found.pairs[i]);
     }
-    for (unsigned text = 0; text < COLLIDE_TEXTS; text++) {
-        char *at = ret_texts[text];
-        at += snprintf(at, COLLIDE_SIZE, "%s", prefix);
-        for (size_t i = 0; i < COLLIDE_BLOCKS; i++, at += COLLIDE_BLOCK) {
-            memcpy(at, pairs[i][text >> i & 1], COLLIDE_BLOCK + 1);
-        }
+    return found;
+}
+
+static inline void
+collide_text(const struct collide *texts, unsigned number, char ret_text[COLLIDE_SIZE])
+{
+    char *at = ret_text + snprintf(ret_text, COLLIDE_SIZE, "%s", texts->prefix);
+    for (unsigned i = 0; i < texts->blocks; i++, at += COLLIDE_BLOCK) {
+        memcpy(at, texts->pairs[i][number >> i & 1], COLLIDE_BLOCK + 1);
     }
 }
 

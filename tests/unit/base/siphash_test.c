@@ -34,13 +34,14 @@ static size_t
 grown(zhashx_hash_fn *hasher, int count)
 {
     char texts[COLLIDE_TEXTS][COLLIDE_SIZE];
-    collide("", "fd00:", ':', texts);
+    const struct collide all = collide("", "fd00:", ':', 5);
     zhashx_t *table = zhashx_new();
     if (hasher != NULL) {
         zhashx_set_key_hasher(table, hasher);
     }
     size_t before = collide_mapped();
     for (int i = 0; i < count; i++) {
+        collide_text(&all, (unsigned)i, texts[i]);
         assert_int_equal(zhashx_insert(table, texts[i], texts), 0);
     }
     for (int i = 0; i < count; i++) {

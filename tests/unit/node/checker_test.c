@@ -539,12 +539,13 @@ static void
 members_made_to_collide_cost_no_more_than_others(void **state)
 {
     struct place *place = *state;
-    char hosts[COLLIDE_TEXTS][COLLIDE_SIZE];
-    collide("", "m", '.', hosts);
+    char host[COLLIDE_SIZE];
+    const struct collide hosts = collide("", "m", '.', 5);
     struct channel *channel = channel_of(place->checker, CHANNEL);
     size_t before = collide_mapped();
     for (unsigned i = 0; i < COLLIDE_TEXTS; i++) {
-        assert_non_null(member_of(channel, &(struct sl_member){.host = hosts[i], .port = 80}));
+        collide_text(&hosts, i, host);
+        assert_non_null(member_of(channel, &(struct sl_member){.host = host, .port = 80}));
     }
     assert_int_equal(zhashx_size(channel->members), COLLIDE_TEXTS);
     assert_true(collide_mapped() - before < GROWN_MAX);
