@@ -11,7 +11,7 @@ struct certificate {
     const char *id;       //
     const char *instance; // whose it is; NULL: of all gateways of the project
     const json_t *body;   // name, cert_content, private_key, trusted_root_ca
-    bool by_domain;       // goes with its binding
+    bool by_domain;       // made with a binding; goes when that is deleted alone (3.12.6)
 };
 
 // Checks and stores a new certificate of the command's project. Refuses what sl_certificate_check()

@@ -1,4 +1,4 @@
-"""Runs the stories: run_stories.py --build DIR [--sanitized] [--jobs N] [STORY…]
+"""Runs the stories: run_stories.py --build DIR [--sanitized] [--jobs N] [--lanes N] [STORY…]
 
 Prints a line a story, what the run saw of the contract, and `stories: N passed, N failed`.
 """

@@ -20,10 +20,11 @@ _giving = threading.Lock()
 def free_port_block():
     """The first of PORTS free ports in a row, below the range of outgoing connections; another one each time."""
     with _giving:
-        base = next(base for base in range(20000 + os.getpid() % 400 * PORTS, 32000, PORTS)
-                    if base not in _given and _is_free(base))
-        _given.add(base)
-        return base
+        for base in range(20000 + os.getpid() % 400 * PORTS, 32000, PORTS):
+            if base not in _given and _is_free(base):
+                _given.add(base)
+                return base
+    raise RuntimeError("no free block of ports")
 
 
 def _is_free(base):
