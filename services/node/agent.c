@@ -40,7 +40,6 @@ struct agent {
     SL_MAGIC;
     const struct settings *settings;
     struct keys keys;
-    struct sl_store *store;           // NULL: the disk does not take one
     struct durable *durable;          //
     struct sl_image_builder *builder; //
     struct resolve *resolve;          //
@@ -60,7 +59,6 @@ struct agent {
     bool members_changed;             // an image went live: its nodes may be others
     uint64_t membership;              // that limits know
     size_t node_count;                //
-    char store_reason[256];           // why there is no store; "" there is one
     int64_t resolve_at_ms;            // next look at names and members
 };
 
@@ -73,10 +71,6 @@ prepare_nginx(struct agent *agent, struct sl_error *err)
     const struct settings *settings = agent->settings;
     char pid_file[PATH_MAX];
     bool changed = false;
-    if (mkdir(settings->state_dir, 0750) != 0 && errno != EEXIST) {
-        sl_fail(err, SL_E_CONFIG, "state_dir");
-        return sl_error_detail(err, "%s: %s", settings->state_dir, strerror(errno));
-    }
     if (certificate_ensure(settings->state_dir, settings->node_id, err) != 0 ||
         nginx_conf_write(settings, &changed, err) != 0) {
         return -1;
@@ -101,29 +95,35 @@ prepare_nginx(struct agent *agent, struct sl_error *err)
 
 // -- parts
 
+static int
+make_state_dir(const char *path, struct sl_error *err)
+{
+    if (mkdir(path, 0750) == 0 || errno == EEXIST) {
+        return 0;
+    }
+    sl_fail(err, SL_E_CONFIG, "state_dir");
+    return sl_error_detail(err, "%s: %s", path, strerror(errno));
+}
+
 // A store that cannot be opened keeps the node from nothing but a start without the bus.
-static void
-open_store(struct agent *agent)
+static int
+open_store(struct agent *agent, struct sl_error *err)
 {
     char path[PATH_MAX];
-    bool discarded = false;
-    struct sl_error err;
     snprintf(path, sizeof(path), "%s/store", agent->settings->state_dir);
-    agent->store = sl_store_open(path, &discarded, &err);
-    if (agent->store == NULL) {
-        sl_log_error(SL_ALERT, "the store cannot be opened", &err);
-        snprintf(agent->store_reason, sizeof(agent->store_reason), "durable store: %.200s",
-                 err.detail);
-        return;
+    if (make_state_dir(agent->settings->state_dir, err) != 0) {
+        return -1;
     }
-    agent->was_discarded = discarded;
-    if (discarded) {
-        sl_log(SL_WARNING, "the store did not hold and was thrown away");
+    agent->durable = durable_new(path, &agent->keys, &agent->was_discarded);
+    if (agent->durable == NULL) {
+        return sl_fail(err, SL_E_INTERNAL);
     }
-    if (keys_load(&agent->keys, agent->store, &err) != 0) {
-        sl_log_error(SL_WARNING, "content keys cannot be read", &err);
+    struct sl_store *store = durable_store(agent->durable);
+    struct sl_error broken;
+    if (store != NULL && keys_load(&agent->keys, store, &broken) != 0) {
+        sl_log_error(SL_WARNING, "content keys cannot be read", &broken);
     }
-    agent->durable = durable_new(agent->store, &agent->keys);
+    return 0;
 }
 
 static void
@@ -144,7 +144,9 @@ make_image(struct agent *agent, struct sl_revision *ret_revision, struct sl_erro
     if (agent->builder == NULL) {
         return -1;
     }
-    open_store(agent);
+    if (open_store(agent, err) != 0) {
+        return -1;
+    }
     agent->resolve = resolve_new(agent->builder, err);
     if (agent->resolve == NULL) {
         return -1;
@@ -168,8 +170,8 @@ make_image(struct agent *agent, struct sl_revision *ret_revision, struct sl_erro
     int64_t started_ms = sl_mono_ms();
     struct sl_error broken;
     *ret_revision = (struct sl_revision){.epoch = ""};
-    if (agent->store != NULL &&
-        apply_store(agent->apply, agent->store, ret_revision, &broken) != 0) {
+    struct sl_store *store = durable_store(agent->durable);
+    if (store != NULL && apply_store(agent->apply, store, ret_revision, &broken) != 0) {
         // The bus has it all; until then the image that is there goes on.
         sl_log_error(SL_WARNING, "the store cannot be used", &broken);
         *ret_revision = (struct sl_revision){.epoch = ""};
@@ -200,7 +202,7 @@ tell_facts(void *arg, struct report_facts *ret_facts)
     ret_facts->is_deaf = sl_follow_is_deaf(agent->follow);
     const char *const reasons[] = {
         apply_reason(agent->apply),
-        agent->durable != NULL ? durable_reason(agent->durable) : agent->store_reason,
+        durable_reason(agent->durable),
         ret_facts->revision.epoch[0] != '\0' ? "" : first_reason(agent),
         nginx_upgrade_reason(agent->upgrade),
     };
@@ -263,7 +265,6 @@ join_peers(struct agent *agent, const struct sl_peer *peer, struct sl_error *err
 {
     struct share_options share = {.settings = agent->settings,
                                   .peer = peer,
-                                  .store = agent->store,
                                   .durable = agent->durable,
                                   .keys = &agent->keys,
                                   .builder = agent->builder};
@@ -355,7 +356,6 @@ agent_free(struct agent **agent)
     checker_free(&gone->checker);
     resolve_free(&gone->resolve);
     durable_free(&gone->durable);
-    sl_store_free(&gone->store);
     sl_image_builder_free(&gone->builder);
     nginx_upgrade_free(&gone->upgrade);
     keys_clear(&gone->keys);
@@ -402,9 +402,7 @@ run_timers(struct agent *agent)
     debug_tick(agent->debug);
     rotate_tick(agent->rotate, now_ms);
     note_health(agent);
-    if (agent->durable != NULL) {
-        durable_flush(agent->durable);
-    }
+    durable_flush(agent->durable);
 }
 
 // While nginx runs, its workers spend what the node holds until an agent comes back.

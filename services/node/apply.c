@@ -316,9 +316,6 @@ static void
 note_set(struct apply *apply, const struct sl_revision *at)
 {
     struct durable *durable = apply->options.durable;
-    if (durable == NULL) {
-        return;
-    }
     durable_afresh(durable);
     while (apply->waiting != NULL) {
         durable_note(durable, &apply->waiting->entry);
@@ -373,9 +370,6 @@ note_all(struct apply *apply, const struct sl_wire_entry *entries, size_t count,
          const struct sl_revision *to)
 {
     struct durable *durable = apply->options.durable;
-    if (durable == NULL) {
-        return;
-    }
     for (size_t i = 0; i < count; i++) {
         durable_note(durable, &entries[i]);
     }

@@ -22,7 +22,7 @@ struct apply_options {
     const char *gateway_id;           // borrowed, like all below
     struct sl_image_builder *builder; //
     struct keys *keys;                //
-    struct durable *durable;          // NULL: the store cannot be opened
+    struct durable *durable;          //
     struct resolve *resolve;          //
     struct checker *checker;          // NULL: members of channels are not probed
     void (*on_live)(void *arg);       // a new image is live

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/node/durable.h"
 
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,7 +37,8 @@ struct batch {
 
 // A batch goes from `noted` to `handed` to `held`; where one waits already, they become one.
 struct durable {
-    struct sl_store *store;           //
+    char path[PATH_MAX];              // of the store's directory
+    struct sl_store *store;           // NULL: it cannot be opened; set under store_lock
     pthread_mutex_t store_lock;       // held over a transaction, and by who reads
     atomic_size_t backlog_bytes;      // of all notes
     struct keys *keys;                // the agent's
@@ -95,6 +97,24 @@ merge(struct durable *durable, struct batch *into, struct batch *from)
     from->is_due = false;
 }
 
+// -- the store
+
+static int
+open_store(struct durable *durable, bool *ret_discarded, struct sl_error *err)
+{
+    struct sl_store *store = sl_store_open(durable->path, ret_discarded, err);
+    if (store == NULL) {
+        return -1;
+    }
+    if (*ret_discarded) {
+        sl_log(SL_WARNING, "the store did not hold and was thrown away");
+    }
+    pthread_mutex_lock(&durable->store_lock);
+    durable->store = store;
+    pthread_mutex_unlock(&durable->store_lock);
+    return 0;
+}
+
 // -- the writing thread
 
 static int
@@ -131,6 +151,10 @@ write_all(struct durable *durable, struct sl_error *err)
 static int
 write_held(struct durable *durable, struct sl_error *err)
 {
+    bool discarded = false;
+    if (durable->store == NULL && open_store(durable, &discarded, err) != 0) {
+        return -1;
+    }
     // A store that was found is copied before it is changed, and can be read meanwhile.
     for (bool ready = durable->held.afresh || durable->held.lost; !ready;) {
         if (sl_store_ready(durable->store, &ready, err) != 0) {
@@ -253,6 +277,7 @@ clear(struct durable *durable)
     drop_notes(durable, &durable->held);
     keys_clear(&durable->handed_keys);
     keys_clear(&durable->held_keys);
+    sl_store_free(&durable->store);
     pthread_mutex_destroy(&durable->store_lock);
     pthread_mutex_destroy(&durable->lock);
     pthread_cond_destroy(&durable->changed);
@@ -260,15 +285,20 @@ clear(struct durable *durable)
 }
 
 struct durable *
-durable_new(struct sl_store *store, struct keys *keys)
+durable_new(const char *path, struct keys *keys, bool *ret_discarded)
 {
     struct durable *durable = calloc(1, sizeof(*durable));
     if (durable == NULL) {
         return NULL;
     }
-    durable->store = store;
+    snprintf(durable->path, sizeof(durable->path), "%s", path);
     durable->keys = keys;
     init(durable);
+    struct sl_error err;
+    *ret_discarded = false;
+    if (open_store(durable, ret_discarded, &err) != 0) {
+        note_failure(durable, &err);
+    }
     if (pthread_create(&durable->writer, NULL, keep_writing, durable) != 0) {
         clear(durable);
         return NULL;
@@ -377,6 +407,12 @@ durable_reason(struct durable *durable)
     memcpy(durable->told, durable->reason, sizeof(durable->told));
     pthread_mutex_unlock(&durable->lock);
     return durable->told;
+}
+
+struct sl_store *
+durable_store(struct durable *durable)
+{
+    return durable->store;
 }
 
 bool

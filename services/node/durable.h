@@ -4,7 +4,8 @@
 // thread of the store's own, which writes all that has come meanwhile in one LMDB transaction: the
 // agent never waits for a disk. One that is full or broken keeps the notes waiting, and only they
 // are lost when they grow beyond their bound: then the store is emptied at the first chance, and a
-// restart fetches everything. Every function is the agent's thread's.
+// restart fetches everything. A store that cannot be opened at the start is such a disk, too: the
+// thread opens it when it can. Every function is the agent's thread's.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef SL_NODE_DURABLE_H
@@ -19,10 +20,11 @@
 
 struct durable;
 
-// Starts the writing thread. Both are borrowed; from here on the store is that thread's, but for
-// what durable_read_begin() allows. NULL when memory is out.
-struct durable *durable_new(struct sl_store *store, struct keys *keys);
-// Ends the thread after the transaction in hand; what waits behind it is dropped.
+// Opens (or makes) the store in directory `path` (copied) and starts the writing thread; `keys` is
+// borrowed. *ret_discarded: what was there did not hold and was thrown away. A directory that
+// cannot be used is durable_reason(), and is tried again. NULL when memory is out.
+struct durable *durable_new(const char *path, struct keys *keys, bool *ret_discarded);
+// Ends the thread after the transaction in hand and closes the store; what waits is dropped.
 void durable_free(struct durable **durable);
 
 // Everything in the store is replaced by what is noted from here on.
@@ -40,6 +42,10 @@ void durable_finish(struct durable *durable);
 
 // Why the store is behind, logged once; "" when it is not. Valid until the next call.
 const char *durable_reason(struct durable *durable);
+
+// The store, to read before the first durable_flush() or after durable_read_begin(). NULL: it could
+// not be opened yet.
+struct sl_store *durable_store(struct durable *durable);
 
 // Lets the agent's thread read the store until durable_read_end(). False: a transaction is open,
 // ask again later.

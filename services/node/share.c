@@ -169,14 +169,14 @@ refusal(const struct share *share, const struct request *request, const char **r
     if (*ret_reader == NULL) {
         return "not a node of this gateway";
     }
-    return share->options.store == NULL ? "no store" : NULL;
+    return durable_store(share->options.durable) == NULL ? "no store" : NULL;
 }
 
 static int
 make_page(const struct share *share, const struct request *request, const char *reader,
           struct sl_str *ret_box, struct sl_error *err)
 {
-    struct page_source source = {.store = share->options.store,
+    struct page_source source = {.store = durable_store(share->options.durable),
                                  .keys = share->options.keys,
                                  .gateway_id = share->options.settings->gateway_id,
                                  .readers = &reader,
@@ -258,12 +258,10 @@ void
 share_run(struct share *share)
 {
     struct durable *durable = share->options.durable;
-    if (durable != NULL && !durable_read_begin(durable)) {
+    if (!durable_read_begin(durable)) {
         return; // who asked is answered at a turn without a transaction
     }
     for (int i = 0; i < PER_TURN && run_one(share); i++) {
     }
-    if (durable != NULL) {
-        durable_read_end(durable);
-    }
+    durable_read_end(durable);
 }

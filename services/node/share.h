@@ -20,8 +20,7 @@ struct share;
 struct share_options {
     const struct settings *settings;        // borrowed, like all below
     const struct sl_peer *peer;             // who we are
-    struct sl_store *store;                 // NULL: nothing to give
-    struct durable *durable;                // who writes the store; NULL: nobody
+    struct durable *durable;                // has what there is to give
     const struct keys *keys;                //
     const struct sl_image_builder *builder; // knows the gateway's nodes
 };

@@ -1,4 +1,6 @@
 """What runs on a node, and a node as a whole: architecture §9, its last rows."""
+import contextlib
+import itertools
 import os
 import signal
 
@@ -47,33 +49,77 @@ def node(scene):
         unit.start()
 
 
+@contextlib.contextmanager
+def small_disk(scene):
+    """The store of node-1, which does not run at first, on a disk of 6 MB of its own."""
+    unit = scene.unit("node-1")
+    store = unit.host.dir / "state" / "store"
+    here = getattr(unit.host, "here", run)
+    unit.stop()
+    here("mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "sluice-chaos", store)
+    try:
+        yield SmallDisk(here, store)
+    finally:
+        unit.stop()
+        here("umount", "-l", store)
+        unit.start()
+
+
+class SmallDisk:
+    """What small_disk() made."""
+
+    def __init__(self, here, store):
+        self.here = here
+        self.store = store
+
+    def fill(self):
+        self.here("dd", "if=/dev/zero", f"of={self.store / 'ballast'}", "bs=64k", check=False)
+
+    def free(self):
+        self.here("rm", self.store / "ballast")
+
+    def holds_a_store(self):
+        """Whether the agent wrote one there."""
+        return self.here("test", "-s", self.store / "data.mdb", check=False).returncode == 0
+
+
+def stale(scene):
+    """Changes what node-1 serves until operators see that its store does not take it."""
+    numbers = itertools.count()
+
+    def told():
+        change(scene, next(numbers))
+        return "store" in nodes(scene)["node-1"][1]
+
+    wait_until(told, 30, "operators to see that the disk is full")
+    scene.note(f"operators see: {nodes(scene)['node-1']}")
+
+
+def recovers(scene, disk):
+    disk.free()
+    scene.healed()
+    wait_until(lambda: nodes(scene)["node-1"] == ("ready", ""), 30, "the node to recover")
+    scene.check(disk.holds_a_store(), "the node holds no store")
+
+
 def full(scene):
     """The store's disk is full while the runtime changes; then there is room again."""
-    state = scene.unit("node-1").host.dir / "state"
-    ballast = state / "store" / "ballast"
-    here = getattr(scene.unit("node-1").host, "here", run)
-    scene.unit("node-1").stop()
-    here("mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "sluice-chaos", state / "store")
-    try:
+    with small_disk(scene) as disk:
         scene.unit("node-1").start()
-        scene.unit("node-1").wait(30)
-        wait_until(lambda: nodes(scene)["node-1"] == ("ready", ""), 30, "the node to report")
-        here("dd", "if=/dev/zero", f"of={ballast}", "bs=64k", check=False)
-        reason = ""
-        for number in range(200):
-            change(scene, number)
-            reason = nodes(scene)["node-1"][1]
-            if "store" in reason:
-                break
-        scene.check("store" in reason, "operators are not told that the disk is full")
-        scene.note(f"operators see: {nodes(scene)['node-1']}")
-        here("rm", ballast)
-        scene.healed()
-        wait_until(lambda: nodes(scene)["node-1"] == ("ready", ""), 30, "the node to recover")
-    finally:
-        scene.unit("node-1").stop()
-        here("umount", "-l", state / "store")
+        wait_until(disk.holds_a_store, 30, "the agent's store")
+        disk.fill()
+        stale(scene)
+        recovers(scene, disk)
+
+
+def full_at_start(scene):
+    """The agent finds a disk without room for a store; then there is room."""
+    with small_disk(scene) as disk:
+        disk.fill()
         scene.unit("node-1").start()
+        stale(scene)
+        scene.check(not disk.holds_a_store(), "there was room for a store")
+        recovers(scene, disk)
 
 
 def change(scene, number):
@@ -104,4 +150,5 @@ ROWS = [
     Row("kill -9 of a node until it is seen as gone", node, failed_calls=2, refused_calls=20,
         least_units=40),
     Row("disk full on a node", full, refused_calls=20, needs=root_only),
+    Row("disk full on a node when it starts", full_at_start, refused_calls=20, needs=root_only),
 ]

@@ -31,6 +31,7 @@ static struct {
 
 struct place {
     char path[64], name[64];
+    char state[80]; // directory that the first agent makes
     struct stage *stage;
     const struct sl_peer *peer;
     struct sl_worker *worker;
@@ -202,11 +203,12 @@ open_place(void **state)
     if (mkdtemp(place->path) == NULL) {
         return -1;
     }
+    snprintf(place->state, sizeof(place->state), "%s/state", place->path);
     place->stage = stage_new(BUSES);
     place->peer = stage_peer(place->stage, "n1", "node:n1", GATEWAY);
     place->settings = (struct settings){.node_id = "n1",
                                         .gateway_id = GATEWAY,
-                                        .state_dir = place->path,
+                                        .state_dir = place->state,
                                         .shm_name = place->name,
                                         .http_listen = "127.0.0.1:1",
                                         .https_listen = "127.0.0.1:2",
@@ -372,6 +374,7 @@ settings_that_cannot_be_used_are_named(void **state)
     assert_string_equal(err.args[0], "peer_listen");
     place->settings.state_dir = "/proc/nowhere";
     assert_null(agent_new(&place->settings, place->peer, &err));
+    assert_string_equal(err.args[0], "state_dir");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_place, close_place)

@@ -38,10 +38,11 @@ start(struct place *place)
 {
     struct sl_error err;
     assert_int_equal(keys_init(&place->keys, place->secret_key, &err), 0);
-    place->store = sl_store_open(place->path, NULL, &err);
+    bool discarded;
+    place->durable = durable_new(place->path, &place->keys, &discarded);
+    place->store = durable_store(place->durable);
     assert_non_null(place->store);
     assert_int_equal(keys_load(&place->keys, place->store, &err), 0);
-    place->durable = durable_new(place->store, &place->keys);
     place->builder = sl_image_builder_new(place->image_name, &err);
     assert_non_null(place->builder);
     place->resolve = resolve_new(place->builder, &err);
@@ -69,7 +70,6 @@ stop(struct place *place)
     checker_free(&place->checker);
     resolve_free(&place->resolve);
     durable_free(&place->durable);
-    sl_store_free(&place->store);
     sl_image_builder_free(&place->builder);
     keys_clear(&place->keys);
 }

@@ -31,9 +31,10 @@ open_place(void **state)
         keys_init(&place->keys, secret_key, &err) != 0) {
         return -1;
     }
-    place->store = sl_store_open(place->path, NULL, &err);
-    place->durable = durable_new(place->store, &place->keys);
-    return place->store == NULL || place->durable == NULL ? -1 : 0;
+    bool discarded;
+    place->durable = durable_new(place->path, &place->keys, &discarded);
+    place->store = durable_store(place->durable);
+    return place->store == NULL ? -1 : 0;
 }
 
 static int
@@ -41,7 +42,6 @@ close_place(void **state)
 {
     struct place *place = *state;
     durable_free(&place->durable);
-    sl_store_free(&place->store);
     keys_clear(&place->keys);
     kit_remove_tree(place->path);
     free(place);
@@ -143,13 +143,11 @@ wait_for_writer(struct place *place)
 static void
 reopen(struct place *place)
 {
-    struct sl_error err;
+    bool discarded;
     durable_free(&place->durable);
-    sl_store_free(&place->store);
-    place->store = sl_store_open(place->path, NULL, &err);
-    assert_non_null(place->store);
-    place->durable = durable_new(place->store, &place->keys);
+    place->durable = durable_new(place->path, &place->keys, &discarded);
     assert_non_null(place->durable);
+    place->store = durable_store(place->durable);
 }
 
 static void
@@ -277,6 +275,32 @@ a_full_disk_is_the_reason_until_it_takes_again(void **state)
     assert_stored(place, "a b c ", 3);
 }
 
+// A disk that was full at the start: what comes meanwhile is written once there is room.
+static void
+a_store_that_could_not_be_opened_is_opened_later(void **state)
+{
+    struct place *place = *state;
+    durable_free(&place->durable);
+    kit_remove_tree(place->path);
+    assert_int_equal(mkdir(place->path, 0700), 0);
+    limit_files(0);
+    reopen(place);
+    assert_null(place->store);
+    assert_non_null(strstr(durable_reason(place->durable), "durable store"));
+    retry_at(place, INT64_MAX / 2); // as if its second did not end
+    durable_afresh(place->durable);
+    note(place, "a", "1", 7);
+    durable_finish(place->durable);
+    assert_true(durable_read_begin(place->durable));
+    assert_null(durable_store(place->durable));
+    durable_read_end(place->durable);
+    limit_files(RLIM_INFINITY);
+    retry_at(place, 0);
+    wait_for_recovery(place);
+    place->store = durable_store(place->durable);
+    assert_stored(place, "a ", 7);
+}
+
 // An end does not wait for a disk that refuses.
 static void
 an_end_comes_while_the_disk_is_full(void **state)
@@ -292,6 +316,7 @@ an_end_comes_while_the_disk_is_full(void **state)
     durable_free(&place->durable);
     assert_null(place->durable);
     limit_files(RLIM_INFINITY);
+    reopen(place);
     assert_stored(place, "", 0);
 }
 
@@ -380,6 +405,7 @@ main(void)
         TEST(a_new_content_key_is_written_without_an_entry),
         TEST(a_large_store_that_was_found_is_read_while_it_is_copied),
         TEST(a_full_disk_is_the_reason_until_it_takes_again),
+        TEST(a_store_that_could_not_be_opened_is_opened_later),
         TEST(an_end_comes_while_the_disk_is_full),
         TEST(a_full_set_replaces_what_waited),
         TEST(a_backlog_beyond_its_bound_empties_the_store),

@@ -65,8 +65,10 @@ open_node(struct node *node, const char *letter)
                                        .peers = "",
                                        .seed_file = ""};
     assert_int_equal(keys_init(&node->keys, node->peer.secret_key, &err), 0);
-    node->store = sl_store_open(node->path, NULL, &err);
-    node->durable = durable_new(node->store, &node->keys);
+    bool discarded;
+    node->durable = durable_new(node->path, &node->keys, &discarded);
+    node->store = durable_store(node->durable);
+    assert_non_null(node->store);
     node->builder = sl_image_builder_new(node->name, &err);
     assert_non_null(node->builder);
     node->resolve = resolve_new(node->builder, &err);
@@ -90,7 +92,6 @@ close_node(struct node *node)
     apply_free(&node->apply);
     resolve_free(&node->resolve);
     durable_free(&node->durable);
-    sl_store_free(&node->store);
     sl_image_builder_free(&node->builder);
     keys_clear(&node->keys);
     snprintf(pattern, sizeof(pattern), "/dev/shm/sluice-%s-*", node->name);
@@ -166,7 +167,6 @@ start_share(struct place *place)
     struct node *giver = &place->giver;
     struct share_options options = {.settings = &giver->settings,
                                     .peer = &giver->peer,
-                                    .store = giver->store,
                                     .durable = giver->durable,
                                     .keys = &giver->keys,
                                     .builder = giver->builder};
@@ -501,7 +501,6 @@ an_address_that_cannot_be_bound_names_the_setting(void **state)
     struct node *giver = &place->giver;
     struct share_options options = {.settings = &giver->settings,
                                     .peer = &giver->peer,
-                                    .store = giver->store,
                                     .durable = giver->durable,
                                     .keys = &giver->keys,
                                     .builder = giver->builder};
