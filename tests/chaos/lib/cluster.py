@@ -23,8 +23,8 @@ WORKERS = {"registry": "registry", "identity": "identity", "publisher": "publish
            "throttle": "throttle"}
 MODULE = "services/nginx/ngx_http_sluice_module.so"
 PORTS = {"commands": 7001, "workers": 7002, "events": 7003, "front": 7443, "front_health": 7090,
-         "http": 8080, "https": 8443, "node_health": 7190, "echo": 7180, "manage": 6443, "peer": 7191,
-         "data": 6080, "data_tls": 6444}
+         "http": 8080, "https": 8443, "node_health": 7190, "agent_health": 7192, "peer": 7191, "echo": 7180,
+         "manage": 6443, "data": 6080, "data_tls": 6444}
 
 
 class Cluster:
@@ -320,15 +320,16 @@ class Cluster:
             state.chmod(0o755)
         self.admin("node", "add", name, "--gateway", self.env["gateway"], *self._buses(),
                    "--allow", self.allow, "--out", self.secrets / f"{name}.peer")
-        health = f"{host.address}:{PORTS['node_health']}"
+        health, own_health = (f"{host.address}:{PORTS[port]}" for port in ("node_health", "agent_health"))
         self.unit(name, host, self._configure(
             name, peer_file=self.secrets / f"{name}.peer", node_id=name,
             gateway_id=self.env["gateway"], state_dir=state, shm_name=f"{name}-{self.id}",
             http_listen=f"{host.address}:{PORTS['http']}",
             https_listen=f"{host.address}:{PORTS['https']}", health_listen=health,
+            agent_health_listen=own_health,
             nginx_module=self.build / MODULE, nginx_workers=1,
             peer_listen=f"tcp://{host.address}:{PORTS['peer']}", **settings),
-            ready=lambda: (state / "limits.state").exists())
+            ready=functools.partial(answers, f"http://{own_health}/healthz"))
         nginx = ["/usr/sbin/nginx", "-p", f"{state}/", "-c", state / "nginx.conf", "-e",
                  self.log / f"nginx-{number}.log", "-g", "daemon off;"]
         if self.sanitized:
