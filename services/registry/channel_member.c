@@ -306,7 +306,9 @@ switch_work(struct mutation *m, int status, struct sl_error *err)
         SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(channel.id), SL_P_TEXT(text));
     struct sl_params with =
         SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(channel.id), SL_P_TEXT(text), SL_P_INT(status));
-    if (sl_sql_later(m->tx, m->arena, missing_sql, params, &missing, err) != 0 ||
+    struct sl_params own = SL_PARAMS(SL_P_TEXT(m->instance), SL_P_TEXT(channel.id));
+    if (sl_sql_later(m->tx, m->arena, hold_groups_sql, own, NULL, err) != 0 ||
+        sl_sql_later(m->tx, m->arena, missing_sql, params, &missing, err) != 0 ||
         sl_sql(m->tx, m->arena, switch_sql, with, NULL, err) != 0 ||
         sl_sql_rows(missing, &rows, err) != 0) {
         return -1;

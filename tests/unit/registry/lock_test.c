@@ -1,5 +1,5 @@
-// certificate_lock_test.c - commands of certificates that meet: one order of what they lock, so
-// that none waits for one that waits for it.
+// lock_test.c - commands that meet: one order of what they lock, so that none waits for one that
+// waits for it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/registry/fixture.h"
@@ -20,6 +20,16 @@ static const char given_sql[] =
     " FROM generate_series(1, 2) n)"
     " INSERT INTO group_domain (instance_id, id, group_id, url_domain)"
     " SELECT '%1$s', '%1$s-d' || n, '%1$s-g' || n, n || '.a.b' FROM generate_series(1, 2) n";
+
+// A channel with two servers in a group; ids in their order.
+static const char channel_sql[] =
+    "WITH c AS (INSERT INTO channel (instance_id, id, name, port, balance_strategy, member_type)"
+    " VALUES ('%1$s', '%1$s-v1', 'v', 80, 1, 'ip')),"
+    " g AS (INSERT INTO channel_group (instance_id, id, vpc_channel_id, member_group_name)"
+    " VALUES ('%1$s', '%1$s-p1', '%1$s-v1', 'p'))"
+    " INSERT INTO channel_member (instance_id, id, vpc_channel_id, member_group_id, host, port,"
+    " weight, is_backup, status, ecs_id, ecs_name) SELECT '%1$s', '%1$s-m' || n, '%1$s-v1',"
+    " '%1$s-p1', '10.0.0.' || n, 0, 1, false, 1, '', '' FROM generate_series(1, 2) n";
 
 // A command on a thread and a connection of its own, and who holds it up.
 struct meeting {
@@ -183,6 +193,29 @@ what_came_with_a_domain_is_taken_before_the_domain_and_goes_with_it(void **state
     assert_int_equal(fixture_count(f, left), 0);
 }
 
+// A group that goes is held before the servers that it leaves behind.
+static void
+the_groups_of_a_channel_are_taken_before_its_servers(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = sl_arena_printf(f->arena, "{\"vpc_channel_id\": \"%s-v1\"}", f->gateway);
+    struct meeting commands[] = {
+        {.command = "channel_member.disable",
+         .body =
+             sl_arena_printf(f->arena, "{\"member_ids\": [\"%1$s-m2\", \"%1$s-m1\"]}", f->gateway)},
+        {.command = "channel_member.replace",
+         .body = "{\"members\": [{\"host\": \"10.0.0.2\"}, {\"host\": \"10.0.0.1\"}]}"},
+    };
+    fixture_sql(f, sl_arena_printf(f->arena, channel_sql, f->gateway));
+    for (size_t i = 0; i < SL_COUNT(commands); i++) {
+        commands[i].path = path;
+        struct meeting *meeting = meet(f, "channel_group", "p1", &commands[i]);
+        assert_int_equal(take(meeting, "channel_member", "m1"), 0);
+        assert_int_equal(take(meeting, "channel_member", "m2"), 0);
+        assert_int_equal(part(meeting), 0);
+    }
+}
+
 int
 main(void)
 {
@@ -191,6 +224,7 @@ main(void)
         FIXTURE_TEST(domains_come_in_order_and_before_their_groups),
         FIXTURE_TEST(a_change_takes_the_certificate_then_domains_then_groups),
         FIXTURE_TEST(what_came_with_a_domain_is_taken_before_the_domain_and_goes_with_it),
+        FIXTURE_TEST(the_groups_of_a_channel_are_taken_before_its_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
