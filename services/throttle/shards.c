@@ -33,9 +33,10 @@ static const char renew_sql[] =
     "pid = EXCLUDED.pid, since = EXCLUDED.since, server = EXCLUDED.server "
     "RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pid";
 
+// Whoever looks counts itself: an answer may take longer than its lease.
 static const char look_sql[] =
     "WITH live AS MATERIALIZED (SELECT w.worker, w.takes, w.lease FROM throttle_worker w "
-    "WHERE " LIVES ") SELECT (SELECT count(*) FROM live WHERE takes OR worker = $1), "
+    "WHERE " LIVES ") SELECT (SELECT 1 + count(*) FROM live WHERE takes AND worker <> $1), "
     "(SELECT count(*) FROM live WHERE worker <> $1), count(*) FILTER (WHERE s.owner IS NULL), "
     "count(*) FILTER (WHERE s.owner IS NOT NULL AND l.worker IS NULL), "
     "(extract(epoch FROM min(l.lease) FILTER (WHERE l.worker <> $1) - clock_timestamp()) "

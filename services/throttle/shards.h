@@ -33,7 +33,7 @@ struct shards_clock {
 struct shards_state {
     struct shards_clock clock;
     int64_t session;        // number of the database session that it came by
-    size_t live;            // workers with a lease that take shards, and this one
+    size_t live;            // workers with a lease that take shards, and this one: at least 1
     size_t others;          // workers with a lease but this one, whether they take shards or not
     size_t free;            // shards that were given back
     size_t orphans;         // shards whose owner is dead: its lease or its session is over

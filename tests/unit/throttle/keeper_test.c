@@ -116,6 +116,30 @@ the_next_end_of_a_lease_is_known(void **state)
     assert_true(seen.next_end_ms <= sl_mono_ms() + 1010 || seen.next_end_ms == INT64_MAX);
 }
 
+// A slow link: what the look finds is older than the lease that the renewal before it wrote.
+static void
+who_renews_counts_itself_though_its_lease_has_ended_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    static struct shards_state seen;
+    struct sl_error err;
+    keepers_sql(f, "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS "
+                   "'BEGIN NEW.lease := clock_timestamp(); RETURN NEW; END'");
+    keepers_sql(f, "CREATE TRIGGER late BEFORE INSERT OR UPDATE ON throttle_worker "
+                   "FOR EACH ROW WHEN (NEW.worker <> 'two') EXECUTE FUNCTION late()");
+    f->keepers[0] = keepers_start(f, "slow"); // lives on
+    keepers_wait_lease(f->keepers[0]);
+    assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
+    assert_int_equal(seen.live, 1);
+    keepers_sql(f, "INSERT INTO throttle_worker (worker, lease) VALUES "
+                   "('two', now() + interval '1 hour')");
+    assert_int_equal(0, shards_renew(f->db, f->arena, "one", true, &seen, &err));
+    assert_int_equal(seen.live, 2);
+    keepers_sql(f, "DELETE FROM throttle_worker WHERE worker = 'two'");
+    keepers_sql(f, "DROP FUNCTION late CASCADE");
+    keepers_wait_owned(f->keepers[0], SL_SHARDS);
+}
+
 static void
 when_all_sessions_end_owners_come_back_to_their_shards(void **state)
 {
@@ -397,6 +421,7 @@ main(void)
         T(a_killed_owner_loses_its_shards_long_before_its_lease_ends),
         T(without_its_session_an_owner_loses_its_shards_when_its_lease_ends),
         T(the_next_end_of_a_lease_is_known),
+        T(who_renews_counts_itself_though_its_lease_has_ended_meanwhile),
         T(when_all_sessions_end_owners_come_back_to_their_shards),
         T(ceilings_are_raised_and_looked_at_in_one_write),
         T(who_was_taken_for_dead_writes_nothing_before_it_renews),
