@@ -14,6 +14,7 @@ from row import Row
 from stack import wait_until
 
 STARVED_S = 10
+FLOOD_S = 20  # half of it may be handshakes
 DAWDLERS = 1000
 CONNECTIONS = 2000  # of the client that writes as fast as it can: more than workers have credits
 RSS_MAX = 512 << 20  # of a front that all of them hold on to
@@ -114,10 +115,10 @@ def everything_at_once(scene):
     script = scene.cluster.home / "count.lua"
     script.write_text(COUNT % json.dumps(body))
     words = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    asking = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{STARVED_S}s", "-s", script, *words,
+    asking = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{FLOOD_S}s", "-s", script, *words,
                                f"https://{host}{target}"], stdout=subprocess.PIPE, text=True)
     most = 0
-    for _ in range(STARVED_S // 2):
+    for _ in range(FLOOD_S // 2):
         scene.lasts(1)
         reply = client.request(f"http://{unit.host.address}:7090", "GET", "/readyz", timeout=5)
         scene.check(reply.status == 200, f"/readyz of the front: {reply}")
