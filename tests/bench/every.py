@@ -20,7 +20,7 @@ RUNS = [
     (3, ["shapes", "--rounds", "7", "--seconds", "1"]),
     (2, ["rates", "--rounds", "3", "--seconds", "2"]),
     (1, ["cold", "--rounds", "2"]),
-    (1, ["handshakes", "--rounds", "7"]),
+    (1, ["handshakes", "--rounds", "25"]),
     (1, ["instructions"]),
     (2, ["memory"]),
     (4, ["keys", "--rounds", "1", "--seconds", "5"]),
