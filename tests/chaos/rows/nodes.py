@@ -1,5 +1,4 @@
 """What runs on a node, and a node as a whole: architecture §9, its last rows."""
-import contextlib
 import itertools
 import os
 import signal
@@ -49,28 +48,23 @@ def node(scene):
         unit.start()
 
 
-@contextlib.contextmanager
-def small_disk(scene):
-    """The store of node-1, which does not run at first, on a disk of 6 MB of its own."""
-    unit = scene.unit("node-1")
-    store = unit.host.dir / "state" / "store"
-    here = getattr(unit.host, "here", run)
-    unit.stop()
-    here("mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "sluice-chaos", store)
-    try:
-        yield SmallDisk(here, store)
-    finally:
-        unit.stop()
-        here("umount", "-l", store)
-        unit.start()
-
-
 class SmallDisk:
-    """What small_disk() made."""
+    """The store of node-1, whose agent does not run at first, on a disk of 6 MB of its own."""
 
-    def __init__(self, here, store):
-        self.here = here
-        self.store = store
+    def __init__(self, scene):
+        self.unit = scene.unit("node-1")
+        self.store = self.unit.host.dir / "state" / "store"
+        self.here = getattr(self.unit.host, "here", run)
+
+    def __enter__(self):
+        self.unit.stop()
+        self.here("mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "sluice-chaos", self.store)
+        return self
+
+    def __exit__(self, *_):
+        self.unit.stop()
+        self.here("umount", "-l", self.store)
+        self.unit.start()
 
     def fill(self):
         self.here("dd", "if=/dev/zero", f"of={self.store / 'ballast'}", "bs=64k", check=False)
@@ -104,8 +98,8 @@ def recovers(scene, disk):
 
 def full(scene):
     """The store's disk is full while the runtime changes; then there is room again."""
-    with small_disk(scene) as disk:
-        scene.unit("node-1").start()
+    with SmallDisk(scene) as disk:
+        disk.unit.start()
         wait_until(disk.holds_a_store, 30, "the agent's store")
         disk.fill()
         stale(scene)
@@ -114,9 +108,9 @@ def full(scene):
 
 def full_at_start(scene):
     """The agent finds a disk without room for a store; then there is room."""
-    with small_disk(scene) as disk:
+    with SmallDisk(scene) as disk:
         disk.fill()
-        scene.unit("node-1").start()
+        disk.unit.start()
         stale(scene)
         scene.check(not disk.holds_a_store(), "there was room for a store")
         recovers(scene, disk)
